@@ -1,0 +1,359 @@
+//! `config.yaml`, as a person writes it. Unknown keys are errors; every key has a default but
+//! `version` and a workspace's `cwd`.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Bytes, Span};
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Version of this format. Always 1.
+    pub version: u32,
+    /// What processes get that do not say otherwise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub defaults: Defaults,
+    /// What the daemon itself keeps to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub daemon: Daemon,
+    /// Programs that processes can be told to run by name. `claude` is always there.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub agents: IndexMap<String, Agent>,
+    /// The workspaces, by name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub workspaces: IndexMap<String, Workspace>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            version: 1,
+            defaults: Defaults::default(),
+            daemon: Daemon::default(),
+            agents: IndexMap::new(),
+            workspaces: IndexMap::new(),
+        }
+    }
+}
+
+/// A project's own `.wezterm-parallel.yaml`: it defines its own workspace and nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectConfig {
+    /// Version of this format. Always 1.
+    pub version: u32,
+    /// Name of the workspace; the directory's name if it is left out.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The workspace. Its `cwd` is relative to the file's directory, and that directory if left out.
+    pub workspace: Workspace,
+}
+
+/// What processes get that do not say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defaults {
+    /// When a process is started again, and when that is given up.
+    #[serde(skip_serializing_if = "is_default")]
+    pub restart: Restart,
+    /// How a process is asked to end.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stop: Stop,
+    /// How much of a process's output is kept on disk.
+    #[serde(skip_serializing_if = "is_default")]
+    pub log: Log,
+    /// How much scrolled-off text a keeper holds for those who attach. 1MiB by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<Bytes>,
+}
+
+/// What the daemon itself keeps to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Daemon {
+    /// What is started again after a reboot: what was open (`open`, the default), everything with
+    /// `autostart` (`all`), or nothing until it is attached or started (`lazy`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+    /// Agents wait to start while the machine has less free memory than this. 512MiB by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_free_memory: Option<Bytes>,
+}
+
+/// What is started again after a reboot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resume {
+    /// What was open when the machine went down.
+    #[default]
+    Open,
+    /// Everything with `autostart`.
+    All,
+    /// Nothing until it is attached to or started.
+    Lazy,
+}
+
+/// When a process is started again. Every field left out is taken from `defaults.restart`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Restart {
+    /// `always`, `on-failure` (the default) or `never`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<RestartPolicy>,
+    /// More restarts than this within `within` park the process in `crash_loop`. 5 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_restarts: Option<u32>,
+    /// The period in which `max_restarts` are counted. 60s by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Span>,
+    /// How long to wait before each restart.
+    #[serde(skip_serializing_if = "is_default")]
+    pub backoff: Backoff,
+}
+
+/// Whether a process that ended is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// However it ended (OTP: permanent).
+    Always,
+    /// If it ended with a failure or by a signal (OTP: transient).
+    #[default]
+    OnFailure,
+    /// Never (OTP: temporary).
+    Never,
+}
+
+/// How long to wait before a restart: `initial`, times `factor` for each failure in a row, at most
+/// `max`, give or take `jitter`; from the start again once a run has lasted `reset_after`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backoff {
+    /// The first wait. 500ms by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Span>,
+    /// By how much each further wait is longer, at least 1. 2 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// The longest wait. 60s by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<Span>,
+    /// Part of the wait that is left to chance, from 0 to 1. 0.2 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<f64>,
+    /// A run this long forgets the failures before it. 10m by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_after: Option<Span>,
+}
+
+/// How a process is asked to end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stop {
+    /// How long it has after SIGTERM before it and all it started are killed. 3s by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Span>,
+}
+
+/// How much of a process's output is kept on disk.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Size of one log file. 8MiB by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<Bytes>,
+    /// How many log files of a run are kept, the current one included. 4 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<u32>,
+}
+
+/// A program that processes can be told to run by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agent {
+    /// Whether it is Claude Code. By default it is if the program's file name is `claude`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<AgentKind>,
+    /// The program and its first arguments. `[claude]` for the agent `claude`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Arguments of every process of this agent, before the process's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Environment of every process of this agent.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub env: IndexMap<String, String>,
+    /// How many of it may be starting at the same time. 4 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_at_once: Option<u32>,
+    /// Which of Claude's two renderers to use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub screen: Option<Screen>,
+}
+
+/// What kind of program an agent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentKind {
+    /// Claude Code: sessions, status, `--resume`.
+    Claude,
+    /// Any other program.
+    Command,
+}
+
+/// Which of Claude's renderers to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Screen {
+    /// Whatever Claude chooses, which is full screen in most cases.
+    #[default]
+    Default,
+    /// No alternate screen: what scrolls off stays in the terminal's own history.
+    Classic,
+}
+
+/// A WezTerm workspace bound to a project directory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workspace {
+    /// The project directory. `~` is the home directory.
+    #[serde(default)]
+    pub cwd: PathBuf,
+    /// Which others are restarted with a process that is: none, all, or those started after it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strategy: Strategy,
+    /// What else happens when a process goes into `crash_loop`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_crash_loop: OnCrashLoop,
+    /// Name of the pane layout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
+    /// Environment of every process in it.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub env: IndexMap<String, String>,
+    /// The processes, by name, in start order unless `after` says otherwise.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub processes: IndexMap<String, Process>,
+}
+
+/// Which others are restarted together with a process that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// None.
+    #[default]
+    OneForOne,
+    /// All of the workspace.
+    OneForAll,
+    /// Those that start after it.
+    RestForOne,
+}
+
+/// What else happens when a process goes into `crash_loop`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCrashLoop {
+    /// Nothing: innocent neighbours go on.
+    #[default]
+    Nothing,
+    /// All processes of the workspace are restarted, once per period.
+    RestartWorkspace,
+    /// All processes of the workspace are stopped.
+    StopWorkspace,
+}
+
+/// A supervised long-lived program. It runs `agent` or `command`, not both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Process {
+    /// Name of the agent to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The program to run and its arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Arguments after those of the agent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Where to run, relative to the workspace's directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
+    /// Environment, over that of the agent and the workspace.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub env: IndexMap<String, String>,
+    /// Whether it starts with its workspace. true by default.
+    #[serde(skip_serializing_if = "is_true")]
+    pub autostart: bool,
+    /// When it is started again.
+    #[serde(skip_serializing_if = "is_default")]
+    pub restart: Restart,
+    /// How it is asked to end.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stop: Stop,
+    /// Processes of the same workspace that come first, and how far they must have come.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub after: IndexMap<String, Condition>,
+    /// How to tell that it is ready. A Claude is ready at its first idle, any other program when it
+    /// has started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
+    /// A process that is not ready after this long counts as failed. 60s by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_timeout: Option<Span>,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            agent: None,
+            command: None,
+            args: Vec::new(),
+            cwd: None,
+            env: IndexMap::new(),
+            autostart: true,
+            restart: Restart::default(),
+            stop: Stop::default(),
+            after: IndexMap::new(),
+            ready: None,
+            ready_timeout: None,
+        }
+    }
+}
+
+/// How far a process must have come before another one starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Its program runs.
+    Started,
+    /// It is ready.
+    Ready,
+    /// It has ended well.
+    Exited,
+}
+
+/// How to tell that a process is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ready {
+    /// A line of its output matches this regular expression.
+    Log(String),
+    /// Something listens on this TCP port of the loopback interface.
+    Port(u16),
+    /// This command, run in its directory, ends with 0.
+    Command(Vec<String>),
+}
+
+fn is_default<T: Default + PartialEq>(v: &T) -> bool {
+    *v == T::default()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_true(v: &bool) -> bool {
+    *v
+}

@@ -1,0 +1,191 @@
+//! What happens, in order: the answer to `event.list` and the notifications after `subscribe`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    keeper::ExitRecord,
+    process::{ProcessView, State, Status},
+    workspace::WorkspaceView,
+};
+
+/// What kind of thing happened. The part before the dot is its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The daemon serves.
+    #[serde(rename = "daemon.started")]
+    DaemonStarted,
+    /// The daemon is about to end.
+    #[serde(rename = "daemon.stopping")]
+    DaemonStopping,
+    /// A part of the daemon failed and was started again; `message` has its path.
+    #[serde(rename = "daemon.panic")]
+    DaemonPanic,
+    /// The config was read anew and applied.
+    #[serde(rename = "config.applied")]
+    ConfigApplied,
+    /// The config was read anew and refused; `message` says why.
+    #[serde(rename = "config.refused")]
+    ConfigRefused,
+    /// A workspace has come to be.
+    #[serde(rename = "workspace.added")]
+    WorkspaceAdded,
+    /// A workspace was opened, closed, renamed or otherwise changed.
+    #[serde(rename = "workspace.changed")]
+    WorkspaceChanged,
+    /// A workspace is gone.
+    #[serde(rename = "workspace.removed")]
+    WorkspaceRemoved,
+    /// A process has come to be.
+    #[serde(rename = "process.added")]
+    ProcessAdded,
+    /// A process's definition changed.
+    #[serde(rename = "process.changed")]
+    ProcessChanged,
+    /// A process went from one state to another.
+    #[serde(rename = "process.state")]
+    ProcessState,
+    /// An agent's status, its reason or `unread` changed.
+    #[serde(rename = "process.status")]
+    ProcessStatus,
+    /// A run of a process ended; `exit` says how.
+    #[serde(rename = "process.exit")]
+    ProcessExit,
+    /// A process is gone.
+    #[serde(rename = "process.removed")]
+    ProcessRemoved,
+    /// A kind of a newer release.
+    #[serde(other, rename = "unknown")]
+    Unknown,
+}
+
+impl EventKind {
+    /// The kind as it stands on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DaemonStarted => "daemon.started",
+            Self::DaemonStopping => "daemon.stopping",
+            Self::DaemonPanic => "daemon.panic",
+            Self::ConfigApplied => "config.applied",
+            Self::ConfigRefused => "config.refused",
+            Self::WorkspaceAdded => "workspace.added",
+            Self::WorkspaceChanged => "workspace.changed",
+            Self::WorkspaceRemoved => "workspace.removed",
+            Self::ProcessAdded => "process.added",
+            Self::ProcessChanged => "process.changed",
+            Self::ProcessState => "process.state",
+            Self::ProcessStatus => "process.status",
+            Self::ProcessExit => "process.exit",
+            Self::ProcessRemoved => "process.removed",
+            Self::Unknown => "unknown",
+        }
+    }
+    /// The part before the dot.
+    pub fn topic(self) -> &'static str {
+        self.name().split('.').next().unwrap_or_default()
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Its number; grows by one with each event, over restarts of the daemon too.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// What kind of thing.
+    pub kind: EventKind,
+    /// The workspace's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// The process's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+    /// The workspace's or process's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// The process's state after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// The agent's status after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Whether a turn has ended that nobody has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<bool>,
+    /// Claude's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Process id of the program itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// The reason, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ExitRecord>,
+}
+
+impl Event {
+    /// An event with no number and no time yet: both are given where it is published.
+    pub fn new(kind: EventKind) -> Self {
+        Self {
+            seq: 0,
+            at: 0,
+            kind,
+            workspace: None,
+            process: None,
+            id: None,
+            run_id: None,
+            state: None,
+            status: None,
+            unread: None,
+            session_id: None,
+            pid: None,
+            message: None,
+            exit: None,
+        }
+    }
+}
+
+/// Parameters of `subscribe`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Subscribe {
+    /// Topics (`process`, `workspace`, `config`, `daemon`); all if empty.
+    pub topics: Vec<String>,
+    /// First send what happened after this event, if it is still kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_seq: Option<u64>,
+}
+
+/// The answer to `subscribe`: how things stand at `seq`. `event` notifications follow in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Snapshot {
+    /// Number of the newest event that this snapshot holds.
+    pub seq: u64,
+    /// Events that were asked for and are no longer kept: the range before those that follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<[u64; 2]>,
+    /// All workspaces.
+    pub workspaces: Vec<WorkspaceView>,
+    /// All processes.
+    pub processes: Vec<ProcessView>,
+}
+
+/// Parameters of `event.list`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EventList {
+    /// Only events after this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// At most this many, the newest; 1,000 at most and by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}

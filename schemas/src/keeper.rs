@@ -1,0 +1,342 @@
+//! Between a keeper and everybody else. A keeper may be years older than the daemon that talks to
+//! it, so this is the most conservative part of the contract: frames are
+//! `kind (1 byte) · length (u32, little endian) · payload`, payloads are MessagePack maps except for
+//! raw terminal bytes, unknown kinds and keys are skipped, and `golden/` holds the bytes of all.
+//!
+//! A run lives in a directory of its own, `runs/RUN_ID`:
+//!
+//! | file | what |
+//! |---|---|
+//! | `lock` | locked (`flock`) for as long as the keeper lives |
+//! | `sock` | the keeper's socket |
+//! | `meta` | [`RunMeta`], MessagePack, written before the program starts |
+//! | `log`, `log.1`, … | the program's output, `log` being the newest |
+//! | `screen` | the last screen as escape sequences, written at the end |
+//! | `exit` | [`ExitRecord`], MessagePack, written by rename when the program and all it started are gone |
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Version of the keeper's protocol.
+pub const VERSION: u32 = 1;
+/// Largest payload, in bytes, either way.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Environment variable that marks every process of a run: its value is the run's id.
+pub const RUN_MARK: &str = "WEZTERM_PARALLEL_RUN";
+/// Environment variable with the id of the process that a program runs as.
+pub const PROCESS_MARK: &str = "WEZTERM_PARALLEL_PROCESS";
+
+/// Kinds of frames, a byte each.
+pub mod frame {
+    /// To the keeper: [`super::Hello`]. The first frame; an attaching client passes its terminal along
+    /// as a descriptor (`SCM_RIGHTS`).
+    pub const HELLO: u8 = b'H';
+    /// To the keeper: raw bytes for the program.
+    pub const INPUT: u8 = b'I';
+    /// To the keeper: [`super::Size`].
+    pub const RESIZE: u8 = b'R';
+    /// To the keeper: [`super::StopRun`].
+    pub const STOP: u8 = b'S';
+    /// To the keeper, nothing; from it, raw bytes: the screen as escape sequences.
+    pub const SCREEN: u8 = b'C';
+    /// From the keeper: [`super::Welcome`].
+    pub const WELCOME: u8 = b'W';
+    /// From the keeper: raw bytes of the program, for clients that passed no terminal.
+    pub const OUTPUT: u8 = b'O';
+    /// From the keeper: [`super::ProgramStatus`].
+    pub const STATUS: u8 = b'P';
+    /// From the keeper: [`super::Title`].
+    pub const TITLE: u8 = b'T';
+    /// From the keeper: [`super::Attached`].
+    pub const ATTACHED: u8 = b'A';
+    /// From the keeper: the client's detach key was pressed. Nothing follows.
+    pub const DETACHED: u8 = b'D';
+    /// From the keeper: [`super::ExitRecord`]. Nothing follows.
+    pub const EXIT: u8 = b'X';
+    /// From the keeper: a text that says why it ends the connection.
+    pub const ERROR: u8 = b'E';
+}
+
+/// What a run is: given to a keeper on its standard input. Never on a command line, where everybody
+/// could read the environment.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunSpec {
+    /// The run's id (a ULID); also the name of its directory.
+    pub run_id: String,
+    /// Id of the process it is a run of.
+    pub process_id: String,
+    /// Directory that holds the directories of all runs.
+    pub runs_dir: PathBuf,
+    /// A terminal or pipes.
+    pub mode: Mode,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Where to run it.
+    pub cwd: PathBuf,
+    /// Its whole environment. The keeper adds [`RUN_MARK`] and [`PROCESS_MARK`].
+    pub env: IndexMap<String, String>,
+    /// Columns and rows of its terminal until somebody attaches.
+    pub size: Size,
+    /// How many bytes of scrolled-off text are kept.
+    pub history_bytes: u64,
+    /// Size of one log file, in bytes.
+    pub log_bytes: u64,
+    /// How many log files are kept, the current one included; at least 1.
+    pub log_files: u32,
+}
+
+impl std::fmt::Debug for RunSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // the environment holds secrets, and arguments may
+        f.debug_struct("RunSpec").field("run_id", &self.run_id).field("program", &self.command.first()).finish_non_exhaustive()
+    }
+}
+
+/// How the program is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// By a terminal of its own.
+    Pty,
+    /// By pipes: nothing on its standard input, output and errors into the log.
+    Pipe,
+}
+
+/// Size of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Size {
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+/// What a keeper says on its standard output, once, as soon as the program runs or cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartReport {
+    /// The program runs.
+    Started {
+        /// Process id of the keeper.
+        keeper_pid: i32,
+        /// Process id of the program.
+        pid: i32,
+        /// When, in milliseconds since 1970.
+        started_at: i64,
+    },
+    /// There is a run of this id already. This keeper has ended.
+    Exists,
+    /// The program could not be started. This keeper has ended and left nothing.
+    Failed {
+        /// Why.
+        reason: StartFailure,
+        /// Why, in words.
+        message: String,
+    },
+}
+
+/// Why a program could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartFailure {
+    /// There is no such program, or it may not be run.
+    Program,
+    /// There is no such directory, or it may not be entered.
+    Cwd,
+    /// The machine refused: no memory, no terminal, no room on the disk.
+    System,
+}
+
+/// Who runs here: the file `meta`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunMeta {
+    /// The run's id.
+    pub run_id: String,
+    /// Id of the process it is a run of.
+    pub process_id: String,
+    /// Process id of the keeper.
+    pub keeper_pid: i32,
+    /// Version of the program that the keeper is.
+    pub version: String,
+}
+
+/// The first frame of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hello {
+    /// Version of the client's protocol.
+    pub version: u32,
+    /// What the client is here for.
+    pub role: Role,
+    /// Size of its terminal, for those who attach.
+    #[serde(default)]
+    pub size: Option<Size>,
+    /// Byte values of the key that detaches, as a plain terminal sends it; empty for none.
+    #[serde(default, with = "raw")]
+    #[schemars(with = "Vec<u8>")]
+    pub detach_key: Vec<u8>,
+    /// Never decides the size and sends no input.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// What a client of a keeper is here for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// To see and to type.
+    Attach,
+    /// To steer: status, titles, exit, stop. The daemon.
+    Control,
+    /// To read the program's bytes as they come, from the log's end at [`Welcome::log_offset`] on.
+    Observe,
+}
+
+/// The first frame of a keeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Welcome {
+    /// Version of the keeper's protocol.
+    pub version: u32,
+    /// The run's id.
+    pub run_id: String,
+    /// Process id of the keeper.
+    pub keeper_pid: i32,
+    /// Process id of the program.
+    pub pid: i32,
+    /// When it was started, in milliseconds since 1970.
+    pub started_at: i64,
+    /// Size of its terminal now.
+    pub size: Size,
+    /// Bytes of output so far, all log files together, the dropped ones too.
+    pub log_offset: u64,
+    /// The last thing the program said of itself.
+    #[serde(default)]
+    pub status: Option<ProgramStatus>,
+    /// The title that it gave its terminal.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// How many are attached.
+    #[serde(default)]
+    pub attached: u32,
+}
+
+/// What the program said of itself by `OSC 7501`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProgramStatus {
+    /// Grows by one with each.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// What stands between `7501;` and the end of the sequence.
+    pub body: String,
+}
+
+/// The program's title changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Title {
+    /// The title; empty if it was taken back.
+    pub title: String,
+}
+
+/// Somebody attached or left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attached {
+    /// How many are attached now.
+    pub clients: u32,
+}
+
+/// End the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StopRun {
+    /// Milliseconds between SIGTERM and SIGKILL; 0 kills at once.
+    pub grace_ms: u64,
+}
+
+/// How a run ended: the file `exit` and the last frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExitRecord {
+    /// Exit code, if it ended by itself.
+    pub code: Option<i32>,
+    /// Signal, if it was ended by one.
+    pub signal: Option<i32>,
+    /// When, in milliseconds since 1970.
+    pub ended_at: i64,
+    /// Whether [`StopRun`] had been asked for.
+    #[serde(default)]
+    pub stopped: bool,
+    /// How many processes it had left behind, which were killed.
+    #[serde(default)]
+    pub leftovers: u32,
+    /// CPU time of the program and its children, in milliseconds.
+    #[serde(default)]
+    pub cpu_ms: u64,
+    /// Largest resident size of one of them, in KiB.
+    #[serde(default)]
+    pub max_rss_kib: u64,
+    /// Bytes of output that could not be written to the log.
+    #[serde(default)]
+    pub log_lost: u64,
+    /// What happened, where no status tells: the keeper was killed.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl ExitRecord {
+    /// Ended by itself with code 0.
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+    /// `exit code 1`, `signal 9 (SIGKILL)`.
+    pub fn text(&self) -> String {
+        match (self.code, self.signal, &self.note) {
+            (Some(code), ..) => format!("exit code {code}"),
+            (_, Some(n), _) => match signal_name(n) {
+                Some(name) => format!("signal {n} ({name})"),
+                None => format!("signal {n}"),
+            },
+            (.., Some(note)) => note.clone(),
+            _ => "ended for an unknown reason".into(),
+        }
+    }
+}
+
+fn signal_name(n: i32) -> Option<&'static str> {
+    Some(match n {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        _ => return None,
+    })
+}
+
+/// Bytes as MessagePack `bin`, not as an array of numbers.
+mod raw {
+    use serde::{Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(v: &[u8], s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_bytes(v)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: de::Error>(self, v: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(v.to_vec())
+            }
+        }
+        d.deserialize_bytes(Visitor)
+    }
+}

@@ -1,0 +1,19 @@
+//! The contract of wezterm-parallel: everything that two of its programs, or two of its releases,
+//! must agree on. It knows serde and schemars, and nothing of sockets, clocks or processes.
+//!
+//! Rules for every type here: add, never rename, never reuse; new fields have a default; readers on
+//! the wire skip what they do not know, the config refuses it.
+
+pub mod config;
+pub mod daemon;
+pub mod error;
+pub mod event;
+pub mod keeper;
+pub mod method;
+pub mod process;
+pub mod rpc;
+pub mod units;
+pub mod workspace;
+
+/// Oldest and newest version of the wire protocol that this build speaks.
+pub const PROTOCOL: [u32; 2] = [1, 1];

@@ -1,0 +1,111 @@
+//! Every call there is: its name, what it takes, what it gives. The one table that the router, the
+//! clients, the JSON Schemas and PROTOCOL.md are held to.
+
+use schemars::{Schema, SchemaGenerator};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    daemon::{
+        ConfigPlan, ConfigTarget, ConfigTrust, DaemonStop, Empty, Hello, StatusView, Stopped, Text, Welcome,
+    },
+    event::{Event, EventList, Snapshot, Subscribe},
+    process::{AttachPoint, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView},
+    workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
+};
+
+/// A call: a name, parameters and a result, bound together at compile time.
+pub trait Method {
+    /// `noun.verb`, as on the wire.
+    const NAME: &'static str;
+    /// What it takes.
+    type Params: Serialize + DeserializeOwned + schemars::JsonSchema;
+    /// What it gives.
+    type Result: Serialize + DeserializeOwned + schemars::JsonSchema;
+}
+
+/// A row of the table of methods.
+pub struct Row {
+    /// `noun.verb`.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Schema of the parameters.
+    pub params: fn(&mut SchemaGenerator) -> Schema,
+    /// Schema of the result.
+    pub result: fn(&mut SchemaGenerator) -> Schema,
+}
+
+macro_rules! methods {
+    ($($(#[doc = $about:literal])+ $name:literal $ty:ident ($params:ty) -> $result:ty;)*) => {
+        $(
+            $(#[doc = $about])+
+            #[derive(Clone, Copy, Debug)]
+            pub struct $ty;
+            impl Method for $ty {
+                const NAME: &'static str = $name;
+                type Params = $params;
+                type Result = $result;
+            }
+        )*
+        /// All methods, in the order of the documentation.
+        pub const METHODS: &[Row] = &[$(Row {
+            name: $name,
+            about: concat!($($about),+),
+            params: SchemaGenerator::subschema_for::<$params>,
+            result: SchemaGenerator::subschema_for::<$result>,
+        }),*];
+    };
+}
+
+methods! {
+    /// Agrees on the protocol version. The first call on every connection.
+    "hello" HelloCall(Hello) -> Welcome;
+    /// How everything stands.
+    "daemon.status" DaemonStatus(Empty) -> StatusView;
+    /// Ends the daemon, and every run unless told to keep them. Answered when the runs are gone.
+    "daemon.stop" StopDaemon(DaemonStop) -> Stopped;
+    /// All workspaces.
+    "workspace.list" ListWorkspaces(Empty) -> Vec<WorkspaceView>;
+    /// Makes a workspace, open and without processes. It is kept in the store.
+    "workspace.create" CreateWorkspace(WorkspaceCreate) -> WorkspaceView;
+    /// Opens a workspace: starts its processes that have `autostart`. Answered when they are asked for.
+    "workspace.open" OpenWorkspace(WorkspaceOpen) -> WorkspaceView;
+    /// Closes a workspace: stops its processes. Answered when they are gone.
+    "workspace.close" CloseWorkspace(WorkspaceTarget) -> WorkspaceView;
+    /// Closes a workspace made by a command and forgets it.
+    "workspace.delete" DeleteWorkspace(WorkspaceTarget) -> Empty;
+    /// Renames a workspace made by a command.
+    "workspace.rename" RenameWorkspace(WorkspaceRename) -> WorkspaceView;
+    /// All processes, or those of a workspace.
+    "process.list" ListProcesses(ProcessList) -> Vec<ProcessView>;
+    /// Makes a process and starts it. It is kept in the store.
+    "process.add" AddProcess(ProcessAdd) -> ProcessView;
+    /// Stops a process made by a command and forgets it.
+    "process.remove" RemoveProcess(ProcessTarget) -> Empty;
+    /// Starts a process. Answered when it runs, has failed, or waits for its place in the queue.
+    "process.start" StartProcess(ProcessTarget) -> ProcessView;
+    /// Stops a process. Answered when it and all it started are gone.
+    "process.stop" StopProcess(ProcessStop) -> ProcessView;
+    /// Stops and starts a process. Answered as `process.start`.
+    "process.restart" RestartProcess(ProcessStop) -> ProcessView;
+    /// Where the current or last run of a process can be reached.
+    "process.attach" AttachProcess(ProcessTarget) -> AttachPoint;
+    /// Somebody has looked: `unread` becomes false.
+    "process.seen" SeeProcess(ProcessTarget) -> ProcessView;
+    /// Reads a config and says what applying it would change. Applies nothing.
+    "config.diff" DiffConfig(ConfigTarget) -> ConfigPlan;
+    /// Reads the config anew and applies it. Answered when it is applied.
+    "config.reload" ReloadConfig(Empty) -> ConfigPlan;
+    /// The config in force, all layers together, as YAML.
+    "config.show" ShowConfig(Empty) -> Text;
+    /// What commands have made, as YAML for the config file.
+    "config.export" ExportConfig(Empty) -> Text;
+    /// Trusts a project's own config file as it is now.
+    "config.trust" TrustProject(ConfigTrust) -> ConfigPlan;
+    /// Takes that back.
+    "config.untrust" UntrustProject(ConfigTrust) -> ConfigPlan;
+    /// Events that have happened.
+    "event.list" ListEvents(EventList) -> Vec<Event>;
+    /// How things stand, and from then on every event as a notification `event`.
+    "subscribe" SubscribeCall(Subscribe) -> Snapshot;
+}

@@ -1,0 +1,174 @@
+//! Definitions with every default filled in: what the config and the commands come down to.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use wezterm_parallel_schemas::{
+    config::{Condition, OnCrashLoop, Ready, RestartPolicy, Screen, Strategy},
+    process::{Kind, Source},
+};
+
+/// Milliseconds. Points in time count from 1970, spans from their beginning.
+pub type Millis = u64;
+
+/// Everything that is meant to be there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Agents, by name.
+    pub agents: IndexMap<String, AgentSpec>,
+    /// Workspaces, by name.
+    pub workspaces: IndexMap<String, WorkspaceSpec>,
+    /// What the daemon keeps to.
+    pub daemon: DaemonSpec,
+}
+
+/// What the daemon keeps to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DaemonSpec {
+    /// What is started again after a reboot.
+    pub resume: wezterm_parallel_schemas::config::Resume,
+    /// Agents wait to start below this much free memory, in bytes.
+    pub min_free_memory: u64,
+}
+
+impl Default for DaemonSpec {
+    fn default() -> Self {
+        Self { resume: Default::default(), min_free_memory: MIN_FREE_MEMORY_DEFAULT }
+    }
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    /// Claude Code or not.
+    pub kind: Kind,
+    /// The program and its first arguments.
+    pub command: Vec<String>,
+    /// Further arguments.
+    pub args: Vec<String>,
+    /// Environment.
+    pub env: IndexMap<String, String>,
+    /// How many may be starting at the same time; at least 1.
+    pub start_at_once: u32,
+    /// Which of Claude's renderers.
+    pub screen: Screen,
+}
+
+/// A workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceSpec {
+    /// The project directory, absolute.
+    pub cwd: PathBuf,
+    /// Where the definition comes from.
+    pub source: Source,
+    /// Which others are restarted with a process that failed.
+    pub strategy: Strategy,
+    /// What else happens at a crash loop.
+    pub on_crash_loop: OnCrashLoop,
+    /// Name of the pane layout.
+    pub layout: Option<String>,
+    /// Its processes, by name, in start order (no `after` points forward).
+    pub processes: IndexMap<String, ProcessSpec>,
+}
+
+/// A process, with everything filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// Where the definition comes from.
+    pub source: Source,
+    /// Name of its agent, if it has one.
+    pub agent: Option<String>,
+    /// Claude Code or not.
+    pub kind: Kind,
+    /// The program and all its arguments: the agent's command and args, then the process's own.
+    /// Session arguments of Claude are added when it starts.
+    pub command: Vec<String>,
+    /// Where to run, absolute.
+    pub cwd: PathBuf,
+    /// Environment over that of the opening client: agent's, workspace's, process's, in that order.
+    pub env: IndexMap<String, String>,
+    /// Which of Claude's renderers.
+    pub screen: Screen,
+    /// Starts with its workspace.
+    pub autostart: bool,
+    /// When it is started again.
+    pub restart: RestartSpec,
+    /// How long it has after SIGTERM.
+    pub stop_grace: Millis,
+    /// What comes first.
+    pub after: IndexMap<String, Condition>,
+    /// How to tell that it is ready; none: Claude's first idle, any other program's start.
+    pub ready: Option<Ready>,
+    /// Not ready after this long is a failure.
+    pub ready_timeout: Millis,
+    /// A Claude session to go on with at the first start.
+    #[serde(default)]
+    pub resume: Option<String>,
+    /// Size of a log file in bytes.
+    pub log_bytes: u64,
+    /// Log files of a run.
+    pub log_files: u32,
+    /// Scrolled-off text kept by the keeper, in bytes.
+    pub history_bytes: u64,
+}
+
+/// When a process is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RestartSpec {
+    /// After which endings.
+    pub policy: RestartPolicy,
+    /// More restarts than this within `within` are a crash loop.
+    pub max_restarts: u32,
+    /// The period in which restarts are counted.
+    pub within: Millis,
+    /// The waits between.
+    pub backoff: BackoffSpec,
+}
+
+/// The waits between restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackoffSpec {
+    /// The first wait.
+    pub initial: Millis,
+    /// By how much each further one is longer; at least 1.
+    pub factor: f64,
+    /// The longest.
+    pub max: Millis,
+    /// Part left to chance, 0 to 1.
+    pub jitter: f64,
+    /// A run this long forgets the failures before it.
+    pub reset_after: Millis,
+}
+
+/// Free memory below which agents wait: a Claude takes 200 MB at once and as much again while it works.
+pub const MIN_FREE_MEMORY_DEFAULT: u64 = 512 << 20;
+/// Claudes starting at once: with 5 the first prompt comes after 0.8 s on 2 cores, with 10 after 2.3 s.
+pub const START_AT_ONCE_DEFAULT: u32 = 4;
+/// Time after SIGTERM. Claude ends in 0.3 s; servers take a second or two.
+pub const STOP_GRACE_MS_DEFAULT: Millis = 3_000;
+/// Time to become ready. Ten Claudes at once need 2.3 s; a build before a server may need most of this.
+pub const READY_TIMEOUT_MS_DEFAULT: Millis = 60_000;
+/// Size of a log file.
+pub const LOG_BYTES_DEFAULT: u64 = 8 << 20;
+/// Log files of a run.
+pub const LOG_FILES_DEFAULT: u32 = 4;
+/// Scrolled-off text: some 10,000 lines.
+pub const HISTORY_BYTES_DEFAULT: u64 = 1 << 20;
+
+impl Default for BackoffSpec {
+    fn default() -> Self {
+        Self { initial: 500, factor: 2.0, max: 60_000, jitter: 0.2, reset_after: 600_000 }
+    }
+}
+
+impl Default for RestartSpec {
+    fn default() -> Self {
+        Self {
+            policy: RestartPolicy::OnFailure,
+            max_restarts: 5,
+            within: 60_000,
+            backoff: BackoffSpec::default(),
+        }
+    }
+}
