@@ -1,0 +1,1 @@
+//! config.yaml: read, layered, checked, resolved, watched

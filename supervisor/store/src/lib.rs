@@ -1,0 +1,1 @@
+//! Durable truth: SQLite behind one writer thread
