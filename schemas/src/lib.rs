@@ -6,12 +6,15 @@
 
 pub mod config;
 pub mod daemon;
+pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod keeper;
 pub mod method;
+pub mod places;
 pub mod process;
 pub mod rpc;
+pub mod scan;
 pub mod units;
 pub mod workspace;
 
