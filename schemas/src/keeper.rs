@@ -91,7 +91,10 @@ pub struct RunSpec {
 impl std::fmt::Debug for RunSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // the environment holds secrets, and arguments may
-        f.debug_struct("RunSpec").field("run_id", &self.run_id).field("program", &self.command.first()).finish_non_exhaustive()
+        f.debug_struct("RunSpec")
+            .field("run_id", &self.run_id)
+            .field("program", &self.command.first())
+            .finish_non_exhaustive()
     }
 }
 

@@ -27,9 +27,9 @@ impl Span {
 impl FromStr for Span {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
-        humantime::parse_duration(s.trim())
-            .map(Self)
-            .map_err(|e| format!("`{s}` is not a duration ({e}); write a number and a unit, as in `500ms`, `3s`, `10m`"))
+        humantime::parse_duration(s.trim()).map(Self).map_err(|e| {
+            format!("`{s}` is not a duration ({e}); write a number and a unit, as in `500ms`, `3s`, `10m`")
+        })
     }
 }
 
@@ -42,9 +42,10 @@ impl fmt::Display for Span {
 impl FromStr for Bytes {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
-        s.trim().parse::<bytesize::ByteSize>().map(|b| Self(b.as_u64())).map_err(|_| {
-            format!("`{s}` is not a size; write a number and a unit, as in `512KiB` or `8MiB`")
-        })
+        s.trim()
+            .parse::<bytesize::ByteSize>()
+            .map(|b| Self(b.as_u64()))
+            .map_err(|_| format!("`{s}` is not a size; write a number and a unit, as in `512KiB` or `8MiB`"))
     }
 }
 
