@@ -168,6 +168,7 @@ pub struct RunMeta {
 
 /// The first frame of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "KeeperHello")]
 pub struct Hello {
     /// Version of the client's protocol.
     pub version: u32,
@@ -199,6 +200,7 @@ pub enum Role {
 
 /// The first frame of a keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "KeeperWelcome")]
 pub struct Welcome {
     /// Version of the keeper's protocol.
     pub version: u32,

@@ -1,0 +1,727 @@
+//! The bytes on the wire, held fast: `golden/` has a request and a response of every method, an event
+//! of every kind, an error in both forms, and every frame of the keeper's protocol.
+//!
+//! A file is `NAME.RELEASE.hex`. The newest one of a name is what this release writes, byte for byte;
+//! all of them must be understood for ever. So a file is never edited: when a type gets a field, add
+//! `NAME.RELEASE+1.hex`. To have missing files written, run
+//! `WEZTERM_PARALLEL_GOLDEN=write cargo test -p wezterm-parallel-schemas --test golden`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use wezterm_parallel_schemas::{
+    PROTOCOL,
+    config::{OnCrashLoop, Strategy},
+    daemon::{
+        ConfigAction, ConfigChange, ConfigPlan, ConfigTarget, ConfigTrust, DaemonStop, DaemonView, Empty,
+        Hello, Limits, StatusView, Stopped, Text, Welcome,
+    },
+    envelope::{Message, split},
+    error::{Code, Error},
+    event::{Event, EventKind, EventList, Snapshot, Subscribe},
+    keeper::{
+        self, ExitRecord, Mode, ProgramStatus, Role, RunMeta, RunSpec, Size, StartFailure, StartReport,
+    },
+    method::{self, METHODS, Method},
+    process::{
+        AttachPoint, Blocked, Kind, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView, Source,
+        State, Status,
+    },
+    rpc,
+    scan::Scanner,
+    workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
+};
+
+#[test]
+fn every_method_has_golden_bytes_of_its_request_and_its_response() {
+    let g = Golden::default();
+    g.call::<method::HelloCall>(hello(), welcome());
+    g.call::<method::DaemonStatus>(Empty {}, status());
+    g.call::<method::StopDaemon>(DaemonStop { keep: true }, Stopped { ended: 0, kept: 2 });
+    g.call::<method::ListWorkspaces>(Empty {}, vec![workspace()]);
+    g.call::<method::CreateWorkspace>(
+        WorkspaceCreate {
+            name: "api".into(),
+            cwd: "/home/u/src/api".into(),
+            layout: Some("default".into()),
+            key: key(),
+        },
+        workspace(),
+    );
+    g.call::<method::OpenWorkspace>(
+        WorkspaceOpen { workspace: "api".into(), environment: environment(), key: key() },
+        workspace(),
+    );
+    g.call::<method::CloseWorkspace>(
+        workspace_target(),
+        WorkspaceView { open: false, running: 0, ..workspace() },
+    );
+    g.call::<method::DeleteWorkspace>(workspace_target(), Empty {});
+    g.call::<method::RenameWorkspace>(
+        WorkspaceRename { workspace: "api".into(), name: "backend".into(), key: key() },
+        WorkspaceView { name: "backend".into(), ..workspace() },
+    );
+    g.call::<method::ListProcesses>(
+        ProcessList { workspace: Some("api".into()) },
+        vec![claude(), command(), resting()],
+    );
+    g.call::<method::AddProcess>(
+        ProcessAdd {
+            workspace: "api".into(),
+            name: Some("lead".into()),
+            agent: Some("claude".into()),
+            resume: Some(SESSION.into()),
+            command: vec!["--model".into(), "opus".into()],
+            environment: environment(),
+            key: key(),
+        },
+        claude(),
+    );
+    g.call::<method::RemoveProcess>(target(), Empty {});
+    g.call::<method::StartProcess>(target(), claude());
+    g.call::<method::StopProcess>(process_stop(), resting());
+    g.call::<method::RestartProcess>(process_stop(), claude());
+    g.call::<method::AttachProcess>(
+        target(),
+        AttachPoint {
+            process: claude(),
+            run_dir: Some(format!("/home/u/.local/state/wezterm-parallel/runs/{RUN}").into()),
+            seq: 42,
+        },
+    );
+    g.call::<method::SeeProcess>(target(), ProcessView { unread: false, ..claude() });
+    g.call::<method::DiffConfig>(ConfigTarget { path: Some("/tmp/new.yaml".into()) }, plan(0));
+    g.call::<method::ReloadConfig>(Empty {}, plan(7));
+    g.call::<method::ShowConfig>(Empty {}, Text { text: "version: 1\n".into() });
+    g.call::<method::ExportConfig>(Empty {}, Text { text: "workspaces: {}\n".into() });
+    let trust = ConfigTrust { path: "/home/u/src/api/.wezterm-parallel.yaml".into() };
+    g.call::<method::TrustProject>(trust.clone(), plan(8));
+    g.call::<method::UntrustProject>(trust, plan(9));
+    g.call::<method::ListEvents>(
+        EventList { since: Some(40), limit: Some(2) },
+        vec![event(EventKind::ProcessState)],
+    );
+    g.call::<method::SubscribeCall>(
+        Subscribe { topics: vec!["process".into()], from_seq: Some(12) },
+        Snapshot { seq: 42, gap: Some([13, 20]), workspaces: vec![workspace()], processes: vec![claude()] },
+    );
+
+    let seen = g.seen.into_inner().expect("no test panicked");
+    let missing: Vec<&str> = METHODS
+        .iter()
+        .map(|row| row.name)
+        .filter(|name| !seen.contains(&format!("{name}.request")))
+        .collect();
+    assert!(missing.is_empty(), "no golden bytes of {missing:?}: add them to this test");
+}
+
+#[test]
+fn every_kind_of_event_has_golden_bytes() {
+    let g = Golden::default();
+    for name in names_of::<EventKind>() {
+        let kind: EventKind = serde_json::from_value(name.as_str().into()).expect("a name from the schema");
+        assert_eq!(kind.name(), name);
+        g.check(&format!("event.{name}"), &event_frame(&event(kind)), |frame| match split(frame) {
+            Ok(Message::Notification { method: "event", params }) => decode::<Event>(params).map(drop),
+            other => Err(format!("{other:?}")),
+        });
+    }
+    // everything an event can hold, and that it comes back
+    let full = full_event();
+    let frame = event_frame(&full);
+    g.check("event", &frame, |frame| match split(frame) {
+        Ok(Message::Notification { method: "event", params }) => {
+            assert_eq!(decode::<Event>(params)?, full);
+            Ok(())
+        }
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn errors_have_golden_bytes_in_the_form_that_neovim_shows() {
+    let g = Golden::default();
+    let plain = Error::new(Code::NotFound, "no process `lead` in `api`");
+    let hinted = Error::new(Code::BadHello, "no common protocol version")
+        .hint("restart the daemon: wezterm-parallel stop --keep");
+    for (name, error) in [("error", plain), ("error.hint", hinted)] {
+        g.check(name, &encode(&rpc::Failure::new(7, &error)), |frame| match split(frame) {
+            Ok(Message::Response { id: 7, error: Some(body), result: [0xc0] }) => {
+                assert_eq!(decode::<rpc::WireError>(body)?.0, error);
+                Ok(())
+            }
+            other => Err(format!("{other:?}")),
+        });
+    }
+}
+
+#[test]
+fn every_frame_of_the_keeper_has_golden_bytes() {
+    use keeper::frame::*;
+    let g = Golden::default();
+    let size = Size { cols: 120, rows: 40 };
+    let attach = keeper::Hello {
+        version: 1,
+        role: Role::Attach,
+        size: Some(size),
+        detach_key: vec![0x1c],
+        read_only: false,
+    };
+    let control = keeper::Hello {
+        version: 1,
+        role: Role::Control,
+        size: None,
+        detach_key: Vec::new(),
+        read_only: false,
+    };
+    g.keeper("hello", HELLO, &attach);
+    g.keeper("hello.control", HELLO, &control);
+    g.keeper("hello.observe", HELLO, &keeper::Hello { role: Role::Observe, read_only: true, ..control });
+    g.keeper_bytes("input", INPUT, b"hi\r");
+    g.keeper("resize", RESIZE, &size);
+    g.keeper("stop", STOP, &keeper::StopRun { grace_ms: 3_000 });
+    g.keeper_bytes("screen.ask", SCREEN, b"");
+    g.keeper_bytes("screen", SCREEN, b"\x1b[H\x1b[2Jhi");
+    let said = ProgramStatus { seq: 3, at: AT, body: "state=idle:app=claude-code".into() };
+    g.keeper(
+        "welcome",
+        WELCOME,
+        &keeper::Welcome {
+            version: 1,
+            run_id: RUN.into(),
+            keeper_pid: 4_000,
+            pid: 4_001,
+            started_at: AT,
+            size,
+            log_offset: 70_000,
+            status: Some(said.clone()),
+            title: Some("✳ Claude Code".into()),
+            attached: 1,
+        },
+    );
+    g.keeper_bytes("output", OUTPUT, "日本語\r\n".as_bytes());
+    g.keeper("status", STATUS, &said);
+    g.keeper("title", TITLE, &keeper::Title { title: "✳ Claude Code".into() });
+    g.keeper("attached", ATTACHED, &keeper::Attached { clients: 2 });
+    g.keeper_bytes("detached", DETACHED, b"");
+    g.keeper("exit", EXIT, &exit_by_signal());
+    g.keeper("exit.code", EXIT, &exit_by_code());
+    g.keeper_bytes("error", ERROR, b"the client is 3 MB behind");
+
+    g.file("keeper.spec", &run_spec());
+    g.file(
+        "keeper.meta",
+        &RunMeta {
+            run_id: RUN.into(),
+            process_id: PROCESS.into(),
+            keeper_pid: 4_000,
+            version: "0.1.0".into(),
+        },
+    );
+    g.file("keeper.started", &StartReport::Started { keeper_pid: 4_000, pid: 4_001, started_at: AT });
+    g.file("keeper.exists", &StartReport::Exists);
+    for (name, reason) in
+        [("program", StartFailure::Program), ("cwd", StartFailure::Cwd), ("system", StartFailure::System)]
+    {
+        let message = "no such file: /usr/bin/nothing".into();
+        g.file(&format!("keeper.failed.{name}"), &StartReport::Failed { reason, message });
+    }
+
+    let seen = g.seen.into_inner().expect("no test panicked");
+    let first_bytes: BTreeSet<u8> = seen
+        .iter()
+        .filter(|n| n.starts_with("keeper.frame."))
+        .map(|n| newest(n).expect("it was checked")[0])
+        .collect();
+    let all: BTreeSet<u8> = FRAMES.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(first_bytes, all, "a kind of frame without golden bytes, or one missing in FRAMES");
+}
+
+#[test]
+fn bytes_of_a_newer_release_are_understood() {
+    // a map with a key that this release does not know, and names that it does not know
+    let mut v: serde_json::Value = serde_json::to_value(claude()).expect("json");
+    v["status"] = "pondering".into();
+    v["mood"] = serde_json::json!({ "deep": [1, 2, { "er": null }] });
+    let view: ProcessView = decode(&encode(&v)).expect("unknown keys are skipped");
+    assert_eq!(view.status, Some(Status::Unknown));
+
+    let mut v = serde_json::to_value(event(EventKind::ProcessState)).expect("json");
+    v["kind"] = "task.done".into();
+    assert_eq!(decode::<Event>(&encode(&v)).expect("an event").kind, EventKind::Unknown);
+}
+
+#[test]
+fn parameters_left_out_have_their_defaults() {
+    fn check<M: Method>() {
+        if let Err(e) = decode::<M::Params>(&[0x80]) {
+            panic!("{} takes no empty map: {e}", M::NAME);
+        }
+    }
+    check::<method::HelloCall>();
+    check::<method::StopDaemon>();
+    check::<method::OpenWorkspace>();
+    check::<method::ListProcesses>();
+    check::<method::AddProcess>();
+    check::<method::StopProcess>();
+    check::<method::DiffConfig>();
+    check::<method::ListEvents>();
+    check::<method::SubscribeCall>();
+}
+
+#[test]
+fn names_on_the_wire_are_only_ever_added() {
+    let mut now = BTreeSet::new();
+    let mut add = |what: &str, names: &mut dyn Iterator<Item = String>| {
+        for name in names {
+            assert!(now.insert(format!("{what} {name}")), "{what} {name} stands for two things");
+        }
+    };
+    add("method", &mut METHODS.iter().map(|row| row.name.into()));
+    add("code", &mut names_of::<Code>().into_iter());
+    add("event", &mut names_of::<EventKind>().into_iter());
+    add("state", &mut names_of::<State>().into_iter());
+    add("status", &mut Status::ALL.iter().map(|s| s.name().into()));
+    add("frame", &mut FRAMES.iter().map(|(kind, name)| format!("{} {name}", char::from(*kind))));
+    add("protocol", &mut (PROTOCOL[0]..=PROTOCOL[1]).map(|n| n.to_string()));
+
+    let path = golden_dir().join("names.txt");
+    let mut text = fs::read_to_string(&path).unwrap_or_default();
+    let kept: BTreeSet<String> = text.lines().map(String::from).collect();
+    let gone: Vec<_> = kept.difference(&now).collect();
+    assert!(gone.is_empty(), "released names are gone or changed their meaning: {gone:?}");
+    let new: Vec<_> = now.difference(&kept).collect();
+    if !new.is_empty() {
+        assert!(may_write(), "names not in golden/names.txt: {new:?}; {HOW_TO_WRITE}");
+        for line in new {
+            let _ = writeln!(text, "{line}");
+        }
+        fs::write(&path, text).expect("golden/names.txt can be written");
+    }
+}
+
+/// Kinds of frames of the keeper's protocol.
+const FRAMES: [(u8, &str); 13] = {
+    use keeper::frame::*;
+    [
+        (HELLO, "hello"),
+        (INPUT, "input"),
+        (RESIZE, "resize"),
+        (STOP, "stop"),
+        (SCREEN, "screen"),
+        (WELCOME, "welcome"),
+        (OUTPUT, "output"),
+        (STATUS, "status"),
+        (TITLE, "title"),
+        (ATTACHED, "attached"),
+        (DETACHED, "detached"),
+        (EXIT, "exit"),
+        (ERROR, "error"),
+    ]
+};
+
+const HOW_TO_WRITE: &str =
+    "WEZTERM_PARALLEL_GOLDEN=write cargo test -p wezterm-parallel-schemas --test golden adds what is missing";
+
+fn may_write() -> bool {
+    std::env::var("WEZTERM_PARALLEL_GOLDEN").is_ok_and(|v| v == "write")
+}
+
+fn golden_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
+}
+
+/// All golden bytes of `name`, by release.
+fn releases(name: &str) -> BTreeMap<u32, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(golden_dir()).expect("schemas/golden is there") {
+        let path = entry.expect("schemas/golden can be read").path();
+        let file = path.file_name().and_then(|f| f.to_str()).unwrap_or_default();
+        let release = file
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('.'))
+            .and_then(|rest| rest.strip_suffix(".hex"))
+            .and_then(|release| release.parse().ok());
+        if let Some(release) = release {
+            let text = fs::read_to_string(&path).expect("a golden file can be read");
+            found.insert(release, from_hex(&text).unwrap_or_else(|| panic!("{file} is not hexadecimal")));
+        }
+    }
+    found
+}
+
+fn newest(name: &str) -> Option<Vec<u8>> {
+    releases(name).into_values().next_back()
+}
+
+/// Compares with the files, and notes what was compared.
+#[derive(Default)]
+struct Golden {
+    seen: Mutex<BTreeSet<String>>,
+}
+
+impl Golden {
+    /// `bytes` must be the newest golden bytes of `name`; `decodes` must take them and all older ones.
+    fn check(&self, name: &str, bytes: &[u8], decodes: impl Fn(&[u8]) -> Result<(), String>) {
+        let mut all = releases(name);
+        let newest = all.keys().next_back().copied();
+        if newest.is_none() && may_write() {
+            fs::write(golden_dir().join(format!("{name}.1.hex")), to_hex(bytes)).expect("it can be written");
+            all.insert(1, bytes.to_vec());
+        }
+        let Some(golden) = all.values().next_back() else {
+            panic!("no golden bytes of {name}; {HOW_TO_WRITE}");
+        };
+        assert!(
+            golden == bytes,
+            "{name} is not written as before; if it is meant to change, add {name}.{}.hex:\n{}",
+            newest.unwrap_or_default() + 1,
+            to_hex(bytes)
+        );
+        for (release, bytes) in &all {
+            if let Err(e) = decodes(bytes) {
+                panic!("{name}.{release}.hex is not understood any more: {e}");
+            }
+        }
+        self.seen.lock().expect("no test panicked").insert(name.into());
+    }
+
+    /// A request and its successful response.
+    fn call<M: Method>(&self, params: M::Params, result: M::Result)
+    where
+        M::Params: PartialEq + std::fmt::Debug,
+        M::Result: PartialEq + std::fmt::Debug,
+    {
+        let request = encode(&rpc::Request::new(7, M::NAME, &params));
+        self.check(&format!("{}.request", M::NAME), &request, |frame| match split(frame) {
+            Ok(Message::Request { id: 7, method, params }) if method == M::NAME => {
+                decode::<M::Params>(params).map(drop)
+            }
+            other => Err(format!("{other:?}")),
+        });
+        let response = encode(&rpc::Success(rpc::RESPONSE, 7, (), &result));
+        self.check(&format!("{}.response", M::NAME), &response, |frame| match split(frame) {
+            Ok(Message::Response { id: 7, error: None, result }) => decode::<M::Result>(result).map(drop),
+            other => Err(format!("{other:?}")),
+        });
+        // the newest ones come back whole
+        let Ok(Message::Request { params: p, .. }) = split(&request) else { panic!("it was split above") };
+        assert_eq!(decode::<M::Params>(p).as_ref(), Ok(&params), "{}", M::NAME);
+        let Ok(Message::Response { result: r, .. }) = split(&response) else { panic!("it was split above") };
+        assert_eq!(decode::<M::Result>(r).as_ref(), Ok(&result), "{}", M::NAME);
+    }
+
+    /// A frame of the keeper's protocol whose payload is a map.
+    fn keeper<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
+        &self,
+        name: &str,
+        kind: u8,
+        v: &T,
+    ) {
+        self.check(&format!("keeper.frame.{name}"), &keeper_frame(kind, &encode(v)), |frame| {
+            assert_eq!(frame[0], kind);
+            decode::<T>(&frame[5..]).map(drop)
+        });
+        assert_eq!(decode::<T>(&encode(v)).as_ref(), Ok(v));
+    }
+
+    /// A frame of the keeper's protocol whose payload is bytes.
+    fn keeper_bytes(&self, name: &str, kind: u8, payload: &[u8]) {
+        self.check(&format!("keeper.frame.{name}"), &keeper_frame(kind, payload), |_| Ok(()));
+    }
+
+    /// A bare value: a file of a run, or what goes through a keeper's standard input and output.
+    fn file<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(&self, name: &str, v: &T) {
+        self.check(name, &encode(v), |bytes| decode::<T>(bytes).map(drop));
+        assert_eq!(decode::<T>(&encode(v)).as_ref(), Ok(v));
+    }
+}
+
+fn encode(v: &impl Serialize) -> Vec<u8> {
+    let bytes = rmp_serde::to_vec_named(v).expect("it encodes");
+    assert_eq!(Scanner::default().scan(&bytes), Ok(Some(bytes.len())), "it is a frame within the limits");
+    bytes
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    rmp_serde::from_slice(bytes).map_err(|e| e.to_string())
+}
+
+fn event_frame(event: &Event) -> Vec<u8> {
+    encode(&rpc::Notification(rpc::NOTIFICATION, "event", (event,)))
+}
+
+fn keeper_frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a small payload").to_le_bytes();
+    [&[kind], &length[..], payload].concat()
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for line in bytes.chunks(32) {
+        for b in line {
+            let _ = write!(text, "{b:02x}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.split_whitespace().flat_map(str::bytes).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+/// The names of an enum's variants on the wire, from its schema.
+fn names_of<T: schemars::JsonSchema>() -> Vec<String> {
+    let schema = serde_json::to_value(schemars::schema_for!(T)).expect("a schema is json");
+    let plain = schema["enum"].as_array().into_iter().flatten();
+    let described = schema["oneOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|v| v["enum"].as_array().into_iter().flatten().chain(v.get("const")));
+    let names: Vec<String> = plain.chain(described).filter_map(|v| v.as_str().map(String::from)).collect();
+    assert!(names.len() > 2, "a schema of another form: {schema}");
+    names
+}
+
+const SESSION: &str = "0d9e4a10-5a1c-4a52-9c0f-2a1f0a6f3b11";
+const RUN: &str = "01JD7Z3Q0V5W8X2Y4Z6A8B0C2D";
+const PROCESS: &str = "01JD7Z3Q0V000000000000PR0C";
+/// 2026-11-22T06:00:00Z, in milliseconds.
+const AT: i64 = 1_795_327_200_000;
+
+fn key() -> Option<String> {
+    Some("01JD7Z3Q0V0000000000000KEY".into())
+}
+
+fn environment() -> indexmap::IndexMap<String, String> {
+    [("HOME".to_string(), "/home/u".to_string()), ("LANG".into(), "ja_JP.UTF-8".into())].into_iter().collect()
+}
+
+fn hello() -> Hello {
+    Hello {
+        protocol: [1, 1],
+        client: "wezterm-parallel 0.1.0".into(),
+        config: Some("/home/u/.config/wezterm-parallel/config.yaml".into()),
+    }
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        protocol: 1,
+        server: "0.1.0".into(),
+        features: vec!["later".into()],
+        limits: Limits { frame_bytes: 1 << 20, frame_depth: 32, connections: 256, in_flight: 64 },
+        config: "/home/u/.config/wezterm-parallel/config.yaml".into(),
+    }
+}
+
+fn status() -> StatusView {
+    StatusView {
+        daemon: DaemonView {
+            pid: 3_999,
+            version: "0.1.0".into(),
+            protocol: 1,
+            socket: "/run/user/1000/wezterm-parallel/daemon.sock".into(),
+            config: "/home/u/.config/wezterm-parallel/config.yaml".into(),
+            config_generation: 7,
+            config_error: Some("workspaces.api.colour: unknown key".into()),
+            started_at: AT,
+            problem: Some("the disk is full".into()),
+        },
+        workspaces: vec![workspace()],
+        processes: vec![claude()],
+    }
+}
+
+fn workspace() -> WorkspaceView {
+    WorkspaceView {
+        name: "api".into(),
+        id: "01JD7Z3Q0V00000000000WRKSP".into(),
+        cwd: "/home/u/src/api".into(),
+        open: true,
+        source: Source::Config,
+        strategy: Strategy::OneForOne,
+        on_crash_loop: OnCrashLoop::Nothing,
+        layout: Some("default".into()),
+        processes: 2,
+        running: 2,
+        problem: None,
+    }
+}
+
+fn workspace_target() -> WorkspaceTarget {
+    WorkspaceTarget { workspace: "api".into(), key: key() }
+}
+
+fn target() -> ProcessTarget {
+    ProcessTarget { workspace: Some("api".into()), process: "lead".into(), key: key() }
+}
+
+fn process_stop() -> ProcessStop {
+    ProcessStop { workspace: Some("api".into()), process: "lead".into(), now: true, key: key() }
+}
+
+/// A Claude that asks for something: every field that can be set is.
+fn claude() -> ProcessView {
+    ProcessView {
+        workspace: "api".into(),
+        name: "lead".into(),
+        id: PROCESS.into(),
+        kind: Kind::Claude,
+        state: State::Running,
+        state_reason: Some("adopted".into()),
+        status: Some(Status::Blocked(Blocked::Permission)),
+        status_reason: Some("approve Bash: echo hi > zz".into()),
+        status_since: Some(AT + 2_000),
+        unread: true,
+        pid: Some(4_001),
+        keeper_pid: Some(4_000),
+        run_id: Some(RUN.into()),
+        session_id: Some(SESSION.into()),
+        restarts: 1,
+        started_at: Some(AT),
+        source: Source::Config,
+        agent: Some("claude".into()),
+        command: vec!["claude".into(), "--model".into(), "opus".into()],
+        cwd: "/home/u/src/api".into(),
+        title: Some("✳ 直す".into()),
+        attached: 1,
+        last_exit: Some(exit_by_signal()),
+        next_start_at: None,
+    }
+}
+
+/// A command in `backoff`.
+fn command() -> ProcessView {
+    ProcessView {
+        name: "tests".into(),
+        id: "01JD7Z3Q0V0000000000TESTS0".into(),
+        kind: Kind::Command,
+        state: State::Backoff,
+        state_reason: Some("exit code 1".into()),
+        status: None,
+        status_reason: None,
+        status_since: None,
+        unread: false,
+        pid: None,
+        keeper_pid: None,
+        session_id: None,
+        restarts: 3,
+        started_at: None,
+        source: Source::Project,
+        agent: None,
+        command: vec!["cargo".into(), "test".into()],
+        title: None,
+        attached: 0,
+        last_exit: Some(exit_by_code()),
+        next_start_at: Some(AT + 4_000),
+        ..claude()
+    }
+}
+
+/// A process that has never run.
+fn resting() -> ProcessView {
+    ProcessView {
+        state: State::Stopped,
+        state_reason: None,
+        run_id: None,
+        restarts: 0,
+        source: Source::Runtime,
+        last_exit: None,
+        next_start_at: None,
+        ..command()
+    }
+}
+
+fn plan(generation: u64) -> ConfigPlan {
+    let change = |action, target: &str, keys: &[&str]| ConfigChange {
+        action,
+        target: target.into(),
+        keys: keys.iter().map(|k| (*k).into()).collect(),
+    };
+    ConfigPlan {
+        generation,
+        changes: vec![
+            change(ConfigAction::Add, "api/tests", &[]),
+            change(ConfigAction::Restart, "api/lead", &["args", "env.RUST_LOG"]),
+            change(ConfigAction::Change, "claude", &["start_at_once"]),
+            change(ConfigAction::Remove, "web", &[]),
+        ],
+    }
+}
+
+fn exit_by_signal() -> ExitRecord {
+    ExitRecord {
+        code: None,
+        signal: Some(9),
+        ended_at: AT - 1_000,
+        stopped: false,
+        leftovers: 2,
+        cpu_ms: 1_234,
+        max_rss_kib: 230_000,
+        log_lost: 0,
+        note: None,
+    }
+}
+
+fn exit_by_code() -> ExitRecord {
+    ExitRecord {
+        code: Some(1),
+        signal: None,
+        stopped: true,
+        leftovers: 0,
+        log_lost: 17,
+        note: Some("the disk was full".into()),
+        ..exit_by_signal()
+    }
+}
+
+fn event(kind: EventKind) -> Event {
+    Event {
+        seq: 42,
+        at: AT,
+        workspace: Some("api".into()),
+        process: Some("lead".into()),
+        id: Some(PROCESS.into()),
+        ..Event::new(kind)
+    }
+}
+
+fn full_event() -> Event {
+    Event {
+        run_id: Some(RUN.into()),
+        state: Some(State::Running),
+        status: Some(Status::Working),
+        unread: Some(false),
+        session_id: Some(SESSION.into()),
+        pid: Some(4_001),
+        message: Some("it was killed".into()),
+        exit: Some(exit_by_signal()),
+        ..event(EventKind::ProcessExit)
+    }
+}
+
+fn run_spec() -> RunSpec {
+    RunSpec {
+        run_id: RUN.into(),
+        process_id: PROCESS.into(),
+        runs_dir: "/home/u/.local/state/wezterm-parallel/runs".into(),
+        mode: Mode::Pty,
+        command: vec!["claude".into(), "--session-id".into(), SESSION.into()],
+        cwd: "/home/u/src/api".into(),
+        env: environment(),
+        size: Size { cols: 80, rows: 24 },
+        history_bytes: 1 << 20,
+        log_bytes: 8 << 20,
+        log_files: 4,
+    }
+}
