@@ -1,5 +1,11 @@
 //! What the supervisor decides, and nothing of what it does: pure state machines of the form
-//! `step(input, now) -> effects`. No clock, no file, no socket, no thread; time comes in as a number.
+//! `step(input, now) -> effects`. No clock, no file, no socket, no thread; time and chance come in as
+//! numbers.
 
+pub mod gate;
 pub mod plan;
+pub mod process;
+pub mod restart;
 pub mod spec;
+pub mod status;
+pub mod workspace;
