@@ -40,7 +40,8 @@ pub mod frame {
     pub const RESIZE: u8 = b'R';
     /// To the keeper: [`super::StopRun`].
     pub const STOP: u8 = b'S';
-    /// To the keeper, nothing; from it, raw bytes: the screen as escape sequences.
+    /// To the keeper, nothing; from it, raw bytes: the screen as escape sequences, in as many frames as
+    /// it needs. A frame shorter than [`super::PAYLOAD_BYTES_MAX`] is the last one, even if it is empty.
     pub const SCREEN: u8 = b'C';
     /// From the keeper: [`super::Welcome`].
     pub const WELCOME: u8 = b'W';
@@ -322,6 +323,93 @@ fn signal_name(n: i32) -> Option<&'static str> {
         15 => "SIGTERM",
         _ => return None,
     })
+}
+
+/// Bytes of a frame before its payload: kind and length.
+pub const HEADER_BYTES: usize = 5;
+/// A decoder gives its memory back above this. Ordinary frames are a few hundred bytes; only relayed
+/// screens are larger, and those are rare.
+const IDLE_BUFFER_BYTES_MAX: usize = 4 << 10;
+
+/// Appends one frame. The payload must not be larger than [`PAYLOAD_BYTES_MAX`]: split raw bytes.
+pub fn encode(kind: u8, payload: &[u8], out: &mut Vec<u8>) {
+    debug_assert!(
+        payload.len() <= PAYLOAD_BYTES_MAX,
+        "a payload above the limit is refused by the other side"
+    );
+    let length = u32::try_from(payload.len()).expect("a payload is at most PAYLOAD_BYTES_MAX bytes");
+    out.reserve(HEADER_BYTES + payload.len());
+    out.push(kind);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// Appends raw terminal bytes as as many frames of one kind as they need.
+pub fn encode_bytes(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    for part in bytes.chunks(PAYLOAD_BYTES_MAX) {
+        encode(kind, part, out);
+    }
+}
+
+/// Finds the frames in a stream of bytes that arrives in pieces of any size. It holds at most one
+/// frame and what came along with it.
+#[derive(Debug, Default)]
+pub struct Frames {
+    buffer: Vec<u8>,
+    taken: usize,
+}
+
+/// A frame said to be larger than [`PAYLOAD_BYTES_MAX`]. Nothing after it can be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameTooLong {
+    /// The length it stated, in bytes.
+    pub bytes: u32,
+}
+
+impl std::fmt::Display for FrameTooLong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a frame of {} bytes is above the limit of {PAYLOAD_BYTES_MAX}", self.bytes)
+    }
+}
+
+impl std::error::Error for FrameTooLong {}
+
+impl Frames {
+    /// Adds bytes as they were read. Take all frames out before adding more.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        if self.buffer.is_empty() && self.buffer.capacity() > IDLE_BUFFER_BYTES_MAX {
+            self.buffer = Vec::new();
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, if there is one: its kind and its payload.
+    ///
+    /// # Errors
+    /// A length above [`PAYLOAD_BYTES_MAX`], as soon as the header is there.
+    pub fn take(&mut self) -> Result<Option<(u8, &[u8])>, FrameTooLong> {
+        let Some((&[kind, a, b, c, d], rest)) = self.buffer[self.taken..].split_first_chunk() else {
+            return Ok(None);
+        };
+        let bytes = u32::from_le_bytes([a, b, c, d]);
+        let length = bytes as usize;
+        if length > PAYLOAD_BYTES_MAX {
+            return Err(FrameTooLong { bytes });
+        }
+        if rest.len() < length {
+            return Ok(None);
+        }
+        let start = self.taken + HEADER_BYTES;
+        self.taken = start + length;
+        Ok(Some((kind, &self.buffer[start..start + length])))
+    }
+
+    /// Whether bytes of an unfinished frame are held.
+    pub fn is_partial(&self) -> bool {
+        self.taken < self.buffer.len()
+    }
 }
 
 /// Bytes as MessagePack `bin`, not as an array of numbers.

@@ -53,7 +53,7 @@ impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // exact, so that what is written reads back as the same number
         const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-        match UNITS.iter().find(|(n, _)| self.0 >= *n && self.0 % n == 0) {
+        match UNITS.iter().find(|(n, _)| self.0 >= *n && self.0.is_multiple_of(*n)) {
             Some((n, unit)) => write!(f, "{}{unit}", self.0 / n),
             None => write!(f, "{}B", self.0),
         }
