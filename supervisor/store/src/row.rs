@@ -1,0 +1,175 @@
+//! What is kept, a struct per table, and the changes that can be made to it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use wezterm_parallel_core::spec::{ProcessSpec, WorkspaceSpec};
+use wezterm_parallel_schemas::{
+    event::Event,
+    keeper::ExitRecord,
+    process::{Source, State},
+};
+
+/// One change of one row. `Put` inserts the row or replaces the one with the same key.
+///
+/// The text form of all but `PutReply` and `Event` stands in the journal, so it follows the rules of
+/// the wire: add, never rename, new fields have a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a change lives for one commit; a box would cost more than it saves"
+)]
+pub enum Change {
+    /// A workspace. Refused if another one has its name.
+    PutWorkspace(WorkspaceRow),
+    /// A workspace goes, by its id, with its processes and their runs.
+    DeleteWorkspace(String),
+    /// A process. Refused if its workspace is not there or has another one of its name.
+    PutProcess(ProcessRow),
+    /// A process goes, by its id, with its runs.
+    DeleteProcess(String),
+    /// A run. Refused if its process is not there, or has another run that has not ended.
+    PutRun(RunRow),
+    /// A run goes, by its id.
+    DeleteRun(String),
+    /// A config that was applied. The newest [`CONFIGS_KEPT_MAX`](crate::CONFIGS_KEPT_MAX) are kept.
+    PutConfig(ConfigRow),
+    /// A config goes, by its generation.
+    DeleteConfig(u64),
+    /// A project's file is trusted as it is.
+    PutTrust(TrustRow),
+    /// A project's file, by its path, is no longer trusted.
+    DeleteTrust(PathBuf),
+    /// The answer to a call with an idempotency key. Refused if the key has one that is younger than
+    /// 24 hours: in the same commit as the effect, it keeps the effect from happening twice.
+    PutReply(ReplyRow),
+    /// Something happened. Refused if its number is 0 or taken.
+    Event(Event),
+}
+
+/// A workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceRow {
+    /// Its id (a ULID), which stays when it is renamed.
+    pub id: String,
+    /// Its name; no two have the same.
+    pub name: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Its definition, kept as given.
+    pub spec: WorkspaceSpec,
+    /// Whether it is open.
+    pub open: bool,
+    /// Its place among the workspaces.
+    pub position: u32,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessRow {
+    /// Its id (a ULID), which stays when it is renamed.
+    pub id: String,
+    /// Its workspace.
+    pub workspace_id: String,
+    /// Its name; no two of a workspace have the same.
+    pub name: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Its definition.
+    pub spec: ProcessSpec,
+    /// Whether it is meant to run.
+    pub wanted: bool,
+    /// Claude's session.
+    pub session_id: Option<String>,
+    /// Whether Claude has begun that session, so that the next run resumes it.
+    pub session_started: bool,
+    /// How often it was started again since somebody started it.
+    pub restarts: u32,
+    /// The supervisor's view.
+    pub state: State,
+    /// Why it is in that state, in words.
+    pub state_reason: Option<String>,
+    /// A turn has ended and nobody has looked since.
+    pub unread: bool,
+    /// Its place in the workspace.
+    pub position: u32,
+}
+
+/// A run of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Its id (a ULID); also the name of its directory.
+    pub run_id: String,
+    /// The process it is a run of.
+    pub process_id: String,
+    /// How far it has come.
+    pub state: RunState,
+    /// Process id of its keeper.
+    pub keeper_pid: Option<i32>,
+    /// Process id of the program itself.
+    pub pid: Option<i32>,
+    /// When the program was started, in milliseconds since 1970.
+    pub started_at: Option<i64>,
+    /// Id of the machine's boot that it runs in.
+    pub boot_id: Option<String>,
+    /// How it ended.
+    pub exit: Option<ExitRecord>,
+    /// When the id was given out, in milliseconds since 1970: before anything was started.
+    pub claimed_at: i64,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Its id is given out. Its keeper may or may not have been started.
+    Starting,
+    /// Its keeper has said that the program runs.
+    Running,
+    /// It is known to be over.
+    Ended,
+}
+
+/// A config that was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigRow {
+    /// Its number; grows by one with each.
+    pub generation: u64,
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// The file's text.
+    pub text: String,
+    /// What it is written in: `yaml` or `toml`.
+    pub format: String,
+    /// When it was applied, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// A project's own config file that is trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustRow {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of the text that is trusted, in hexadecimal.
+    pub sha256: String,
+    /// That text, which stays in force while a newer one waits for trust.
+    pub text: String,
+    /// When it was trusted, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// The answer to a call with an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyRow {
+    /// The key.
+    pub key: String,
+    /// The method that was called.
+    pub method: String,
+    /// SHA-256 of its parameters, in hexadecimal: the same key with others is a mistake of the caller.
+    pub params_sha256: String,
+    /// The answer, encoded as it went out.
+    pub result: Vec<u8>,
+    /// When it was given, in milliseconds since 1970.
+    pub at: i64,
+}

@@ -1,0 +1,206 @@
+//! Rows to store, and the journal read back.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::{collections::BTreeMap, path::Path};
+
+use indexmap::IndexMap;
+use rusqlite::Connection;
+use wezterm_parallel_core::spec::{ProcessSpec, RestartSpec, WorkspaceSpec};
+use wezterm_parallel_schemas::{
+    event::{Event, EventKind},
+    keeper::ExitRecord,
+    process::{Kind, Source, State},
+};
+use wezterm_parallel_store::{
+    Change, ConfigRow, Loaded, ProcessRow, ReplyRow, RunRow, RunState, TrustRow, WorkspaceRow,
+};
+
+/// A directory that is gone when the test ends.
+pub fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// A connection that goes round the store, to look at what is committed.
+pub fn look(dir: &Path) -> Connection {
+    Connection::open(dir.join("state.db")).expect("the database")
+}
+
+pub fn workspace(id: &str, name: &str) -> WorkspaceRow {
+    WorkspaceRow {
+        id: id.into(),
+        name: name.into(),
+        source: Source::Config,
+        spec: WorkspaceSpec {
+            cwd: "/home/me/src/api".into(),
+            source: Source::Config,
+            strategy: Default::default(),
+            on_crash_loop: Default::default(),
+            layout: Some("default".into()),
+            processes: IndexMap::new(),
+        },
+        open: true,
+        position: 0,
+    }
+}
+
+pub fn process(id: &str, workspace_id: &str, name: &str) -> ProcessRow {
+    ProcessRow {
+        id: id.into(),
+        workspace_id: workspace_id.into(),
+        name: name.into(),
+        source: Source::Runtime,
+        spec: ProcessSpec {
+            source: Source::Runtime,
+            agent: Some("claude".into()),
+            kind: Kind::Claude,
+            command: vec!["claude".into(), "--model".into(), "opus".into()],
+            cwd: "/home/me/src/api".into(),
+            env: IndexMap::from([("B".into(), "2".into()), ("A".into(), "1".into())]),
+            screen: Default::default(),
+            autostart: true,
+            restart: RestartSpec::default(),
+            stop_grace: 3_000,
+            after: IndexMap::new(),
+            ready: None,
+            ready_timeout: 60_000,
+            resume: None,
+            log_bytes: 8 << 20,
+            log_files: 4,
+            history_bytes: 1 << 20,
+        },
+        wanted: true,
+        session_id: Some("0f5c7a5e-7c39-4b8e-9d62-0f1c9a1f2b3c".into()),
+        session_started: true,
+        restarts: 2,
+        state: State::CrashLoop,
+        state_reason: Some("5 failures in a minute — 失敗".into()),
+        unread: true,
+        position: 1,
+    }
+}
+
+pub fn run(run_id: &str, process_id: &str, state: RunState) -> RunRow {
+    RunRow {
+        run_id: run_id.into(),
+        process_id: process_id.into(),
+        state,
+        keeper_pid: Some(41),
+        pid: Some(42),
+        started_at: Some(1_767_000_000_001),
+        boot_id: Some("boot".into()),
+        exit: (state == RunState::Ended).then_some(ExitRecord {
+            code: None,
+            signal: Some(9),
+            ended_at: 1_767_000_000_002,
+            stopped: false,
+            leftovers: 1,
+            cpu_ms: 7,
+            max_rss_kib: 8,
+            log_lost: 0,
+            note: None,
+        }),
+        claimed_at: 1_767_000_000_000,
+    }
+}
+
+pub fn config(generation: u64) -> ConfigRow {
+    ConfigRow {
+        generation,
+        path: "/home/me/.config/wezterm-parallel/config.yaml".into(),
+        text: format!("version: 1 # {generation}\n"),
+        format: "yaml".into(),
+        at: 1_767_000_000_000,
+    }
+}
+
+pub fn trust(path: &str) -> TrustRow {
+    TrustRow {
+        path: path.into(),
+        sha256: "ab".repeat(32),
+        text: "version: 1\n".into(),
+        at: 1_767_000_000_000,
+    }
+}
+
+pub fn reply(key: &str, at: i64) -> ReplyRow {
+    ReplyRow {
+        key: key.into(),
+        method: "process.add".into(),
+        params_sha256: "cd".repeat(32),
+        result: vec![0x80, 0xff, 0],
+        at,
+    }
+}
+
+pub fn event(seq: u64, kind: EventKind) -> Event {
+    let mut event = Event::new(kind);
+    event.seq = seq;
+    event.at = 1_767_000_000_000;
+    event.process = Some("lead".into());
+    event
+}
+
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("before the year 292277026")
+}
+
+/// The tables that the journal tells of, each row by its key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tables {
+    pub workspaces: BTreeMap<String, WorkspaceRow>,
+    pub processes: BTreeMap<String, ProcessRow>,
+    pub runs: BTreeMap<String, RunRow>,
+    pub configs: BTreeMap<u64, ConfigRow>,
+    pub trust: BTreeMap<String, TrustRow>,
+}
+
+impl Tables {
+    /// What the journal gives: the checkpoint, and then every row, one after the other. A change does
+    /// to its own row what it says and nothing else.
+    pub fn replayed(db: &Connection) -> Self {
+        let mut tables = Self::default();
+        for sql in ["SELECT change FROM checkpoint", "SELECT change FROM journal ORDER BY n"] {
+            let mut statement = db.prepare(sql).expect("a statement");
+            let texts = statement.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+            for text in texts {
+                tables.apply(serde_json::from_str(&text.expect("a row")).expect("a change"));
+            }
+        }
+        tables
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::PutWorkspace(row) => drop(self.workspaces.insert(row.id.clone(), row)),
+            Change::DeleteWorkspace(id) => drop(self.workspaces.remove(&id)),
+            Change::PutProcess(row) => drop(self.processes.insert(row.id.clone(), row)),
+            Change::DeleteProcess(id) => drop(self.processes.remove(&id)),
+            Change::PutRun(row) => drop(self.runs.insert(row.run_id.clone(), row)),
+            Change::DeleteRun(run_id) => drop(self.runs.remove(&run_id)),
+            Change::PutConfig(row) => drop(self.configs.insert(row.generation, row)),
+            Change::DeleteConfig(generation) => drop(self.configs.remove(&generation)),
+            Change::PutTrust(row) => drop(self.trust.insert(row.path.display().to_string(), row)),
+            Change::DeleteTrust(path) => drop(self.trust.remove(&path.display().to_string())),
+            Change::PutReply(_) | Change::Event(_) => panic!("it has no place in the journal"),
+        }
+    }
+
+    /// What was loaded, of all configs only the newest.
+    pub fn loaded(loaded: &Loaded) -> Self {
+        Self {
+            workspaces: loaded.workspaces.iter().map(|row| (row.id.clone(), row.clone())).collect(),
+            processes: loaded.processes.iter().map(|row| (row.id.clone(), row.clone())).collect(),
+            runs: loaded.runs.iter().map(|row| (row.run_id.clone(), row.clone())).collect(),
+            configs: loaded.config.iter().map(|row| (row.generation, row.clone())).collect(),
+            trust: loaded.trust.iter().map(|row| (row.path.display().to_string(), row.clone())).collect(),
+        }
+    }
+
+    /// With the newest config alone, to compare with what was loaded.
+    pub fn with_last_config(mut self) -> Self {
+        self.configs = self.configs.pop_last().into_iter().collect();
+        self
+    }
+}
