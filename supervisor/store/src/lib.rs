@@ -27,7 +27,7 @@ pub use crate::{
     event::{EventFilter, Events, Take},
     load::{Loaded, REPLIES_LOADED_MAX},
     row::{Change, ConfigRow, ProcessRow, ReplyRow, RunRow, RunState, TrustRow, WorkspaceRow},
-    store::{EVENTS_KEPT_MAX, EVENTS_READ_MAX, Options, Store},
+    store::{EVENTS_KEPT_MAX, EVENTS_READ_MAX, JOURNAL_KEPT_MAX, Options, Store},
     upkeep::REPLIES_KEPT_MAX,
     writer::{GROUP_COMMANDS_MAX, GROUP_MS_MAX, QUEUE_COMMANDS_MAX},
 };

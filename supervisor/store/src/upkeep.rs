@@ -1,28 +1,27 @@
 //! What the writer does when nobody waits for it: old rows go, a backup is made. No timer: without
 //! commits there is nothing to do.
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use crate::{
-    apply::{REPLY_AGE_MS_MAX, json},
-    backup,
-    error::StoreError,
-    row::Change,
-};
+use crate::{apply::REPLY_AGE_MS_MAX, backup, error::StoreError, row::Change, store::Options};
 
 /// How many answers are kept, at most, also within their 24 hours: one call a second for a day is less.
 pub const REPLIES_KEPT_MAX: u32 = 100_000;
-/// How many rows are trimmed at a time: a few milliseconds' work, as a commit may come and wait for it.
+/// For this many changes, up to twice as many rows are trimmed, so that it catches up: some
+/// milliseconds' work, as a commit may come and wait for it.
 const TRIM_ROWS_MAX: u64 = 1_000;
+/// So many changes without a quiet moment, and the commits that wait have to wait for it.
+const OVERDUE_ROWS: u64 = 8 * TRIM_ROWS_MAX;
 /// Time between two looks for old answers, in milliseconds.
 const REPLIES_EVERY_MS: i64 = 60 * 60 * 1000;
 
 /// What is due.
 pub(crate) struct Upkeep {
     dir: PathBuf,
-    kept_max: u64,
+    events_kept_max: u64,
+    journal_kept_max: u64,
     backup_every_ms: i64,
     /// Events and journal rows that came since the tables were trimmed.
     grown: u64,
@@ -32,19 +31,18 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// For the database in `dir`, with `kept_max` events and journal rows and a backup every
-    /// `backup_every_ms` milliseconds of work.
-    pub(crate) fn new(dir: PathBuf, kept_max: u64, backup_every_ms: i64) -> Result<Self, StoreError> {
-        let backup_at = backup::newest_first(&dir)?.first().map_or(i64::MIN, |backup| backup.at);
-        // as if it had grown already: a daemon that is restarted often must trim, too
+    /// For the database in `dir`.
+    pub(crate) fn new(dir: PathBuf, options: &Options) -> Result<Self, StoreError> {
         Ok(Self {
-            dir,
-            kept_max,
-            backup_every_ms,
+            events_kept_max: options.events_kept_max,
+            journal_kept_max: options.journal_kept_max,
+            backup_every_ms: i64::try_from(options.backup_every.as_millis()).unwrap_or(i64::MAX),
+            // as if they had grown already: a daemon that is restarted often must trim, too
             grown: TRIM_ROWS_MAX,
             replies_at: 0,
-            backup_at,
+            backup_at: backup::newest_first(&dir)?.first().map_or(i64::MIN, |backup| backup.at),
             changed: false,
+            dir,
         })
     }
 
@@ -56,7 +54,7 @@ impl Upkeep {
 
     /// Whether it can be put off no longer, though commits wait.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.grown >= 8 * TRIM_ROWS_MAX
+        self.grown >= OVERDUE_ROWS
     }
 
     /// Does what is due at `now`, in milliseconds since 1970. What fails is logged and tried again
@@ -66,9 +64,8 @@ impl Upkeep {
             return;
         }
         if self.grown >= TRIM_ROWS_MAX {
-            match trim_events(db, self.kept_max).and_then(|()| trim_journal(db, self.kept_max)) {
-                // some may be left of a large commit: the next ones take them along
-                Ok(()) => self.grown = 0,
+            match trim(db, self.events_kept_max, self.journal_kept_max) {
+                Ok(()) => self.grown -= TRIM_ROWS_MAX,
                 Err(e) => tracing::warn!("failed to remove old events: {e}"),
             }
         }
@@ -89,6 +86,13 @@ impl Upkeep {
     }
 }
 
+fn trim(db: &mut Connection, events_kept_max: u64, journal_kept_max: u64) -> Result<(), StoreError> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    trim_events(&transaction, events_kept_max)?;
+    trim_journal(&transaction, journal_kept_max)?;
+    Ok(transaction.commit()?)
+}
+
 fn trim_events(db: &Connection, kept_max: u64) -> Result<(), StoreError> {
     // by counting, as their numbers may have gaps
     db.prepare_cached(
@@ -103,37 +107,42 @@ fn trim_events(db: &Connection, kept_max: u64) -> Result<(), StoreError> {
 
 /// Folds the oldest rows of the journal into the checkpoint, so that both together still give the
 /// tables.
-fn trim_journal(db: &mut Connection, kept_max: u64) -> Result<(), StoreError> {
-    let fold = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn trim_journal(db: &Connection, kept_max: u64) -> Result<(), StoreError> {
+    // what the rows leave of each row of a table: its last change, or nothing
+    let mut left: HashMap<(&'static str, String), Option<String>> = HashMap::new();
     let mut last = None;
-    {
-        let mut old = fold.prepare_cached(
-            "SELECT n, change FROM journal
-             WHERE n <= (SELECT max(n) FROM journal) - ?1 ORDER BY n LIMIT ?2",
-        )?;
-        let mut put = fold.prepare_cached(
-            "INSERT INTO checkpoint (kind, key, change) VALUES (?1, ?2, ?3)
-             ON CONFLICT (kind, key) DO UPDATE SET change = excluded.change",
-        )?;
-        let mut delete = fold.prepare_cached("DELETE FROM checkpoint WHERE kind = ?1 AND key = ?2")?;
-        let mut rows = old.query(params![kept_max.cast_signed(), 2 * TRIM_ROWS_MAX.cast_signed()])?;
-        while let Some(row) = rows.next()? {
-            let n: i64 = row.get(0)?;
-            let text: String = row.get(1)?;
-            let change: Change = serde_json::from_str(&text)
-                .map_err(|e| StoreError::Unreadable { row: format!("journal {n}"), why: e.to_string() })?;
-            match effect(&change) {
-                Some(Effect::Put(kind, key)) => put.execute([kind, &key, &json(&change)?])?,
-                Some(Effect::Delete(kind, key)) => delete.execute([kind, &key])?,
-                None => 0,
-            };
-            last = Some(n);
-        }
+    let mut old = db.prepare_cached(
+        "SELECT n, change FROM journal WHERE n <= (SELECT max(n) FROM journal) - ?1 ORDER BY n LIMIT ?2",
+    )?;
+    let mut rows = old.query(params![kept_max.cast_signed(), 2 * TRIM_ROWS_MAX.cast_signed()])?;
+    while let Some(row) = rows.next()? {
+        let n: i64 = row.get(0)?;
+        let text: String = row.get(1)?;
+        let change: Change = serde_json::from_str(&text)
+            .map_err(|e| StoreError::Unreadable { row: format!("journal {n}"), why: e.to_string() })?;
+        match effect(change) {
+            Some(Effect::Put(kind, key)) => left.insert((kind, key), Some(text)),
+            Some(Effect::Delete(kind, key)) => left.insert((kind, key), None),
+            None => None,
+        };
+        last = Some(n);
+    }
+    for ((kind, key), change) in left {
+        match change {
+            Some(change) => db
+                .prepare_cached(
+                    "INSERT INTO checkpoint (kind, key, change) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (kind, key) DO UPDATE SET change = excluded.change",
+                )?
+                .execute([kind, &key, &change])?,
+            None => db
+                .prepare_cached("DELETE FROM checkpoint WHERE kind = ?1 AND key = ?2")?
+                .execute([kind, &key])?,
+        };
     }
     if let Some(last) = last {
-        fold.prepare_cached("DELETE FROM journal WHERE n <= ?1")?.execute([last])?;
+        db.prepare_cached("DELETE FROM journal WHERE n <= ?1")?.execute([last])?;
     }
-    fold.commit()?;
     Ok(())
 }
 
@@ -143,14 +152,14 @@ enum Effect {
     Delete(&'static str, String),
 }
 
-fn effect(change: &Change) -> Option<Effect> {
+fn effect(change: Change) -> Option<Effect> {
     Some(match change {
-        Change::PutWorkspace(row) => Effect::Put("workspace", row.id.clone()),
-        Change::DeleteWorkspace(id) => Effect::Delete("workspace", id.clone()),
-        Change::PutProcess(row) => Effect::Put("process", row.id.clone()),
-        Change::DeleteProcess(id) => Effect::Delete("process", id.clone()),
-        Change::PutRun(row) => Effect::Put("run", row.run_id.clone()),
-        Change::DeleteRun(run_id) => Effect::Delete("run", run_id.clone()),
+        Change::PutWorkspace(row) => Effect::Put("workspace", row.id),
+        Change::DeleteWorkspace(id) => Effect::Delete("workspace", id),
+        Change::PutProcess(row) => Effect::Put("process", row.id),
+        Change::DeleteProcess(id) => Effect::Delete("process", id),
+        Change::PutRun(row) => Effect::Put("run", row.run_id),
+        Change::DeleteRun(run_id) => Effect::Delete("run", run_id),
         Change::PutConfig(row) => Effect::Put("config", row.generation.to_string()),
         Change::DeleteConfig(generation) => Effect::Delete("config", generation.to_string()),
         Change::PutTrust(row) => Effect::Put("trust", row.path.to_string_lossy().into_owned()),

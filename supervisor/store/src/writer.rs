@@ -176,3 +176,72 @@ pub(crate) fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{channel, sync_channel};
+
+    use wezterm_parallel_schemas::event::{Event, EventKind};
+
+    use super::*;
+    use crate::{file, store::Options};
+
+    fn event(seq: u64, text: &str) -> Change {
+        let mut event = Event::new(EventKind::ProcessState);
+        event.seq = seq;
+        event.message = Some(text.into());
+        Change::Event(event)
+    }
+
+    #[test]
+    fn a_full_disk_fails_the_whole_group_and_later_ones_work() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (db, _) = file::open(dir.path(), now()).expect("a database");
+        let upkeep = Upkeep::new(dir.path().into(), &Options::default()).expect("upkeep");
+        let mut writer = Writer { db, upkeep, fsync_delay: Duration::ZERO };
+        let (sender, waiting) = sync_channel(8);
+        let (answer, answers) = channel();
+        let commit = |seq: u64, text: &str| {
+            let answer = answer.clone();
+            Command::new(vec![event(seq, text)], move |result| {
+                answer.send((seq, result)).expect("the test listens");
+            })
+        };
+        let pages: i64 = writer.db.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("counted");
+        writer.db.pragma_update(None, "max_page_count", pages + 2).expect("limited");
+
+        sender.send(commit(2, &"x".repeat(100_000))).expect("sent");
+        writer.commit_group(commit(1, "small"), &waiting);
+        assert_eq!(
+            answers.try_iter().collect::<Vec<_>>(),
+            [(1, Err(StoreError::Full)), (2, Err(StoreError::Full))]
+        );
+        writer.commit_group(commit(1, "small"), &waiting);
+        assert_eq!(
+            answers.try_iter().collect::<Vec<_>>(),
+            [(1, Ok(()))],
+            "its number is free, there is room"
+        );
+    }
+
+    #[test]
+    fn a_group_is_bounded() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (db, _) = file::open(dir.path(), now()).expect("a database");
+        let upkeep = Upkeep::new(dir.path().into(), &Options::default()).expect("upkeep");
+        let mut writer = Writer { db, upkeep, fsync_delay: Duration::ZERO };
+        let (sender, waiting) = sync_channel(QUEUE_COMMANDS_MAX);
+        let (answer, answers) = channel();
+        for _ in 0..QUEUE_COMMANDS_MAX {
+            let answer = answer.clone();
+            let command = Command::new(vec![], move |result| answer.send(result).expect("the test listens"));
+            sender.send(command).expect("there is room");
+        }
+        let first = waiting.recv().expect("sent");
+        writer.commit_group(first, &waiting);
+        let answered = answers.try_iter().count();
+        assert!((1..=GROUP_COMMANDS_MAX).contains(&answered), "{answered}");
+        drop(waiting);
+        assert_eq!(answers.try_iter().last(), Some(Err(StoreError::Stopped)), "the others are answered, too");
+    }
+}

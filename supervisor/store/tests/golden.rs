@@ -65,8 +65,8 @@ fn write() {
             Change::PutConfig(config(1)),
             Change::PutConfig(config(2)),
             Change::PutTrust(trust("/home/me/src/api/.wezterm-parallel.yaml")),
-            // too old to be loaded, whenever this is read
-            Change::PutReply(reply("key", 0)),
+            // answers are kept for a day: this one is of the year 2100
+            Change::PutReply(reply("key", 4_102_444_800_000)),
             Change::Event(event(1, EventKind::ProcessAdded)),
             Change::Event(event(2, EventKind::ProcessExit)),
         ])

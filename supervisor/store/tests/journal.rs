@@ -51,12 +51,12 @@ proptest! {
     #[test]
     fn replaying_the_journal_gives_the_tables(
         lives in prop::collection::vec(prop::collection::vec(prop::collection::vec(change(), 1..6), 1..12), 1..6),
-        kept_max in 0_u64..20,
+        journal_kept_max in 0_u64..20,
     ) {
         let dir = common::dir();
-        let options = Options { kept_max, backup_every: Duration::MAX, ..Options::default() };
+        let options = Options { journal_kept_max, backup_every: Duration::MAX, ..Options::default() };
         for commits in lives {
-            let (store, _) = Store::open_with(dir.path(), options.clone()).expect("a store");
+            let (store, _) = Store::open_with(dir.path(), &options).expect("a store");
             for changes in commits {
                 // many are refused, which must leave no trace in either
                 let _ = store.commit_wait(changes);
@@ -70,7 +70,7 @@ proptest! {
                 .expect("read");
             prop_assert_eq!(replayed.configs.keys().copied().collect::<Vec<_>>(), generations);
             drop(db);
-            let (store, loaded) = Store::open_with(dir.path(), options.clone()).expect("a store");
+            let (store, loaded) = Store::open_with(dir.path(), &options).expect("a store");
             drop(store);
             prop_assert_eq!(replayed.with_last_config(), Tables::loaded(&loaded));
         }

@@ -66,7 +66,7 @@ fn nothing_acknowledged_is_lost_when_the_writer_is_killed() {
 /// Commits for ever and says the number of each when it is acknowledged.
 fn write_until_killed(dir: &Path) -> ! {
     let options = Options { backup_every: std::time::Duration::from_millis(20), ..Options::default() };
-    let (store, loaded) = Store::open_with(dir, options).expect("a store");
+    let (store, loaded) = Store::open_with(dir, &options).expect("a store");
     let (acknowledge, acknowledged) = mpsc::channel();
     for seq in loaded.last_seq + 1.. {
         let mut row = process("p", "w", "lead");

@@ -49,7 +49,9 @@ fn what_was_committed_is_there_after_opening_anew() {
         Change::Event(event(2, EventKind::ProcessState)),
     ]);
     store.commit_wait(changes).expect("committed");
+    assert_eq!(store.reply("nothing"), Ok(None));
     drop(store);
+    assert_eq!(names(dir.path()), ["backups", "state.db"], "the write-ahead log is empty and gone");
 
     let (store, loaded) = open(dir.path());
     assert_eq!(
@@ -243,8 +245,8 @@ fn events_are_read_by_number_topic_and_end() {
 #[test]
 fn events_and_journal_are_bounded() {
     let dir = dir();
-    let options = Options { kept_max: 1_000, ..Options::default() };
-    let (store, _) = Store::open_with(dir.path(), options.clone()).expect("a store");
+    let options = Options { events_kept_max: 1_000, journal_kept_max: 500, ..Options::default() };
+    let (store, _) = Store::open_with(dir.path(), &options).expect("a store");
     store.commit_wait(one_workspace()).expect("committed");
     for seq in 1..=6_000_u64 {
         let mut row = process("p", "w", "lead");
@@ -260,16 +262,16 @@ fn events_and_journal_are_bounded() {
     drop(store);
     // a daemon that is restarted goes on with it
     for seq in 6_001..=6_010 {
-        let (store, _) = Store::open_with(dir.path(), options.clone()).expect("a store");
+        let (store, _) = Store::open_with(dir.path(), &options).expect("a store");
         store.commit_wait(vec![Change::Event(event(seq, EventKind::ProcessState))]).expect("committed");
     }
     let db = look(dir.path());
     let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("counted");
     assert_eq!(count("SELECT count(*) FROM event"), 1_000);
     assert_eq!(count("SELECT max(seq) FROM event"), 6_010);
-    assert_eq!(count("SELECT count(*) FROM journal"), 1_000);
+    assert_eq!(count("SELECT count(*) FROM journal"), 500);
     assert_eq!(count("SELECT count(*) FROM checkpoint"), 3);
-    let (_store, loaded) = Store::open_with(dir.path(), options).expect("a store");
+    let (_store, loaded) = Store::open_with(dir.path(), &options).expect("a store");
     assert_eq!(common::Tables::replayed(&db), common::Tables::loaded(&loaded));
     assert_eq!(loaded.processes[0].restarts, 6_000);
 }
@@ -327,7 +329,7 @@ fn nobody_else_can_read_it() {
     let dir = dir();
     let state = dir.path().join("state");
     let options = Options { backup_every: Duration::ZERO, ..Options::default() };
-    let (store, _) = Store::open_with(&state, options).expect("a store");
+    let (store, _) = Store::open_with(&state, &options).expect("a store");
     store.commit_wait(one_workspace()).expect("committed");
     store.commit_wait(vec![]).expect("the backup is made");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
@@ -372,7 +374,7 @@ fn a_backup_is_made_at_most_once_an_hour_and_three_are_kept() {
 fn a_damaged_database_is_moved_aside_and_the_newest_good_backup_restored() {
     let dir = dir();
     let options = Options { backup_every: Duration::ZERO, ..Options::default() };
-    let (store, _) = Store::open_with(dir.path(), options).expect("a store");
+    let (store, _) = Store::open_with(dir.path(), &options).expect("a store");
     let mut first = one_workspace();
     first.push(Change::Event(event(1, EventKind::ProcessAdded)));
     store.commit_wait(first).expect("committed");
