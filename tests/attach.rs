@@ -1,0 +1,244 @@
+//! Attaching from a terminal: the same screen, every key, any size, over restarts. Line 4 of what must work.
+
+use wezterm_parallel_schemas::process::State;
+
+use crate::support::{
+    pty::Pty,
+    site::{Site, kill},
+};
+
+/// Ctrl-\, which detaches unless told otherwise.
+const DETACH: &str = "\x1c";
+
+fn site(program: &str) -> Site {
+    site_with(program, "")
+}
+
+fn site_with(program: &str, keys: &str) -> Site {
+    let site = Site::new();
+    site.script("program", &format!("#!/bin/sh\n{program}\n"));
+    site.config(&format!(
+        "version: 1
+defaults: {{ restart: {{ backoff: {{ initial: 1ms }} }} }}
+workspaces: {{ w: {{ cwd: $WORK, processes: {{ p: {{ command: [program]{keys} }} }} }} }}
+"
+    ));
+    site.daemon();
+    site
+}
+
+fn attach(site: &Site, cols: u16, rows: u16) -> Pty {
+    site.terminal(cols, rows, &["process", "attach", "w/p"])
+}
+
+#[test]
+fn attach_shows_the_screen_as_it_is_with_colours_and_cursor() {
+    let site = site(
+        r"printf '\033[2J\033[3;5H\033[1;31mred\033[0m \033[38;2;10;20;30mexact\033[0m \033[7m日本\033[0m👍\033[8;9H'; exec tail -f /dev/null",
+    );
+    site.wait_state("w/p", State::Running);
+    let pty = attach(&site, 80, 24);
+    pty.wait_for("the cursor", |s| s.contents().contains("exact") && s.cursor_position() == (7, 8));
+    pty.wait_for("colours", |s| {
+        let cell = |col| s.cell(2, col).expect("on the screen");
+        cell(4).contents() == "r"
+            && cell(4).bold()
+            && cell(4).fgcolor() == vt100::Color::Idx(1)
+            && cell(8).fgcolor() == vt100::Color::Rgb(10, 20, 30)
+            && cell(14).contents() == "日"
+            && cell(14).inverse()
+            && cell(18).contents() == "👍"
+    });
+}
+
+#[test]
+fn attaching_again_shows_the_same_screen_on_the_alternate_screen_too() {
+    let site = site(
+        r"i=1; while [ $i -le 40 ]; do echo line $i; i=$((i+1)); done
+printf '\033[?1049h\033[2J\033[?1h\033[?2004h\033[5;5H\033[44mfull screen\033[0m\033[6;6H'; exec tail -f /dev/null",
+    );
+    site.wait_state("w/p", State::Running);
+    let mut first = attach(&site, 80, 24);
+    first.wait_for("the cursor", |s| s.contents().contains("full screen") && s.cursor_position() == (5, 5));
+    first.wait_for("the modes", |s| s.alternate_screen() && s.application_cursor() && s.bracketed_paste());
+    let seen = first.formatted();
+    first.type_keys(DETACH);
+    assert_eq!(first.wait_for_end(), Some(0));
+
+    let second = attach(&site, 80, 24);
+    second.wait_for("the same modes", |s| {
+        s.alternate_screen() && s.application_cursor() && s.bracketed_paste()
+    });
+    second.wait_for("the same cursor", |s| s.cursor_position() == (5, 5));
+    assert_eq!(second.formatted(), seen);
+}
+
+#[test]
+fn what_has_scrolled_off_is_in_the_terminals_own_history() {
+    let site = site(
+        "i=1; while [ $i -le 200 ]; do echo line $i; i=$((i+1)); done; echo end; exec tail -f /dev/null",
+    );
+    site.wait_state("w/p", State::Running);
+    // the screen is full before anybody attaches
+    let first = attach(&site, 80, 24);
+    first.wait_for_text("end");
+    drop(first);
+    let pty = attach(&site, 80, 24);
+    pty.wait_for_text("end");
+    pty.wait_for_bytes(b"line 7\r\n");
+    pty.wait_for_bytes(b"line 150\r\n");
+}
+
+#[test]
+fn keys_pass_as_the_terminal_sends_them() {
+    // prints what it reads with nothing in between
+    let site = site("stty raw -echo; printf 'ready '; exec cat -v");
+    let pty = attach(&site, 120, 24);
+    pty.wait_for_text("ready");
+    for (keys, shown) in [
+        ("\x1b[A", "^[[A"),                               // up
+        ("\x1bx", "^[x"),                                 // alt-x
+        ("\x1b[13;2u", "^[[13;2u"),                       // shift-enter
+        ("\x1b[200~a\rb\x1b[201~", "^[[200~a^Mb^[[201~"), // a paste
+        ("\x1b[<0;5;6M", "^[[<0;5;6M"),                   // a click
+        ("\x03", "^C"),
+        ("\x1a", "^Z"),
+        ("\x1b", "^["),
+        ("\x7f", "^?"),
+        ("é", "M-CM-)"),
+        ("日", "M-fM-^WM-%"),
+        ("👍", "M-pM-^_M-^QM-^M"),
+    ] {
+        pty.type_keys(keys);
+        pty.wait_for_text(shown);
+    }
+}
+
+#[test]
+fn the_program_follows_the_size_of_the_terminal() {
+    let site = site("trap 'stty size' WINCH; stty size; tail -f /dev/null & while :; do wait; done");
+    let pty = attach(&site, 90, 20);
+    pty.wait_for_text("20 90");
+    pty.resize(101, 31);
+    pty.wait_for_text("31 101");
+}
+
+#[test]
+fn several_attach_at_once_with_different_sizes() {
+    let site = site("stty -echo; printf 'ready '; exec cat");
+    let wide = attach(&site, 120, 30);
+    wide.wait_for_text("ready");
+    let narrow = attach(&site, 60, 20);
+    narrow.wait_for_text("ready");
+    wide.type_keys("from the wide one\r");
+    narrow.wait_for_text("from the wide one");
+    narrow.type_keys("from the narrow one\r");
+    wide.wait_for_text("from the narrow one");
+    assert_eq!(site.process("w/p").attached, 2);
+}
+
+#[test]
+fn detaching_leaves_the_program_alone_and_closing_the_terminal_does_so_too() {
+    let site = site("printf 'ready '; exec cat");
+    let running = site.wait_state("w/p", State::Running);
+    let mut pty = attach(&site, 80, 24);
+    pty.wait_for_text("ready");
+    pty.type_keys(DETACH);
+    assert_eq!(pty.wait_for_end(), Some(0));
+    let closed = attach(&site, 80, 24);
+    closed.wait_for_text("ready");
+    site.wait_process("w/p", |p| p.attached == 1);
+    drop(closed);
+    let after = site.wait_process("w/p", |p| p.attached == 0);
+    assert_eq!((after.state, after.pid), (State::Running, running.pid));
+}
+
+#[test]
+fn the_detach_key_can_be_another_one() {
+    let site = site("stty raw -echo; printf 'ready '; exec cat -v");
+    let mut pty = site.terminal(80, 24, &["process", "attach", "--detach-key", "ctrl-q", "w/p"]);
+    pty.wait_for_text("ready");
+    pty.type_keys(DETACH);
+    pty.wait_for_text("^\\");
+    pty.type_keys("\x11");
+    assert_eq!(pty.wait_for_end(), Some(0));
+}
+
+#[test]
+fn who_only_looks_sends_no_keys() {
+    let site = site("stty -echo; printf 'ready '; exec cat");
+    let looks = site.terminal(80, 24, &["process", "attach", "--read-only", "w/p"]);
+    looks.wait_for_text("ready");
+    looks.type_keys("not to be seen\r");
+    let types = attach(&site, 80, 24);
+    types.wait_for_text("ready");
+    types.type_keys("to be seen\r");
+    looks.wait_for_text("to be seen");
+    assert!(!looks.contents().contains("not to be seen"), "{}", looks.contents());
+}
+
+#[test]
+fn attach_follows_its_process_over_restarts() {
+    let site = site("echo run of $$; exec tail -f /dev/null");
+    let first = site.wait_state("w/p", State::Running);
+    let pty = attach(&site, 80, 24);
+    pty.wait_for_text(&format!("run of {}", first.pid.expect("it runs")));
+    kill(first.pid.expect("it runs"));
+    let second = site.wait_process("w/p", |p| p.state == State::Running && p.pid != first.pid);
+    pty.wait_for_text(&format!("run of {}", second.pid.expect("it runs")));
+}
+
+#[test]
+fn a_dead_process_shows_why_and_enter_starts_it_again() {
+    let site = site_with(
+        "test -e ok && { echo it lives; exec tail -f /dev/null; }; echo last words; exit 4",
+        ", restart: { policy: never }",
+    );
+    site.wait_state("w/p", State::Failed);
+    let pty = attach(&site, 80, 24);
+    pty.wait_for_text("exit code 4");
+    std::fs::write(site.path("work/ok"), "").expect("a file of ours");
+    pty.type_keys("\r");
+    pty.wait_for_text("it lives");
+    site.wait_state("w/p", State::Running);
+}
+
+#[test]
+fn links_titles_and_the_bell_reach_the_terminal() {
+    let site = site(
+        r"stty -echo; printf 'ready '; read x; printf '\033]8;;https://example.org/\033\\link\033]8;;\033\\\033]2;a title\007\007done'; exec tail -f /dev/null",
+    );
+    let pty = attach(&site, 80, 24);
+    pty.wait_for_text("ready");
+    pty.type_keys("\r");
+    pty.wait_for_text("done");
+    pty.wait_for_bytes(b"]8;;https://example.org/");
+    pty.wait_for_bytes(b"a title");
+    site.wait_process("w/p", |p| p.title.as_deref() == Some("a title"));
+}
+
+#[test]
+fn the_programs_questions_to_its_terminal_are_answered_once_attached_or_not() {
+    let site = site(
+        r"stty raw -echo; printf '\033[c'; dd bs=1 count=3 2>/dev/null | od -An -c | tr -d ' \n' > answer; printf '\033[6n'; exec cat -v",
+    );
+    let pty = attach(&site, 80, 24);
+    // the answer to the second question, and nothing that the test's terminal would have answered
+    pty.wait_for_text("R");
+    let answer = std::fs::read_to_string(site.path("work/answer")).expect("the first one was answered");
+    assert_eq!(answer, "033[?");
+}
+
+#[test]
+fn the_log_is_printed_as_text_and_followed() {
+    let site = site(r"printf '\033[31mred words\033[0m\n'; read x; echo more words; exec tail -f /dev/null");
+    site.wait_state("w/p", State::Running);
+    let follow = site.terminal(80, 24, &["process", "logs", "-f", "w/p"]);
+    follow.wait_for_text("red words");
+    let pty = attach(&site, 80, 24);
+    pty.wait_for_text("red words");
+    pty.type_keys("\r");
+    follow.wait_for_text("more words");
+    let log = site.run(&["process", "logs", "w/p"]).ok();
+    assert!(log.out.contains("red words") && !log.out.contains('\x1b'), "{:?}", log.out);
+}

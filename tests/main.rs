@@ -1,0 +1,16 @@
+//! The product from outside: the real executable, the real Claude Code, a real terminal.
+//!
+//! One test program rather than one per file, as each would link the same support again. A file per
+//! chapter of what is promised; each test's name is a sentence of it.
+
+mod support;
+
+mod attach;
+mod bad_input;
+mod claude;
+mod cli;
+mod config;
+mod durability;
+mod setup;
+mod supervision;
+mod wire;

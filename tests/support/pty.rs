@@ -1,0 +1,206 @@
+//! A terminal with a program in it: what it shows, and keys for it.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::unix::process::CommandExt,
+    process::{Child, Command},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    process::{ioctl_tiocsctty, setsid},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+
+use super::DEADLINE;
+
+/// Lines that have scrolled off and are still known.
+const HISTORY_LINES: usize = 2_000;
+/// How long a key is given to have its effect before it is pressed again. Claude's dialogs take keys after
+/// half a second.
+const PRESS_AGAIN: Duration = Duration::from_secs(1);
+
+/// A terminal, and the program that runs in it, which is killed when this is dropped.
+pub struct Pty {
+    child: Child,
+    master: File,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    parser: vt100::Parser,
+    /// Everything that came, for what the model of a terminal does not keep.
+    raw: Vec<u8>,
+    ended: bool,
+}
+
+impl Pty {
+    /// Runs `command` in a new terminal of that size.
+    pub fn spawn(mut command: Command, cols: u16, rows: u16) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .expect("there is a free terminal");
+        grantpt(&master).expect("a terminal of our own");
+        unlockpt(&master).expect("a terminal of our own");
+        let name = ptsname(&master, Vec::new()).expect("a terminal has a name");
+        let path = name.to_str().expect("it is /dev/pts/N").to_string();
+        tcsetwinsize(&master, size(cols, rows)).expect("a terminal has a size");
+        let slave = File::options().read(true).write(true).open(path).expect("a terminal of our own");
+        command
+            .stdin(slave.try_clone().expect("a descriptor can be copied"))
+            .stdout(slave.try_clone().expect("a descriptor can be copied"))
+            .stderr(slave);
+        // SAFETY: between fork and exec only two system calls are made, which neither allocate nor lock
+        unsafe {
+            command.pre_exec(|| {
+                setsid()?;
+                ioctl_tiocsctty(rustix::stdio::stdin())?;
+                Ok(())
+            });
+        }
+        let child = command.spawn().unwrap_or_else(|e| panic!("{command:?} cannot be run: {e}"));
+        // only the program must hold the other end, or its end would not be seen
+        drop(command);
+
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                parser: vt100::Parser::new(rows, cols, HISTORY_LINES),
+                raw: Vec::new(),
+                ended: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let reader = File::from(master.try_clone().expect("a descriptor can be copied"));
+        let master = File::from(master);
+        let feed = Arc::clone(&shared);
+        thread::spawn(move || feed.read(reader));
+        Self { child, master, shared }
+    }
+
+    /// Waits until the screen is one of which `wanted` is true.
+    pub fn wait_for(&self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
+        self.wait(what, |state| wanted(state.parser.screen()));
+    }
+
+    /// Waits until `text` stands somewhere on the screen, within one line.
+    pub fn wait_for_text(&self, text: &str) {
+        self.wait_for(text, |screen| screen.contents().contains(text));
+    }
+
+    /// Waits until these bytes have come.
+    pub fn wait_for_bytes(&self, bytes: &[u8]) {
+        let what = String::from_utf8_lossy(bytes).escape_debug().to_string();
+        self.wait(&what, |state| state.raw.windows(bytes.len()).any(|w| w == bytes));
+    }
+
+    /// Waits until the program has ended, and returns its exit code; none if a signal ended it.
+    pub fn wait_for_end(&mut self) -> Option<i32> {
+        self.wait("the end of the program", |state| state.ended);
+        self.child.wait().expect("the program is our child").code()
+    }
+
+    /// What the screen shows, a line each, without what is blank at the ends of lines.
+    pub fn contents(&self) -> String {
+        self.shared.lock().parser.screen().contents()
+    }
+
+    /// The screen with its attributes and its cursor, as escape sequences.
+    pub fn formatted(&self) -> String {
+        let state = self.shared.lock();
+        String::from_utf8_lossy(&state.parser.screen().state_formatted()).escape_debug().to_string()
+    }
+
+    /// Presses keys: sends the bytes that a terminal sends for them.
+    pub fn type_keys(&self, keys: &str) {
+        (&self.master).write_all(keys.as_bytes()).expect("the terminal takes keys");
+    }
+
+    /// Presses keys until the screen is one of which `wanted` is true: for a dialog, which takes no keys in
+    /// its first moments, so that nobody answers it by what was typed before it came.
+    pub fn press_until(&self, keys: &str, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            self.type_keys(keys);
+            let again = (Instant::now() + PRESS_AGAIN).min(deadline);
+            match self.wait_until(again, |state| wanted(state.parser.screen())) {
+                Ok(()) => return,
+                Err(state) => assert!(Instant::now() < deadline, "{}", failure(&state, what)),
+            }
+        }
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, cols: u16, rows: u16) {
+        self.shared.lock().parser.screen_mut().set_size(rows, cols);
+        tcsetwinsize(&self.master, size(cols, rows)).expect("a terminal has a size");
+    }
+
+    fn wait(&self, what: &str, wanted: impl Fn(&State) -> bool) {
+        if let Err(state) = self.wait_until(Instant::now() + DEADLINE, wanted) {
+            panic!("{}", failure(&state, what));
+        }
+    }
+
+    /// Waits until `wanted` is true of the state, the program has ended, or it is too late.
+    fn wait_until(
+        &self,
+        deadline: Instant,
+        wanted: impl Fn(&State) -> bool,
+    ) -> Result<(), MutexGuard<'_, State>> {
+        let mut state = self.shared.lock();
+        loop {
+            if wanted(&state) {
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.ended {
+                return Err(state);
+            }
+            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn failure(state: &State, what: &str) -> String {
+    let why = if state.ended { "the program ended before it came" } else { "it does not come" };
+    format!("{why}: {what}; the screen:\n{}", state.parser.screen().contents())
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, mut master: File) {
+        let mut buffer = [0; 65_536];
+        // the end is an error (EIO) on Linux
+        while let Ok(n @ 1..) = master.read(&mut buffer) {
+            let mut state = self.lock();
+            state.raw.extend_from_slice(&buffer[..n]);
+            state.parser.process(&buffer[..n]);
+            drop(state);
+            self.changed.notify_all();
+        }
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+}
+
+fn size(cols: u16, rows: u16) -> Winsize {
+    Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 }
+}
