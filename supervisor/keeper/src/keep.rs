@@ -1,0 +1,706 @@
+//! The loop: one program, its output, its clients, until nothing of the run lives any more.
+
+use std::{
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixListener,
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use wezterm_parallel_schemas::keeper::{
+    self, Attached, ExitRecord, Hello, Mode, ProgramStatus, RUN_MARK, Role, RunSpec, Size, StopRun, Title,
+    Welcome, frame,
+};
+
+use crate::{
+    client::{Client, write_some},
+    ending::{Ending, Status},
+    keys::DetachKey,
+    log::Log,
+    os,
+    rundir::RunDir,
+    signals::Signals,
+    spawn::{self, Spawned},
+    stage::{Stage, UNLAID_BYTES_MAX},
+    start::now_ms,
+};
+
+/// Connections at a time: the daemon, some windows and some readers. One more takes the place of the
+/// oldest that has not said who it is, or is refused.
+const CLIENTS_MAX: usize = 64;
+/// Laid out at one go while there is nothing else to do: about a millisecond.
+const SLICE_BYTES: usize = 256 << 10;
+/// Output as small as this is laid out at once; a key's echo is.
+const SMALL_BYTES: usize = 256;
+/// Input that the program has not read; then who types is not read either.
+const INPUT_BYTES_MAX: usize = 1 << 20;
+/// What is read at one go: small at rest, large in a flood.
+const BUFFER_BYTES: usize = 4 << 10;
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+/// After this much output, memory is given back as soon as there is a pause.
+const UNTIDY_BYTES: usize = 64 << 10;
+/// Grace of a SIGTERM to the keeper itself, which names none.
+const GRACE_MS_DEFAULT: u64 = 3_000;
+/// How long the program's last output is waited for if somebody outside of the run holds its terminal.
+const DRAIN_MS_MAX: u64 = 100;
+/// How long clients have to take the last frames.
+const FAREWELL_MS_MAX: u64 = 500;
+/// Largest hello that is decoded, in bytes.
+const HELLO_BYTES_MAX: usize = 64 << 10;
+
+/// The keeper of one run.
+pub struct Keeper {
+    spec: RunSpec,
+    dir: RunDir,
+    listener: UnixListener,
+    signals: Signals,
+    output: OwnedFd,
+    pid: i32,
+    started_at: i64,
+    /// The program has closed its output.
+    at_eof: bool,
+    stage: Stage,
+    log: Log,
+    ending: Ending,
+    /// Since when nothing of the run lives.
+    ended: Option<Instant>,
+    clients: Vec<Client>,
+    /// For the program.
+    input: Vec<u8>,
+    /// Counts who typed last.
+    typed: u64,
+    status: Option<ProgramStatus>,
+    title: Option<String>,
+    attached: u32,
+    buffer: Vec<u8>,
+    untidy: usize,
+}
+
+/// What `poll` said.
+struct Events {
+    signals: bool,
+    listener: bool,
+    output: PollFlags,
+    /// Control connection and terminal of each client.
+    clients: Vec<(PollFlags, PollFlags)>,
+}
+
+impl Keeper {
+    /// Holds the program that was just started.
+    pub fn new(
+        mut spec: RunSpec,
+        dir: RunDir,
+        listener: UnixListener,
+        signals: Signals,
+        spawned: Spawned,
+        started_at: i64,
+    ) -> Self {
+        let stage = Stage::new(spec.size, spec.history_bytes);
+        let log = Log::new(dir.path(), spec.log_bytes, spec.log_files);
+        let mark = format!("{RUN_MARK}={}", spec.run_id);
+        let ending = Ending::new(spawned.pid, mark);
+        // nobody needs them any more, and they hold secrets
+        spec.env = Default::default();
+        spec.command = vec![];
+        os::give_back_memory();
+        Self {
+            pid: spawned.pid.as_raw_nonzero().get(),
+            output: spawned.output,
+            spec,
+            dir,
+            listener,
+            signals,
+            started_at,
+            at_eof: false,
+            stage,
+            log,
+            ending,
+            ended: None,
+            clients: vec![],
+            input: vec![],
+            typed: 0,
+            status: None,
+            title: None,
+            attached: 0,
+            buffer: vec![],
+            untidy: 0,
+        }
+    }
+
+    /// Keeps the run until its end.
+    pub fn run(mut self) {
+        loop {
+            let now = Instant::now();
+            let timeout = self.timeout(now);
+            let Some(events) = self.wait(timeout) else { continue };
+            if events.signals {
+                self.take_signals();
+            }
+            let received = self.read_clients(&events);
+            self.write_input();
+            let output = self.read_output(events.output);
+            self.lay_out(output);
+            self.tell_changes();
+            self.serve_clients(&events, output > 0);
+            if events.listener {
+                self.accept();
+            }
+            self.drop_clients();
+            if self.is_over() {
+                return self.finish();
+            }
+            self.tidy(output + received);
+        }
+    }
+
+    fn is_pty(&self) -> bool {
+        self.spec.mode == Mode::Pty
+    }
+
+    /// How long to wait: not at all while output is to be laid out, for ever if nothing is under way.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.stage.unlaid() > 0 {
+            return Some(Duration::ZERO);
+        }
+        let drained = self.ended.map(|at| at + Duration::from_millis(DRAIN_MS_MAX));
+        let clients = self.clients.iter().filter_map(|client| client.due(&self.stage));
+        let due = clients.chain(drained).chain(self.ending.due().filter(|_| self.ended.is_none())).min();
+        due.map(|at| at.saturating_duration_since(now))
+    }
+
+    /// None if the wait was interrupted.
+    fn wait(&self, timeout: Option<Duration>) -> Option<Events> {
+        let nothing = PollFlags::empty();
+        let when = |condition, flag| if condition { flag } else { nothing };
+        let takes_input = self.input.len() < INPUT_BYTES_MAX;
+        let mut fds = Vec::with_capacity(3 + 2 * self.clients.len());
+        fds.push(PollFd::from_borrowed_fd(self.signals.fd(), PollFlags::IN));
+        fds.push(PollFd::new(&self.listener, PollFlags::IN));
+        let has_input = !self.input.is_empty() && self.is_pty();
+        if !self.at_eof {
+            fds.push(PollFd::new(&self.output, PollFlags::IN | when(has_input, PollFlags::OUT)));
+        }
+        for client in &self.clients {
+            // who only steers is always heard: a stop must come through
+            let is_heard = takes_input || client.terminal.is_some() || client.role() != Some(Role::Attach);
+            let control = when(is_heard, PollFlags::IN) | when(client.control_waits(), PollFlags::OUT);
+            fds.push(PollFd::new(&client.control, control));
+            if let Some(terminal) = &client.terminal {
+                let wanted = when(takes_input, PollFlags::IN) | when(client.terminal_waits(), PollFlags::OUT);
+                fds.push(PollFd::new(terminal, wanted));
+            }
+        }
+        // rounded up, so as not to wake before the time
+        let timeout = timeout.map(|t| Timespec::try_from(t).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 }));
+        if poll(&mut fds, timeout.as_ref()).is_err() {
+            // interrupted, or the kernel is short of memory for a moment
+            return None;
+        }
+        let mut flags = fds.iter().map(PollFd::revents);
+        let mut next = || flags.next().unwrap_or(nothing);
+        let (signals, listener) = (!next().is_empty(), !next().is_empty());
+        let output = if self.at_eof { nothing } else { next() };
+        let clients = self
+            .clients
+            .iter()
+            .map(|c| (next(), if c.terminal.is_some() { next() } else { nothing }))
+            .collect();
+        Some(Events { signals, listener, output, clients })
+    }
+
+    fn take_signals(&mut self) {
+        let signalled = self.signals.take();
+        if signalled.child {
+            self.ending.reap();
+        }
+        if signalled.terminate {
+            self.ending.stop(Duration::from_millis(GRACE_MS_DEFAULT), Instant::now());
+        }
+    }
+
+    /// Keys and frames of clients. Returns how many bytes there were.
+    fn read_clients(&mut self, events: &Events) -> usize {
+        let mut received = 0;
+        // by number, since what one says may concern all; nobody comes or goes meanwhile
+        for i in 0..events.clients.len() {
+            let (control, terminal) = events.clients[i];
+            if is_readable(terminal) {
+                received += self.read_terminal(i);
+            }
+            if is_readable(control) {
+                received += self.read_control(i);
+            }
+        }
+        received
+    }
+
+    fn grown_buffer(&mut self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.is_empty() {
+            buffer = vec![0; BUFFER_BYTES];
+        }
+        buffer
+    }
+
+    fn read_terminal(&mut self, i: usize) -> usize {
+        let mut buffer = self.grown_buffer();
+        let Some(terminal) = &self.clients[i].terminal else { return 0 };
+        let n = match rustix::io::read(terminal, &mut buffer) {
+            Ok(n @ 1..) => {
+                self.type_in(i, &buffer[..n]);
+                n
+            }
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            // the window is gone
+            Ok(0) | Err(_) => {
+                self.clients[i].release();
+                0
+            }
+        };
+        self.buffer = buffer;
+        n
+    }
+
+    fn read_control(&mut self, i: usize) -> usize {
+        let mut buffer = self.grown_buffer();
+        if !self.clients[i].receive(&mut buffer) {
+            self.clients[i].release();
+        }
+        self.buffer = buffer;
+        let mut frames = std::mem::take(&mut self.clients[i].frames);
+        let mut received = 0;
+        while !self.clients[i].ending {
+            match frames.take() {
+                Ok(Some((kind, payload))) => {
+                    received += payload.len();
+                    self.take_frame(i, kind, payload);
+                }
+                Ok(None) => break,
+                Err(e) => self.clients[i].refuse(&e.to_string()),
+            }
+        }
+        self.clients[i].frames = frames;
+        received
+    }
+
+    fn take_frame(&mut self, i: usize, kind: u8, payload: &[u8]) {
+        if self.clients[i].hello.is_none() {
+            return match kind {
+                frame::HELLO => self.welcome(i, payload),
+                _ => self.clients[i].refuse("the first frame must be a hello"),
+            };
+        }
+        let role = self.clients[i].role();
+        match kind {
+            frame::INPUT => match role {
+                Some(Role::Attach) => self.type_in(i, payload),
+                Some(Role::Control) if self.is_pty() => {
+                    if self.input.len() + payload.len() > INPUT_BYTES_MAX {
+                        return self.clients[i].refuse("the program does not read its input");
+                    }
+                    self.input.extend_from_slice(payload);
+                }
+                _ => self.clients[i].refuse("this connection may not type"),
+            },
+            frame::RESIZE => match rmp_serde::from_slice::<Size>(payload) {
+                Ok(size) => self.resized(i, size),
+                Err(_) => self.clients[i].refuse("the size cannot be understood"),
+            },
+            frame::STOP => match rmp_serde::from_slice::<StopRun>(payload) {
+                Ok(stop) => self.ending.stop(Duration::from_millis(stop.grace_ms), Instant::now()),
+                Err(_) => self.clients[i].refuse("the stop cannot be understood"),
+            },
+            frame::SCREEN => {
+                let mut out = vec![];
+                if self.is_pty() {
+                    let screen = self.stage.screen();
+                    screen.dump(screen.history().next(), &mut out);
+                }
+                self.clients[i].send_whole(frame::SCREEN, &out);
+            }
+            frame::HELLO => self.clients[i].refuse("a second hello"),
+            // a newer client may say what this keeper does not know
+            _ => {}
+        }
+    }
+
+    fn welcome(&mut self, i: usize, payload: &[u8]) {
+        let hello = rmp_serde::from_slice::<Hello>(&payload[..payload.len().min(HELLO_BYTES_MAX)]);
+        let Ok(mut hello) = hello else {
+            return self.clients[i].refuse("the hello cannot be understood");
+        };
+        let role = hello.role;
+        if role == Role::Attach && !self.is_pty() {
+            return self.clients[i].refuse("this run has no terminal; read its log");
+        }
+        if role != Role::Attach {
+            self.clients[i].terminal = None;
+        }
+        if hello.size.is_none_or(|size| size.cols == 0 || size.rows == 0) {
+            hello.size = Some(self.stage.size());
+        }
+        self.clients[i].detach_key = DetachKey::new(&hello.detach_key);
+        self.clients[i].hello = Some(hello);
+        if role == Role::Attach {
+            self.clients[i].attach();
+            if self.clients[i].may_type() {
+                self.claim(i);
+            }
+        }
+        let message = Welcome {
+            version: keeper::VERSION,
+            run_id: self.spec.run_id.clone(),
+            keeper_pid: rustix::process::getpid().as_raw_nonzero().get(),
+            pid: self.pid,
+            started_at: self.started_at,
+            size: self.stage.size(),
+            log_offset: self.log.offset(),
+            status: self.status.clone(),
+            title: self.title.clone(),
+            attached: self.count_attached(),
+        };
+        self.clients[i].send(frame::WELCOME, &message);
+    }
+
+    /// Keys of an attached client.
+    fn type_in(&mut self, i: usize, bytes: &[u8]) {
+        let found = self.clients[i].detach_key.find(bytes);
+        let for_program = &bytes[..found.unwrap_or(bytes.len())];
+        if self.clients[i].may_type() && !for_program.is_empty() {
+            self.claim(i);
+            self.input.extend_from_slice(for_program);
+        }
+        if found.is_some() {
+            self.clients[i].send_frame(frame::DETACHED, b"");
+            self.clients[i].release();
+        }
+    }
+
+    /// The client that typed last decides the size.
+    fn claim(&mut self, i: usize) {
+        self.typed += 1;
+        self.clients[i].typed_at = self.typed;
+        if let Some(size) = self.clients[i].size() {
+            self.set_size(size);
+        }
+    }
+
+    /// Who typed last of those that are attached: it decides the size, and gets bells and notifications.
+    fn leader(&self) -> Option<usize> {
+        let attached = self.clients.iter().enumerate().filter(|(_, client)| client.is_attached());
+        attached.max_by_key(|(_, client)| (client.may_type(), client.typed_at)).map(|(i, _)| i)
+    }
+
+    fn resized(&mut self, i: usize, size: Size) {
+        if size.cols == 0 || size.rows == 0 || !self.clients[i].is_attached() {
+            return;
+        }
+        let before = self.clients[i].size().unwrap_or(size);
+        if let Some(hello) = &mut self.clients[i].hello {
+            hello.size = Some(size);
+        }
+        if self.leader() == Some(i) && self.clients[i].may_type() {
+            self.set_size(size);
+        }
+        let grown = size.rows.saturating_sub(before.rows);
+        self.clients[i].relayout(&self.stage, u64::from(grown));
+    }
+
+    fn set_size(&mut self, size: Size) {
+        if size == self.stage.size() {
+            return;
+        }
+        // the program may have gone meanwhile, and then nobody minds
+        let _ = spawn::set_size(&self.output, size);
+        self.stage.resize(size);
+        for client in self.clients.iter_mut().filter(|client| client.is_attached()) {
+            client.relayout(&self.stage, 0);
+        }
+    }
+
+    fn write_input(&mut self) {
+        if self.input.is_empty() || !self.is_pty() {
+            return;
+        }
+        match write_some(&self.output, &self.input) {
+            Ok(n) => drop(self.input.drain(..n)),
+            // nobody is there to read it
+            Err(_) => self.input.clear(),
+        }
+        if self.input.is_empty() && self.input.capacity() > BUFFER_BYTES {
+            self.input = Vec::new();
+        }
+    }
+
+    /// Reads what the program says and passes it on. Returns how much it was.
+    fn read_output(&mut self, flags: PollFlags) -> usize {
+        if self.at_eof || !is_readable(flags) {
+            return 0;
+        }
+        let mut buffer = self.grown_buffer();
+        let mut n = 0;
+        loop {
+            if n == buffer.len() {
+                if n >= BUFFER_BYTES_MAX {
+                    break;
+                }
+                buffer.resize(BUFFER_BYTES_MAX, 0);
+            }
+            match rustix::io::read(&self.output, &mut buffer[n..]) {
+                // a terminal that nobody has open any more reads as EIO
+                Ok(0) | Err(Errno::IO) => {
+                    self.at_eof = true;
+                    break;
+                }
+                Ok(more) => n += more,
+                Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        self.take_output(&buffer[..n]);
+        self.buffer = buffer;
+        n
+    }
+
+    fn take_output(&mut self, bytes: &[u8]) {
+        if self.is_pty() {
+            self.stage.feed(bytes);
+            if self.at_eof {
+                self.stage.finish();
+            }
+            let answers = self.stage.take_answers();
+            if !answers.is_empty() {
+                self.input.extend_from_slice(&answers);
+                self.write_input();
+            }
+            let leader = self.leader();
+            for (i, client) in self.clients.iter_mut().enumerate().filter(|(_, client)| client.is_attached())
+            {
+                client.pass(&self.stage, leader == Some(i));
+            }
+            self.stage.end_round();
+        }
+        for client in self.clients.iter_mut().filter(|c| c.role() == Some(Role::Observe) && !c.ending) {
+            client.send_frame(frame::OUTPUT, bytes);
+        }
+        // last, since nobody waits for the disk
+        self.log.write(bytes);
+    }
+
+    /// Lays out a little at once, and more when there is nothing else to do.
+    fn lay_out(&mut self, output: usize) {
+        let unlaid = self.stage.unlaid();
+        let is_full = unlaid >= UNLAID_BYTES_MAX;
+        if unlaid == 0 || !(output == 0 || unlaid <= SMALL_BYTES || is_full) {
+            return;
+        }
+        let mut bytes = if is_full { usize::MAX } else { SLICE_BYTES };
+        for client in &mut self.clients {
+            client.note_line(&self.stage);
+            if let Some(offset) = client.line_offset() {
+                let until = offset.saturating_sub(self.stage.laid_offset());
+                bytes = bytes.min(usize::try_from(until).unwrap_or(usize::MAX).max(1));
+            }
+        }
+        self.stage.lay_out(bytes);
+        for client in &mut self.clients {
+            client.note_line(&self.stage);
+        }
+        self.stage.end_round();
+    }
+
+    /// Tells those who steer what has changed.
+    fn tell_changes(&mut self) {
+        for body in self.stage.take_statuses() {
+            let seq = self.status.as_ref().map_or(0, |status| status.seq) + 1;
+            let status = ProgramStatus { seq, at: now_ms(), body };
+            self.tell(frame::STATUS, &status);
+            self.status = Some(status);
+        }
+        if let Some(title) = self.stage.take_title() {
+            self.title = Some(title.clone()).filter(|title| !title.is_empty());
+            self.tell(frame::TITLE, &Title { title });
+        }
+        let attached = self.count_attached();
+        if attached != self.attached {
+            self.attached = attached;
+            self.tell(frame::ATTACHED, &Attached { clients: attached });
+        }
+    }
+
+    fn tell(&mut self, kind: u8, message: &impl serde::Serialize) {
+        for client in self.clients.iter_mut().filter(|c| c.role() == Some(Role::Control) && !c.ending) {
+            client.send(kind, message);
+        }
+    }
+
+    fn count_attached(&self) -> u32 {
+        u32::try_from(self.clients.iter().filter(|client| client.is_attached()).count()).unwrap_or(u32::MAX)
+    }
+
+    fn serve_clients(&mut self, events: &Events, flood: bool) {
+        let now = Instant::now();
+        for (i, client) in self.clients.iter_mut().enumerate() {
+            let (control, terminal) =
+                events.clients.get(i).copied().unwrap_or((PollFlags::empty(), PollFlags::empty()));
+            if control.contains(PollFlags::OUT) {
+                client.flush_control();
+            }
+            if terminal.contains(PollFlags::OUT) {
+                client.flush_terminal();
+            }
+            if client.is_behind() {
+                client.catch_up(&mut self.stage, now, flood);
+            }
+        }
+        self.stage.end_round();
+    }
+
+    fn accept(&mut self) {
+        while let Ok((socket, _)) = self.listener.accept() {
+            // before a byte is read: nobody else's processes have any business here
+            let own = rustix::process::geteuid().as_raw();
+            if !os::peer_uid(&socket).is_ok_and(|uid| uid == own) || socket.set_nonblocking(true).is_err() {
+                continue;
+            }
+            let mut client = Client::new(socket.into());
+            if self.clients.len() >= CLIENTS_MAX {
+                match self.clients.iter().position(|client| client.hello.is_none()) {
+                    Some(silent) => {
+                        self.clients.remove(silent).refuse("others wait, and you have said nothing")
+                    }
+                    None => {
+                        client.refuse("too many connections");
+                        continue;
+                    }
+                }
+            }
+            self.clients.push(client);
+        }
+    }
+
+    /// Parts with those that are gone or refused; whoever typed before them decides the size now.
+    fn drop_clients(&mut self) {
+        if !self.clients.iter().any(|client| client.ending) {
+            return;
+        }
+        self.clients.retain(|client| !client.ending);
+        if let Some(leader) = self.leader()
+            && self.clients[leader].may_type()
+            && let Some(size) = self.clients[leader].size()
+        {
+            self.set_size(size);
+        }
+        self.tell_changes();
+    }
+
+    fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        if self.ended.is_none() {
+            if !self.ending.step(now) {
+                return false;
+            }
+            self.ended = Some(now);
+        }
+        let waited = self.ended.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.at_eof || waited >= Duration::from_millis(DRAIN_MS_MAX)
+    }
+
+    /// Gives memory back in a pause after much output.
+    fn tidy(&mut self, moved: usize) {
+        self.untidy += moved;
+        if moved == 0 && self.untidy >= UNTIDY_BYTES && self.stage.unlaid() == 0 {
+            self.untidy = 0;
+            self.buffer = Vec::new();
+            os::give_back_memory();
+        }
+    }
+
+    /// Everything has ended: leaves the last screen and the record, then tells everybody.
+    fn finish(mut self) {
+        self.tell_changes();
+        if self.is_pty() {
+            let screen = self.stage.screen();
+            let mut out = vec![];
+            screen.dump(screen.history().first(), &mut out);
+            // best effort: the disk may be full
+            let _ = self.dir.write_screen(&out);
+        }
+        let record = self.exit_record();
+        // the room was taken at the start; if even that fails, the free lock without a record says it
+        let _ = self.dir.write_exit(&record);
+        let steering = |client: &Client| client.role() == Some(Role::Control);
+        for client in self.clients.iter_mut().filter(|client| steering(client)) {
+            client.send(frame::EXIT, &record);
+        }
+        for client in self.clients.iter_mut().filter(|client| !steering(client) && client.hello.is_some()) {
+            if client.is_attached() && client.is_behind() && client.size() == Some(self.stage.size()) {
+                client.restore(&mut self.stage);
+            }
+        }
+        self.farewell(&record);
+        self.dir.close_socket();
+    }
+
+    fn exit_record(&self) -> ExitRecord {
+        let (code, signal) = match self.ending.status() {
+            Some(Status::Code(code)) => (Some(code), None),
+            Some(Status::Signal(signal)) => (None, Some(signal)),
+            None => (None, None),
+        };
+        let (cpu_ms, max_rss_kib) = os::used_by_children();
+        let survivors = self.ending.survivors();
+        let note = (survivors > 0).then(|| format!("{survivors} of its processes could not be killed"));
+        ExitRecord {
+            code,
+            signal,
+            ended_at: now_ms(),
+            stopped: self.ending.was_stopped(),
+            leftovers: self.ending.leftovers(),
+            cpu_ms,
+            max_rss_kib,
+            log_lost: self.log.lost(),
+            note,
+        }
+    }
+
+    /// Sends what is queued, then EXIT, waiting a bounded time for slow ones.
+    fn farewell(&mut self, record: &ExitRecord) {
+        let deadline = Instant::now() + Duration::from_millis(FAREWELL_MS_MAX);
+        let mut told = vec![false; self.clients.len()];
+        loop {
+            for (client, told) in self.clients.iter_mut().zip(&mut told) {
+                client.flush_terminal();
+                client.flush_control();
+                let has_hello = client.hello.is_some() && client.role() != Some(Role::Control);
+                if !*told && has_hello && !client.ending && !client.terminal_waits() {
+                    client.send(frame::EXIT, record);
+                    *told = true;
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut fds = vec![];
+            for client in self.clients.iter().filter(|client| !client.ending) {
+                if client.control_waits() {
+                    fds.push(PollFd::new(&client.control, PollFlags::OUT));
+                }
+                if let Some(terminal) = client.terminal.as_ref().filter(|_| client.terminal_waits()) {
+                    fds.push(PollFd::from_borrowed_fd(terminal.as_fd(), PollFlags::OUT));
+                }
+            }
+            let timeout = Timespec::try_from(left).ok();
+            if fds.is_empty() || left.is_zero() || poll(&mut fds, timeout.as_ref()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn is_readable(flags: PollFlags) -> bool {
+    flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
+}
