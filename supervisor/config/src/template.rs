@@ -1,0 +1,80 @@
+//! The `config.yaml` that a new user gets.
+
+use std::path::Path;
+
+use crate::resolve::to_name;
+
+/// The text of a first config: one workspace for `cwd` with one Claude, and a word on each key.
+/// `schema_path` is the JSON Schema that the editor's modeline names. `workspace` is made into a name
+/// that can be one: what cannot stand in it becomes `-`.
+pub fn text(schema_path: &Path, cwd: &Path, workspace: &str) -> String {
+    let name = quoted(to_name(workspace, "main"));
+    // a JSON string is a YAML string, whatever is in it
+    let cwd = serde_json::to_string(&cwd.to_string_lossy()).expect("a text is JSON");
+    let schema = schema_path.to_string_lossy().replace(['\n', '\r'], " ");
+    TEMPLATE.replace("{schema}", &schema).replace("{name}", &name).replace("{cwd}", &cwd)
+}
+
+/// The name for a workspace in this directory.
+pub fn workspace_name(cwd: &Path) -> String {
+    to_name(&cwd.file_name().unwrap_or_default().to_string_lossy(), "main")
+}
+
+/// In quotes, if YAML would read it as something else than a text.
+fn quoted(name: String) -> String {
+    const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let word = WORDS.iter().any(|word| name.eq_ignore_ascii_case(word));
+    if word || !name.starts_with(|c: char| c.is_ascii_alphabetic()) { format!("{name:?}") } else { name }
+}
+
+const TEMPLATE: &str = r#"# yaml-language-server: $schema={schema}
+#
+# Saved, it is applied: only what differs is started, stopped or restarted. If something is wrong with
+# it, nothing changes, and `wezterm-parallel status` says what. `wezterm-parallel config check` asks first.
+version: 1
+
+# What processes get that do not say otherwise. These are the values if nothing is written.
+# defaults:
+#   restart:
+#     policy: on-failure        # always | on-failure | never
+#     max_restarts: 5           # more than this ...
+#     within: 60s               # ... in this time is a crash loop: it is left alone until you start it
+#     backoff: { initial: 500ms, factor: 2, max: 60s, jitter: 0.2, reset_after: 10m }
+#   stop: { grace: 3s }         # after SIGTERM, before it and all it started are killed
+#   log: { max_size: 8MiB, files: 4 }
+#   history: 1MiB               # scrolled-off text that `attach` gives back
+
+# daemon:
+#   resume: open                # after a reboot: open (what was open) | all (with autostart) | lazy (nothing)
+#   min_free_memory: 512MiB     # agents wait to start below this
+
+# Programs that processes run by name. `claude` is always there.
+# agents:
+#   claude:
+#     command: [claude]         # found on the PATH
+#     args: []                  # for every process of it
+#     env: {}
+#     start_at_once: 4          # further ones wait for their turn
+#     screen: default           # default | classic (no alternate screen: the terminal's own scrollback)
+
+workspaces:
+  {name}:
+    cwd: {cwd}
+    # strategy: one_for_one     # one_for_one | one_for_all | rest_for_one: who is restarted along with it
+    # on_crash_loop: nothing    # nothing | restart_workspace | stop_workspace
+    # layout: default
+    # env: {}                   # for every process in it
+    processes:
+      claude: { agent: claude }
+      # lead: { agent: claude, args: [--model, opus] }
+      # tests:
+      #   command: [cargo, watch, -x, test]
+      #   cwd: server           # relative to the workspace
+      #   env: { RUST_LOG: info }
+      #   autostart: true       # with its workspace
+      #   restart: { policy: always }
+      #   stop: { grace: 10s }
+      #   after: { lead: ready }            # started | ready | exited
+      #   ready: { log: 'listening on' }    # or { port: 8080 }, or { command: [curl, -fs, localhost] }
+      #   ready_timeout: 60s
+"#;
