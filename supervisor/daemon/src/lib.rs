@@ -1,1 +1,322 @@
-//! daemon
+//! Does: one actix System on one thread, with a socket in front and the keepers behind.
+//!
+//! The way of a call: [`listener`] → [`connection`] → [`router`] → [`actors`] → the core decides →
+//! [`effects`]; and back: effects → actors → [`board`] → connection.
+
+mod listener;
+
+mod connection;
+
+mod router;
+
+mod actors;
+mod guard;
+
+mod effects;
+
+mod board;
+mod clock;
+mod shared;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    fs::File,
+    io::Write as _,
+    os::fd::FromRawFd as _,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use actors::{
+    config::ConfigActor,
+    gate::GateActor,
+    supervisor::{Adopt, Stored, SupervisorActor},
+};
+use effects::config_file::Sources;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tracing_subscriber::EnvFilter;
+use wezterm_parallel_config::ConfigError;
+use wezterm_parallel_core::spec::Desired;
+use wezterm_parallel_keeper::rundir;
+use wezterm_parallel_schemas::{
+    event::{Event, EventKind},
+    places::{DaemonInfo, Places, READY_FD_VARIABLE},
+};
+use wezterm_parallel_store::{Options, Store};
+
+use crate::{board::Board, clock::Clock, effects::config_file::Read, router::Router, shared::Shared};
+
+/// Level of the log, as `tracing` writes them: `warn`, `debug`, `wezterm_parallel_daemon=trace`.
+const LOG_VARIABLE: &str = "WEZTERM_PARALLEL_LOG";
+/// Adds this many milliseconds to each commit, as a slow disk would; for measuring.
+const FSYNC_DELAY_VARIABLE: &str = "WEZTERM_PARALLEL_TEST_FSYNC_DELAY_MS";
+/// Stack of the threads that wait for the disk: they read small files.
+const BLOCKING_STACK_BYTES: usize = 512 << 10;
+/// Threads that wait for the disk at the same time.
+const BLOCKING_THREADS_MAX: usize = 8;
+/// They end after this long without work, so that an idle daemon has none.
+const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(2);
+
+/// Exit code of a daemon that could not begin.
+const EXIT_FAILED: i32 = 1;
+
+/// Serves until it is told to end. Blocks. Whoever started it hears `ready`, or what is wrong, on the
+/// descriptor in [`READY_FD_VARIABLE`].
+pub fn run(places: Places) -> i32 {
+    let ready = Ready::take();
+    start_log();
+    // everything we make is for us alone
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    match serve(places, &ready) {
+        Ok(()) => 0,
+        Err(message) => {
+            tracing::error!("the daemon did not start: {message}");
+            ready.say(&format!("{message}\n"));
+            EXIT_FAILED
+        }
+    }
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    // a test may have set one up already
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
+}
+
+/// Whoever started the daemon and waits for it to serve.
+struct Ready(RefCell<Option<File>>);
+
+impl Ready {
+    fn take() -> Self {
+        let fd =
+            std::env::var(READY_FD_VARIABLE).ok().and_then(|v| v.parse::<i32>().ok()).filter(|fd| *fd > 2);
+        let open =
+            |fd: &i32| rustix::io::fcntl_getfd(unsafe { rustix::fd::BorrowedFd::borrow_raw(*fd) }).is_ok();
+        // SAFETY: whoever set the variable handed the descriptor over to this process; it is open, and
+        // nothing else here knows of it.
+        let file = fd.filter(open).map(|fd| unsafe { File::from_raw_fd(fd) });
+        if let Some(file) = &file {
+            // what we start must not hold it open
+            let _ = rustix::io::fcntl_setfd(file, rustix::io::FdFlags::CLOEXEC);
+        }
+        Self(RefCell::new(file))
+    }
+
+    /// Says one line, once.
+    fn say(&self, line: &str) {
+        if let Some(mut file) = self.0.borrow_mut().take() {
+            // if nobody listens any more, nobody waits
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+}
+
+/// Holds the daemon's lock for as long as the process lives.
+fn lock(places: &Places) -> Result<File, String> {
+    let path = places.lock();
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| format!("cannot open {}: {e}", path.display()))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let who = std::fs::read_to_string(places.info()).ok();
+            let who = who.and_then(|t| serde_json::from_str::<DaemonInfo>(&t).ok());
+            let who = who.map_or_else(String::new, |i| format!(" (process {})", i.pid));
+            Err(format!(
+                "a daemon is already running for {}{who}; `wezterm-parallel status` shows it, `wezterm-parallel stop` ends it",
+                places.state_dir.display()
+            ))
+        }
+        Err(e) => Err(format!("cannot lock {}: {e}", path.display())),
+    }
+}
+
+fn serve(places: Places, ready: &Ready) -> Result<(), String> {
+    listener::private_dir(&places.state_dir)?;
+    listener::private_dir(&places.runtime_dir)?;
+    listener::private_dir(&places.runs())?;
+    let _lock = lock(&places)?;
+    let system = actix::System::with_tokio_rt(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_stack_size(BLOCKING_STACK_BYTES)
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .thread_keep_alive(BLOCKING_KEEP_ALIVE)
+            .build()
+            .expect("a runtime without threads needs nothing that could fail but descriptors")
+    });
+    system.block_on(serve_here(places, ready))
+}
+
+async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
+    let home = home()?;
+    let executable = std::env::current_exe().map_err(|e| format!("cannot find this executable: {e}"))?;
+    let clock = Clock::start();
+    let fsync_delay = std::env::var(FSYNC_DELAY_VARIABLE).ok().and_then(|v| v.parse().ok()).unwrap_or(0);
+    let options = Options { fsync_delay: Duration::from_millis(fsync_delay), ..Options::default() };
+    let (store, loaded) =
+        Store::open_with(&places.state_dir, &options).map_err(|e| format!("cannot open the store: {e}"))?;
+    if let Some(problem) = &loaded.problem {
+        tracing::error!("{problem}");
+    }
+    let sources = Sources {
+        path: places.config.clone(),
+        home: home.clone(),
+        trust: loaded.trust.iter().map(|t| (t.path.clone(), t.clone())).collect(),
+    };
+    let (first, refused) = first_config(&sources, loaded.config.as_ref());
+
+    let known: HashSet<&str> = loaded.runs.iter().map(|r| r.run_id.as_str()).collect();
+    end_orphans(&places.runs(), &known);
+
+    let board = Board::start(store, loaded.last_seq, clock, loaded.problem.clone());
+    let gate = guard::start("gate".into(), GateActor::default(), shared::panic_report(board.clone()));
+    let shared = Rc::new(Shared {
+        boot_id: effects::machine::boot_id(),
+        executable,
+        clock,
+        board: board.clone(),
+        gate,
+        environment: RefCell::new(Arc::new(effects::environment::own())),
+        ending: Cell::new(false),
+        places,
+    });
+    let stored = Stored {
+        workspaces: loaded.workspaces,
+        processes: loaded.processes,
+        runs: loaded.runs,
+        resume: first.as_ref().map(|r| r.loaded.desired.daemon.resume).unwrap_or_default(),
+    };
+    let root = SupervisorActor::new(shared.clone(), home, stored);
+    let supervisor = guard::start("supervisor".into(), root, shared.on_panic());
+    let mut generation = loaded.config.as_ref().map_or(0, |c| c.generation);
+    let (mut in_force, mut problems) = (None, Default::default());
+    if let Some(read) = first {
+        in_force = Some(read.loaded);
+        problems = read.projects.problems;
+    }
+    if let Some(config) = &in_force {
+        let adopt = Adopt { desired: config.desired.clone(), config: config.config.clone(), problems };
+        supervisor.send(adopt).await.map_err(|e| format!("the supervisor did not start: {e}"))?;
+        if loaded.config.as_ref().is_none_or(|c| c.text != config.text) {
+            generation += 1;
+        }
+    } else {
+        let nothing = Adopt { desired: Desired::default(), config: Default::default(), problems };
+        // without a config that is right, old or new, what commands have made still goes on
+        tracing::error!("no config is in force");
+        drop(nothing);
+    }
+    let config_actor = ConfigActor::new(
+        shared.clone(),
+        supervisor.clone(),
+        sources,
+        generation.max(1),
+        in_force,
+        refused.map(|e| e.to_string()),
+    );
+    let config = guard::start("config".into(), config_actor, shared.on_panic());
+
+    let socket = shared.places.socket();
+    let listener = listener::bind(&socket)?;
+    write_info(&shared.places)
+        .map_err(|e| format!("cannot write {}: {e}", shared.places.info().display()))?;
+    let router = Router::new(shared.clone(), supervisor, config.clone(), clock.at());
+    let (end, mut ended) = mpsc::unbounded_channel();
+    actix_rt::spawn(listener::accept(listener, router, end));
+    board.commit(Vec::new(), vec![Event::new(EventKind::DaemonStarted)], None);
+    tracing::info!(pid = std::process::id(), socket = %socket.display(), "serving");
+    ready.say("ready\n");
+
+    let mut terminate = signals(SignalKind::terminate())?;
+    let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut hangup = signals(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = ended.recv() => break,
+            _ = terminate.recv() => break tracing::info!("told to end; the runs go on"),
+            _ = interrupt.recv() => break tracing::info!("interrupted; the runs go on"),
+            _ = hangup.recv() => config.do_send(actors::config::Changed),
+        }
+    }
+    // nobody shall find a socket without a daemon, nor the address of one that is gone
+    let _ = std::fs::remove_file(&socket);
+    let _ = std::fs::remove_file(shared.places.info());
+    let _ = board.commit_and_wait(Vec::new(), Vec::new()).await;
+    Ok(())
+}
+
+fn signals(kind: SignalKind) -> Result<tokio::signal::unix::Signal, String> {
+    signal(kind).map_err(|e| format!("cannot listen for signals: {e}"))
+}
+
+fn home() -> Result<PathBuf, String> {
+    let home = std::env::var_os("HOME").filter(|h| !h.is_empty()).map(PathBuf::from);
+    home.filter(|h| h.is_absolute()).ok_or_else(|| "HOME is not set to an absolute path".into())
+}
+
+/// The config to begin with: the file, or if it is not right, the last one that was. With the error of
+/// the file.
+fn first_config(
+    sources: &Sources,
+    last_good: Option<&wezterm_parallel_store::ConfigRow>,
+) -> (Option<Read>, Option<ConfigError>) {
+    match sources.read() {
+        Ok(read) => (Some(read), None),
+        Err(error) => {
+            tracing::error!("the config was refused; the last good one is in force\n{error}");
+            let kept = last_good.and_then(|row| sources.read_kept(row).ok());
+            (kept, Some(error))
+        }
+    }
+}
+
+/// Ends runs that live and that the store knows nothing of: a store that was lost must not lead to a
+/// second Claude beside the first. Their programs get the time to end well.
+fn end_orphans(runs: &Path, known: &HashSet<&str>) {
+    for id in effects::keeper::all(runs) {
+        let dir = rundir::run_dir(runs, &id);
+        if known.contains(id.as_str()) {
+            continue;
+        }
+        if rundir::is_alive(&dir) {
+            tracing::error!(run = id, "a run lives that the store knows nothing of; it is ended");
+            if let Ok(Some(meta)) = rundir::read_meta(&dir)
+                && let Some(pid) = rustix::process::Pid::from_raw(meta.keeper_pid)
+            {
+                // a keeper takes this as the order to stop its run
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        } else {
+            let _ = std::fs::remove_dir_all(&dir);
+        }
+    }
+}
+
+/// Tells clients where the daemon is.
+fn write_info(places: &Places) -> std::io::Result<()> {
+    let info = DaemonInfo {
+        pid: std::process::id().cast_signed(),
+        socket: places.socket(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        config: places.config.clone(),
+    };
+    let path = places.info();
+    let temporary = path.with_extension("json.tmp");
+    std::fs::write(&temporary, serde_json::to_vec_pretty(&info)?)?;
+    std::fs::rename(temporary, path)
+}

@@ -1,0 +1,133 @@
+//! The queue of starts.
+//!
+//! Owns: who waits and who is starting. Receives: requests of processes. Sends: admissions.
+//! Dies when: the daemon ends. After a panic everyone who waits has to ask again, which processes do
+//! when they are told so.
+
+use std::{collections::HashMap, time::Duration};
+
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Supervised};
+use wezterm_parallel_core::gate::{Effect, Gate, Hold, MEMORY_RECHECK_MS, Ticket};
+
+use super::process::{ProcessActor, Tell};
+use crate::effects::machine;
+
+/// See the module.
+#[derive(Default)]
+pub struct GateActor {
+    gate: Gate,
+    asking: HashMap<String, Addr<ProcessActor>>,
+    limits: (HashMap<String, u32>, u64),
+    rechecking: bool,
+}
+
+impl Actor for GateActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for GateActor {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        self.gate = Gate::default();
+        self.gate.limit(self.limits.0.clone(), self.limits.1);
+        self.rechecking = false;
+        for (_, process) in self.asking.drain() {
+            process.do_send(Tell(wezterm_parallel_core::process::Input::Restart { now: false }));
+        }
+    }
+}
+
+impl GateActor {
+    fn run(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        for effect in effects {
+            match effect {
+                Effect::Admit(process) => {
+                    if let Some(address) = self.asking.remove(&process) {
+                        address.do_send(super::process::Admitted);
+                    }
+                }
+                Effect::Wait(process, reason) => {
+                    if let Some(address) = self.asking.get(&process) {
+                        address.do_send(Tell(wezterm_parallel_core::process::Input::Queued(reason)));
+                    }
+                }
+                Effect::Recheck if self.rechecking => {}
+                Effect::Recheck => {
+                    self.rechecking = true;
+                    ctx.run_later(Duration::from_millis(MEMORY_RECHECK_MS), |gate, ctx| {
+                        gate.rechecking = false;
+                        if gate.gate.waiting() {
+                            let effects = gate.gate.memory(machine::free_memory());
+                            gate.run(effects, ctx);
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// New limits: starts at once by agent, and the least free memory in bytes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Limit(pub HashMap<String, u32>, pub u64);
+
+impl Handler<Limit> for GateActor {
+    type Result = ();
+    fn handle(&mut self, m: Limit, ctx: &mut Context<Self>) {
+        self.limits = (m.0.clone(), m.1);
+        let effects = self.gate.limit(m.0, m.1);
+        self.run(effects, ctx);
+    }
+}
+
+/// A process wants to start.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ask(pub Ticket, pub Addr<ProcessActor>);
+
+impl Handler<Ask> for GateActor {
+    type Result = ();
+    fn handle(&mut self, m: Ask, ctx: &mut Context<Self>) {
+        self.asking.insert(m.0.process.clone(), m.1);
+        let mut effects = self.gate.memory(machine::free_memory());
+        effects.extend(self.gate.ask(m.0));
+        self.run(effects, ctx);
+    }
+}
+
+/// A process that was admitted is through, or wants to start no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave {
+    /// The process's id.
+    pub process: String,
+    /// It runs, and may hold others up by what it asks of its user.
+    pub through: bool,
+}
+
+impl Handler<Leave> for GateActor {
+    type Result = ();
+    fn handle(&mut self, m: Leave, ctx: &mut Context<Self>) {
+        self.asking.remove(&m.process);
+        let effects = if m.through { self.gate.through(&m.process) } else { self.gate.leave(&m.process) };
+        self.run(effects, ctx);
+    }
+}
+
+/// A process asks something of its user that others would only ask again, or has been answered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Holds {
+    /// The process's id.
+    pub process: String,
+    /// What it asks.
+    pub hold: Option<Hold>,
+}
+
+impl Handler<Holds> for GateActor {
+    type Result = ();
+    fn handle(&mut self, m: Holds, ctx: &mut Context<Self>) {
+        let effects = self.gate.hold(&m.process, m.hold);
+        self.run(effects, ctx);
+    }
+}

@@ -1,0 +1,15 @@
+//! The actors. They carry inputs to the core and effects to the world, and decide nothing.
+//!
+//! ```text
+//! supervisor ─┬─ workspace ─┬─ process
+//!             │             └─ process
+//!             ├─ workspace ─── process
+//!             ├─ config          (reads and watches the config)
+//!             └─ gate            (the queue of starts)
+//! ```
+
+pub mod config;
+pub mod gate;
+pub mod process;
+pub mod supervisor;
+pub mod workspace;

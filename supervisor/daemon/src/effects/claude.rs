@@ -1,0 +1,129 @@
+//! Claude Code's files and arguments: which session a process goes on with, and how to say so.
+//!
+//! Facts, seen with 2.1.330: `--session-id` of a session that has a transcript is refused;
+//! `--resume` of one that has none is refused; a transcript is
+//! `CONFIG_DIR/projects/*/SESSION.jsonl` and appears with the first prompt; the session of a running
+//! Claude stands in `CONFIG_DIR/sessions/PID.json`, also after `/clear` has changed it, and stays
+//! behind after a SIGKILL.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+/// Largest registry file that is read, in bytes; they have some 600.
+const REGISTRY_BYTES_MAX: u64 = 64 << 10;
+
+/// Arguments by which the user chooses the session; then we add none.
+const SESSION_ARGUMENTS: &[&str] =
+    &["--resume", "-r", "--continue", "-c", "--session-id", "--fork-session", "--from-pr", "--teleport"];
+
+/// The directory that Claude keeps everything in, in this environment.
+pub fn config_dir(env: &IndexMap<String, String>) -> Option<PathBuf> {
+    let own = env.get("CLAUDE_CONFIG_DIR").filter(|d| !d.is_empty()).map(PathBuf::from);
+    own.or_else(|| env.get("HOME").filter(|h| !h.is_empty()).map(|h| Path::new(h).join(".claude")))
+}
+
+/// Whether the user's own arguments choose the session.
+pub fn chooses_session(command: &[String]) -> bool {
+    command.iter().any(|a| {
+        let name = a.split('=').next().unwrap_or(a);
+        SESSION_ARGUMENTS.contains(&name)
+    })
+}
+
+/// Whether a session has a transcript, so that it can be resumed. Reads the disk.
+pub fn has_transcript(config_dir: &Path, session: &str) -> bool {
+    let file = format!("{session}.jsonl");
+    let Ok(projects) = std::fs::read_dir(config_dir.join("projects")) else { return false };
+    projects.flatten().any(|project| project.path().join(&file).is_file())
+}
+
+/// The arguments that make Claude go on with a session, or begin it. Reads the disk.
+pub fn session_arguments(config_dir: Option<&Path>, session: &str) -> [String; 2] {
+    let resume = config_dir.is_some_and(|dir| has_transcript(dir, session));
+    [if resume { "--resume" } else { "--session-id" }.to_owned(), session.to_owned()]
+}
+
+/// The session that a running or killed Claude has come to by now. Reads the disk.
+pub fn session_of(config_dir: &Path, pid: i32) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Registry {
+        pid: i32,
+        #[serde(rename = "sessionId")]
+        session: String,
+    }
+    let path = config_dir.join("sessions").join(format!("{pid}.json"));
+    if std::fs::metadata(&path).ok()?.len() > REGISTRY_BYTES_MAX {
+        return None;
+    }
+    let registry: Registry = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let plausible = !registry.session.is_empty()
+        && registry.session.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    (registry.pid == pid && plausible).then_some(registry.session)
+}
+
+/// Finds a program as a shell would, in the environment that it is to run in.
+pub fn find_program(program: &str, cwd: &Path, env: &IndexMap<String, String>) -> Option<PathBuf> {
+    let runnable = |p: &Path| rustix::fs::access(p, rustix::fs::Access::EXEC_OK).is_ok() && p.is_file();
+    if program.contains('/') {
+        let path = cwd.join(program);
+        return runnable(&path).then_some(path);
+    }
+    let path = env.get("PATH")?;
+    std::env::split_paths(path).map(|dir| cwd.join(dir).join(program)).find(|p| runnable(p))
+}
+
+/// The Claude that `up` has installed, if it has.
+pub fn own_claude(prefix: &Path) -> Option<PathBuf> {
+    let modules = prefix.join("node_modules/@anthropic-ai");
+    let native = std::fs::read_dir(&modules)
+        .ok()?
+        .flatten()
+        .filter(|e| e.file_name().to_string_lossy().starts_with("claude-code-"))
+        .map(|e| e.path().join("claude"))
+        .find(|p| p.is_file());
+    native.or_else(|| Some(prefix.join("node_modules/.bin/claude")).filter(|p| p.exists()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_begun_once_and_resumed_from_then_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let id = "11111111-2222-4333-8444-555555555555";
+        assert_eq!(session_arguments(Some(dir.path()), id)[0], "--session-id");
+        let project = dir.path().join("projects/-home-dev-repo");
+        std::fs::create_dir_all(&project).expect("a directory");
+        std::fs::write(project.join(format!("{id}.jsonl")), "{}\n").expect("a file");
+        assert_eq!(session_arguments(Some(dir.path()), id)[0], "--resume");
+        assert_eq!(session_arguments(None, id)[0], "--session-id");
+    }
+
+    #[test]
+    fn the_session_after_a_clear_is_read_from_the_registry() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(dir.path().join("sessions")).expect("a directory");
+        let write = |text: &str| std::fs::write(dir.path().join("sessions/77.json"), text).expect("a file");
+        assert_eq!(session_of(dir.path(), 77), None);
+        write(r#"{"pid":77,"sessionId":"236c11d6-8d66-427f-9f5d-c3215e6e1e1b","cwd":"/x","status":"idle"}"#);
+        assert_eq!(session_of(dir.path(), 77).as_deref(), Some("236c11d6-8d66-427f-9f5d-c3215e6e1e1b"));
+        write(r#"{"pid":78,"sessionId":"236c11d6"}"#);
+        assert_eq!(session_of(dir.path(), 77), None, "of another process");
+        write(r#"{"pid":77,"sessionId":"--dangerous /x"}"#);
+        assert_eq!(session_of(dir.path(), 77), None, "no session id");
+        write("{half");
+        assert_eq!(session_of(dir.path(), 77), None);
+    }
+
+    #[test]
+    fn the_users_own_choice_of_a_session_is_left_alone() {
+        let command = |args: &[&str]| args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>();
+        assert!(chooses_session(&command(&["claude", "--resume", "x"])));
+        assert!(chooses_session(&command(&["claude", "--session-id=x"])));
+        assert!(chooses_session(&command(&["claude", "-c"])));
+        assert!(!chooses_session(&command(&["claude", "--model", "opus"])));
+    }
+}

@@ -1,0 +1,240 @@
+//! Keepers: starting them, finding them again, talking to them.
+
+use std::{
+    io,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    process::Command,
+    sync::mpsc,
+};
+use wezterm_parallel_keeper::rundir;
+use wezterm_parallel_schemas::keeper::{
+    Attached, ExitRecord, Frames, Hello, ProgramStatus, Role, RunSpec, StartFailure, StartReport, StopRun,
+    Title, VERSION, Welcome, encode, frame,
+};
+
+/// A keeper says how its start went within a few milliseconds; one that says nothing for this long
+/// is stuck on a dead disk.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(20);
+/// A report has some forty bytes, a failed one a sentence more.
+const REPORT_BYTES_MAX: u64 = 64 << 10;
+/// How often a connection that broke is tried again before its keeper counts as unreachable.
+const RECONNECTS_MAX: u32 = 5;
+/// Between two tries.
+const RECONNECT_WAIT: Duration = Duration::from_millis(50);
+
+/// Starts a keeper and waits for its report.
+pub async fn launch(executable: &Path, spec: &RunSpec) -> StartReport {
+    let system = |message: String| StartReport::Failed { reason: StartFailure::System, message };
+    match tokio::time::timeout(REPORT_TIMEOUT, ask(executable, spec)).await {
+        Ok(Ok(report)) => report,
+        Ok(Err(e)) => system(format!("the keeper did not start: {e}")),
+        Err(_) => system("the keeper did not report in time".into()),
+    }
+}
+
+async fn ask(executable: &Path, spec: &RunSpec) -> io::Result<StartReport> {
+    let spec = rmp_serde::to_vec_named(spec).map_err(io::Error::other)?;
+    let mut command = std::process::Command::new(executable);
+    // nothing inherited that could hang on to a terminal or a pipe; no code between fork and exec, so
+    // that starting stays quick however large the daemon is
+    command.arg("keeper").process_group(0).current_dir("/").env_clear();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = Command::from(command).spawn()?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Err(io::Error::other("no pipes")) };
+    stdin.write_all(&spec).await?;
+    drop(stdin);
+    let mut report = Vec::new();
+    stdout.take(REPORT_BYTES_MAX).read_to_end(&mut report).await?;
+    // the one that we started ends as soon as the real keeper has gone off by itself
+    child.wait().await?;
+    rmp_serde::from_slice(&report).map_err(|e| io::Error::other(format!("it said nothing sensible ({e})")))
+}
+
+/// What a run directory says after the daemon was away.
+#[derive(Debug)]
+pub enum Found {
+    /// Its keeper lives.
+    Alive,
+    /// It is over, and this is how.
+    Over(ExitRecord),
+    /// There is no directory: it was never started.
+    Never,
+}
+
+/// Looks at a run. What a killed keeper left running is ended here. Blocks for some file reads, and
+/// in the last case for a walk over all processes of the machine.
+pub fn find(runs: &Path, run_id: &str, now: i64) -> Found {
+    let dir = rundir::run_dir(runs, run_id);
+    if !dir.exists() {
+        return Found::Never;
+    }
+    if rundir::is_alive(&dir) {
+        return Found::Alive;
+    }
+    match rundir::read_exit(&dir) {
+        Ok(Some(exit)) => Found::Over(exit),
+        _ => {
+            let leftovers = rundir::sweep_marked(run_id);
+            Found::Over(unknown_exit("its keeper was killed", leftovers, now))
+        }
+    }
+}
+
+/// The record of an end that nobody saw.
+pub fn unknown_exit(note: &str, leftovers: u32, now: i64) -> ExitRecord {
+    ExitRecord {
+        code: None,
+        signal: None,
+        ended_at: now,
+        stopped: false,
+        leftovers,
+        cpu_ms: 0,
+        max_rss_kib: 0,
+        log_lost: 0,
+        note: Some(note.to_owned()),
+    }
+}
+
+/// Runs whose directory stands here.
+pub fn all(runs: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(runs) else { return Vec::new() };
+    let name = |e: std::fs::DirEntry| e.file_name().into_string().ok();
+    entries.flatten().filter_map(name).filter(|n| !n.starts_with('.')).collect()
+}
+
+/// What a keeper says.
+#[derive(Debug)]
+pub enum Said {
+    /// Its first word.
+    Welcome(Box<Welcome>),
+    /// The program reported.
+    Status(ProgramStatus),
+    /// The program's title.
+    Title(String),
+    /// How many are attached.
+    Attached(u32),
+    /// The run is over.
+    Exit(ExitRecord),
+}
+
+/// A connection to a keeper, kept by a task of its own; dropping it lets the keeper alone.
+#[derive(Debug)]
+pub struct Link {
+    orders: mpsc::UnboundedSender<StopRun>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Link {
+    /// Connects to the keeper of a run, and calls `hear` with all that it says; the last thing is
+    /// always [`Said::Exit`], however the keeper ends.
+    pub fn open(runs: PathBuf, run_id: String, now: i64, mut hear: impl FnMut(Said) + 'static) -> Self {
+        let (orders, mut waiting) = mpsc::unbounded_channel();
+        let task = actix_rt::spawn(async move {
+            let mut tries = 0;
+            let exit = loop {
+                match converse(&runs, &run_id, &mut waiting, &mut hear).await {
+                    Ok(exit) => break exit,
+                    Err(e) => tracing::warn!(run = run_id, error = %e, "lost a keeper"),
+                }
+                let (dir, id) = (runs.clone(), run_id.clone());
+                let found = tokio::task::spawn_blocking(move || find(&dir, &id, now)).await;
+                match found {
+                    Ok(Found::Over(exit)) => break exit,
+                    Ok(Found::Never) => break unknown_exit("its directory is gone", 0, now),
+                    Ok(Found::Alive) | Err(_) if tries < RECONNECTS_MAX => {
+                        tries += 1;
+                        tokio::time::sleep(RECONNECT_WAIT * tries).await;
+                    }
+                    Ok(Found::Alive) | Err(_) => {
+                        // it holds its lock and does not answer: nothing may be started beside it
+                        tracing::error!(
+                            run = run_id,
+                            "a keeper lives and does not answer; waiting for its end"
+                        );
+                        tokio::time::sleep(Duration::from_secs(2)).await;
+                    }
+                }
+            };
+            hear(Said::Exit(exit));
+        });
+        Self { orders, task }
+    }
+
+    /// Tells the keeper to end the run.
+    pub fn stop(&self, grace_ms: u64) {
+        // without a receiver the run is over already
+        let _ = self.orders.send(StopRun { grace_ms });
+    }
+}
+
+/// One connection, from the hello to the exit record.
+async fn converse(
+    runs: &Path,
+    run_id: &str,
+    orders: &mut mpsc::UnboundedReceiver<StopRun>,
+    hear: &mut impl FnMut(Said),
+) -> io::Result<ExitRecord> {
+    let stream = rundir::connect(&rundir::run_dir(runs, run_id))?;
+    stream.set_nonblocking(true)?;
+    let (mut from, mut to) = UnixStream::from_std(stream)?.into_split();
+    let hello =
+        Hello { version: VERSION, role: Role::Control, size: None, detach_key: Vec::new(), read_only: true };
+    to.write_all(&message(frame::HELLO, &hello)?).await?;
+    let mut frames = Frames::default();
+    let mut buffer = vec![0; 4096];
+    loop {
+        tokio::select! {
+            order = orders.recv() => {
+                let Some(order) = order else { return Err(io::Error::other("not wanted any more")) };
+                to.write_all(&message(frame::STOP, &order)?).await?;
+            }
+            n = from.read(&mut buffer) => {
+                let n = n?;
+                if n == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                frames.push(&buffer[..n]);
+                while let Some((kind, payload)) = frames.take().map_err(io::Error::other)? {
+                    match kind {
+                        frame::WELCOME => hear(Said::Welcome(decode(payload)?)),
+                        frame::STATUS => hear(Said::Status(decode(payload)?)),
+                        frame::TITLE => hear(Said::Title(decode::<Title>(payload)?.title)),
+                        frame::ATTACHED => hear(Said::Attached(decode::<Attached>(payload)?.clients)),
+                        frame::EXIT => return decode(payload),
+                        frame::ERROR => return Err(io::Error::other(String::from_utf8_lossy(payload).into_owned())),
+                        // of a newer keeper
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A frame with a map in it.
+pub fn message(kind: u8, payload: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    let payload = rmp_serde::to_vec_named(payload).map_err(io::Error::other)?;
+    let mut out = Vec::with_capacity(payload.len() + 5);
+    encode(kind, &payload, &mut out);
+    Ok(out)
+}
+
+/// What a frame's map says.
+pub fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> io::Result<T> {
+    rmp_serde::from_slice(payload).map_err(io::Error::other)
+}

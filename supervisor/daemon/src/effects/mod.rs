@@ -1,0 +1,8 @@
+//! Everything that touches the outside: keepers, Claude's files, the environment, the machine.
+
+pub mod claude;
+pub mod config_file;
+pub mod environment;
+pub mod keeper;
+pub mod machine;
+pub mod probe;

@@ -1,0 +1,519 @@
+//! From calls to actors. The only place that matches on methods.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
+
+use actix::Addr;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Notify, oneshot};
+use wezterm_parallel_config::to_yaml;
+use wezterm_parallel_schemas::{
+    PROTOCOL,
+    config::{Agent, Condition, Config, Process, Workspace},
+    daemon::{
+        ConfigPlan, ConfigTarget, ConfigTrust, DaemonStop, DaemonView, Empty, StatusView, Stopped, Text,
+    },
+    error::{Code, Error},
+    event::{Event, EventKind, EventList},
+    method::{self as call, Method},
+    process::{AttachPoint, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView, Source},
+    workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
+};
+use wezterm_parallel_store::{Change, EventFilter, ReplyRow, Take};
+
+use crate::{
+    actors::{
+        config::{self, ConfigActor},
+        process::{Do, Order, ProcessActor},
+        supervisor::{self, SupervisorActor},
+        workspace,
+    },
+    effects::environment,
+    shared::Shared,
+};
+
+/// Where a call came from, as far as it matters for the answer.
+pub struct Router {
+    shared: Rc<Shared>,
+    supervisor: Addr<SupervisorActor>,
+    config: Addr<ConfigActor>,
+    started_at: i64,
+    /// Calls with an idempotency key that are under way.
+    under_way: RefCell<HashMap<String, Rc<Notify>>>,
+    /// The daemon is ending.
+    stopping: Cell<bool>,
+}
+
+/// An answer, encoded.
+pub type Answer = Result<Vec<u8>, Error>;
+
+/// Parameters that any call that changes something may carry.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Keyed {
+    key: Option<String>,
+}
+
+/// Longest idempotency key, in bytes: a few ULIDs.
+const KEY_BYTES_MAX: usize = 128;
+/// Most events in one answer: they fit a frame.
+const EVENTS_MAX: u32 = 1_000;
+
+impl Router {
+    /// The router of a daemon that began to serve at `started_at`.
+    pub fn new(
+        shared: Rc<Shared>,
+        supervisor: Addr<SupervisorActor>,
+        config: Addr<ConfigActor>,
+        started_at: i64,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            shared,
+            supervisor,
+            config,
+            started_at,
+            under_way: RefCell::default(),
+            stopping: Cell::new(false),
+        })
+    }
+
+    /// What every actor has.
+    pub fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+
+    /// Answers a call. Parameters are the bytes of one map.
+    pub async fn call(&self, method: &str, params: &[u8]) -> Answer {
+        match method {
+            // what only asks
+            call::DaemonStatus::NAME => self.answer::<call::DaemonStatus>(params, |_| self.status()).await,
+            call::ListWorkspaces::NAME => {
+                self.answer::<call::ListWorkspaces>(params, async |_| Ok(self.shared.board.workspaces()))
+                    .await
+            }
+            call::ListProcesses::NAME => {
+                self.answer::<call::ListProcesses>(params, async |p| self.list_processes(&p)).await
+            }
+            call::AttachProcess::NAME => {
+                self.answer::<call::AttachProcess>(params, async |p| self.attach(&p)).await
+            }
+            call::DiffConfig::NAME => self.answer::<call::DiffConfig>(params, |p| self.diff(p)).await,
+            call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,
+            call::ExportConfig::NAME => self.answer::<call::ExportConfig>(params, |_| self.export()).await,
+            call::ListEvents::NAME => self.answer::<call::ListEvents>(params, |p| self.events(p)).await,
+            // what changes something
+            _ if self.stopping.get() => Err(Error::new(Code::ShuttingDown, "the daemon is ending")),
+            _ => self.once(method, params).await,
+        }
+    }
+
+    /// Carries out a call that changes something; of several with the same key, only the first.
+    async fn once(&self, method: &str, params: &[u8]) -> Answer {
+        let Ok(Keyed { key: Some(key) }) = rmp_serde::from_slice(params) else {
+            return self.change(method, params).await;
+        };
+        if key.len() > KEY_BYTES_MAX {
+            return Err(Error::new(Code::BadParams, format!("a key has at most {KEY_BYTES_MAX} bytes")));
+        }
+        let sha256: String = Sha256::digest(params).iter().map(|b| format!("{b:02x}")).collect();
+        loop {
+            let first = self.under_way.borrow().get(&key).cloned();
+            let Some(first) = first else { break };
+            first.notified().await;
+        }
+        if let Ok(Some(reply)) = self.shared.board.store().reply(&key) {
+            if reply.method != method || reply.params_sha256 != sha256 {
+                return Err(Error::new(Code::Conflict, "this key was used for another call")
+                    .hint("use a new key for each thing that you want done"));
+            }
+            return Ok(reply.result);
+        }
+        let done = Rc::new(Notify::new());
+        self.under_way.borrow_mut().insert(key.clone(), done.clone());
+        let answer = self.change(method, params).await;
+        let mut kept = Ok(());
+        if let Ok(result) = &answer {
+            let row = ReplyRow {
+                key: key.clone(),
+                method: method.to_owned(),
+                params_sha256: sha256,
+                result: result.clone(),
+                at: self.shared.clock.at(),
+            };
+            kept = self.shared.board.commit_and_wait(vec![Change::PutReply(row)], Vec::new()).await;
+        }
+        self.under_way.borrow_mut().remove(&key);
+        done.notify_waiters();
+        kept.and(answer)
+    }
+
+    async fn change(&self, method: &str, params: &[u8]) -> Answer {
+        match method {
+            call::StopDaemon::NAME => self.answer::<call::StopDaemon>(params, |p| self.stop(p)).await,
+            call::CreateWorkspace::NAME => {
+                self.answer::<call::CreateWorkspace>(params, |p| self.create(p)).await
+            }
+            call::OpenWorkspace::NAME => self.answer::<call::OpenWorkspace>(params, |p| self.open(p)).await,
+            call::CloseWorkspace::NAME => {
+                self.answer::<call::CloseWorkspace>(params, |p| self.close(p)).await
+            }
+            call::DeleteWorkspace::NAME => {
+                self.answer::<call::DeleteWorkspace>(params, |p| self.delete(p)).await
+            }
+            call::RenameWorkspace::NAME => {
+                self.answer::<call::RenameWorkspace>(params, |p| self.rename(p)).await
+            }
+            call::AddProcess::NAME => self.answer::<call::AddProcess>(params, |p| self.add(p)).await,
+            call::RemoveProcess::NAME => self.answer::<call::RemoveProcess>(params, |p| self.remove(p)).await,
+            call::StartProcess::NAME => {
+                self.answer::<call::StartProcess>(params, |p: ProcessTarget| {
+                    self.order(p.workspace, p.process, Order::Start)
+                })
+                .await
+            }
+            call::StopProcess::NAME => {
+                self.answer::<call::StopProcess>(params, |p: ProcessStop| {
+                    self.order(p.workspace, p.process, Order::Stop { now: p.now })
+                })
+                .await
+            }
+            call::RestartProcess::NAME => {
+                self.answer::<call::RestartProcess>(params, |p: ProcessStop| {
+                    self.order(p.workspace, p.process, Order::Restart { now: p.now })
+                })
+                .await
+            }
+            call::SeeProcess::NAME => {
+                self.answer::<call::SeeProcess>(params, |p: ProcessTarget| {
+                    self.order(p.workspace, p.process, Order::Seen)
+                })
+                .await
+            }
+            call::ReloadConfig::NAME => self.answer::<call::ReloadConfig>(params, |_| self.reload()).await,
+            call::TrustProject::NAME => {
+                self.answer::<call::TrustProject>(params, |p| self.trust(p, true)).await
+            }
+            call::UntrustProject::NAME => {
+                self.answer::<call::UntrustProject>(params, |p| self.trust(p, false)).await
+            }
+            _ => Err(Error::new(Code::UnknownMethod, format!("there is no method `{method}`"))
+                .hint("see docs/PROTOCOL.md for all")),
+        }
+    }
+
+    async fn answer<M: Method>(
+        &self,
+        params: &[u8],
+        carry_out: impl AsyncFnOnce(M::Params) -> Result<M::Result, Error>,
+    ) -> Answer
+    where
+        M::Params: DeserializeOwned,
+        M::Result: Serialize,
+    {
+        let params = rmp_serde::from_slice(params).map_err(|e| {
+            Error::new(Code::BadParams, format!("the parameters of {} do not fit: {e}", M::NAME))
+        })?;
+        let result = carry_out(params).await?;
+        rmp_serde::to_vec_named(&result).map_err(|e| Error::new(Code::Internal, e.to_string()))
+    }
+
+    async fn status(&self) -> Result<StatusView, Error> {
+        let board = &self.shared.board;
+        let standing = self.config.send(config::Ask).await.map_err(gone)?;
+        Ok(StatusView {
+            daemon: DaemonView {
+                pid: std::process::id().cast_signed(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                protocol: PROTOCOL[1],
+                socket: self.shared.places.socket(),
+                config: self.shared.places.config.clone(),
+                config_generation: standing.generation,
+                config_error: standing.error,
+                started_at: self.started_at,
+                problem: board.problem(),
+            },
+            workspaces: board.workspaces(),
+            processes: board.processes(),
+        })
+    }
+
+    fn list_processes(&self, p: &ProcessList) -> Result<Vec<ProcessView>, Error> {
+        let mut all = self.shared.board.processes();
+        if let Some(workspace) = &p.workspace {
+            let name = self.workspace_view(workspace)?.name;
+            all.retain(|v| v.workspace == name);
+        }
+        Ok(all)
+    }
+
+    fn workspace_view(&self, target: &str) -> Result<WorkspaceView, Error> {
+        let mut all = self.shared.board.workspaces().into_iter();
+        all.find(|w| w.name == target || w.id == target).ok_or_else(|| {
+            Error::new(Code::NotFound, format!("there is no workspace {target}"))
+                .hint("`wezterm-parallel workspace list` shows all")
+        })
+    }
+
+    /// Which process is meant: `PROCESS`, `WORKSPACE/PROCESS`, or an id.
+    fn process_view(&self, workspace: Option<&str>, process: &str) -> Result<ProcessView, Error> {
+        let all = self.shared.board.processes();
+        if let Some(view) = all.iter().find(|v| v.id == process) {
+            return Ok(view.clone());
+        }
+        let (workspace, name) = match (workspace, process.split_once('/')) {
+            (Some(w), _) => (Some(self.workspace_view(w)?.name), process),
+            (None, Some((w, p))) => (Some(self.workspace_view(w)?.name), p),
+            (None, None) => (None, process),
+        };
+        let fits = |v: &&ProcessView| v.name == name && workspace.as_ref().is_none_or(|w| *w == v.workspace);
+        let found: Vec<&ProcessView> = all.iter().filter(fits).collect();
+        match found[..] {
+            [one] => Ok(one.clone()),
+            [] => Err(Error::new(Code::NotFound, format!("there is no process {process}"))
+                .hint("`wezterm-parallel process list` shows all")),
+            _ => {
+                let names: Vec<String> =
+                    found.iter().map(|v| format!("{}/{}", v.workspace, v.name)).collect();
+                Err(Error::new(Code::Conflict, format!("several processes are called {process}"))
+                    .hint(format!("say which: {}", names.join(", "))))
+            }
+        }
+    }
+
+    async fn process_actor(&self, view: &ProcessView) -> Result<Addr<ProcessActor>, Error> {
+        let find = supervisor::FindWorkspace(view.workspace.clone());
+        let workspace = self.supervisor.send(find).await.map_err(gone)??;
+        let found = workspace.send(workspace::Find(view.id.clone())).await.map_err(gone)?;
+        found.ok_or_else(|| Error::new(Code::NotFound, format!("{} is being removed", view.name)))
+    }
+
+    async fn order(
+        &self,
+        workspace: Option<String>,
+        process: String,
+        order: Order,
+    ) -> Result<ProcessView, Error> {
+        let view = self.process_view(workspace.as_deref(), &process)?;
+        let actor = self.process_actor(&view).await?;
+        let (reply, answer) = oneshot::channel();
+        actor.do_send(Do { order, environment: None, reply });
+        answer.await.map_err(|_| fault())?
+    }
+
+    fn attach(&self, p: &ProcessTarget) -> Result<AttachPoint, Error> {
+        let process = self.process_view(p.workspace.as_deref(), &p.process)?;
+        let run_dir = process.run_id.as_ref().map(|id| self.shared.places.runs().join(id));
+        Ok(AttachPoint { process, run_dir, seq: self.shared.board.seq() })
+    }
+
+    async fn create(&self, p: WorkspaceCreate) -> Result<WorkspaceView, Error> {
+        let cwd = directory(&p.cwd)?;
+        let create = supervisor::Create { name: p.name, cwd, layout: p.layout };
+        let id = self.supervisor.send(create).await.map_err(gone)??;
+        // what was asked for is true once it is on the disk
+        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        self.workspace_view(&id)
+    }
+
+    async fn open(&self, p: WorkspaceOpen) -> Result<WorkspaceView, Error> {
+        let environment = client_environment(p.environment);
+        let open = supervisor::OpenIt { workspace: p.workspace, environment };
+        let id = self.supervisor.send(open).await.map_err(gone)??;
+        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        self.workspace_view(&id)
+    }
+
+    async fn close(&self, p: WorkspaceTarget) -> Result<WorkspaceView, Error> {
+        let id = self.supervisor.send(supervisor::CloseIt(p.workspace)).await.map_err(gone)??;
+        self.workspace_view(&id)
+    }
+
+    async fn delete(&self, p: WorkspaceTarget) -> Result<Empty, Error> {
+        self.supervisor.send(supervisor::DeleteIt(p.workspace)).await.map_err(gone)??;
+        Ok(Empty {})
+    }
+
+    async fn rename(&self, p: WorkspaceRename) -> Result<WorkspaceView, Error> {
+        let rename = supervisor::RenameIt { workspace: p.workspace, name: p.name };
+        let id = self.supervisor.send(rename).await.map_err(gone)??;
+        // the actor has taken the name when it answers the next question
+        let find = supervisor::FindWorkspace(id.clone());
+        let actor = self.supervisor.send(find).await.map_err(gone)??;
+        let _ = actor.send(workspace::Find(String::new())).await.map_err(gone)?;
+        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        self.workspace_view(&id)
+    }
+
+    async fn add(&self, p: ProcessAdd) -> Result<ProcessView, Error> {
+        let environment = client_environment(p.environment.clone());
+        let add = supervisor::Add { add: p, environment };
+        let (workspace, name) = self.supervisor.send(add).await.map_err(gone)??;
+        let made = workspace.send(workspace::FindByName(name)).await.map_err(gone)?;
+        let actor = made.ok_or_else(fault)?;
+        let (reply, answer) = oneshot::channel();
+        // it starts whatever its workspace does: whoever adds a process wants it to run
+        actor.do_send(Do { order: Order::Start, environment: None, reply });
+        answer.await.map_err(|_| fault())?
+    }
+
+    async fn remove(&self, p: ProcessTarget) -> Result<Empty, Error> {
+        let view = self.process_view(p.workspace.as_deref(), &p.process)?;
+        let remove = supervisor::Remove { workspace: view.workspace, process: view.name };
+        self.supervisor.send(remove).await.map_err(gone)??;
+        Ok(Empty {})
+    }
+
+    async fn stop(&self, p: DaemonStop) -> Result<Stopped, Error> {
+        let board = &self.shared.board;
+        let alive = || board.processes().iter().filter(|v| v.pid.is_some()).count();
+        let running = u32::try_from(alive()).unwrap_or(u32::MAX);
+        self.stopping.set(true);
+        let keepers: Vec<i32> = board.processes().iter().filter_map(|v| v.keeper_pid).collect();
+        let stopped = if p.keep {
+            Stopped { ended: 0, kept: running }
+        } else {
+            self.supervisor.send(supervisor::EndAll).await.map_err(gone)?;
+            until_gone(keepers).await;
+            Stopped { ended: running, kept: 0 }
+        };
+        let event = Event::new(EventKind::DaemonStopping);
+        // a full disk must not keep the daemon from ending
+        let _ = board.commit_and_wait(Vec::new(), vec![event]).await;
+        Ok(stopped)
+    }
+
+    async fn diff(&self, p: ConfigTarget) -> Result<ConfigPlan, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.config.do_send(config::Diff { path: p.path, reply });
+        answer.await.map_err(|_| fault())?
+    }
+
+    async fn reload(&self) -> Result<ConfigPlan, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.config.do_send(config::Reload(reply));
+        answer.await.map_err(|_| fault())?
+    }
+
+    async fn trust(&self, p: ConfigTrust, trust: bool) -> Result<ConfigPlan, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.config.do_send(config::Trust { path: p.path, trust, reply });
+        answer.await.map_err(|_| fault())?
+    }
+
+    async fn show(&self) -> Result<Text, Error> {
+        Ok(Text { text: self.config.send(config::Ask).await.map_err(gone)?.text })
+    }
+
+    async fn export(&self) -> Result<Text, Error> {
+        let desired = self.supervisor.send(supervisor::Wanted).await.map_err(gone)?;
+        let mut config = Config::default();
+        for (name, spec) in &desired.workspaces {
+            let made: IndexMap<String, Process> = spec
+                .processes
+                .iter()
+                .filter(|(_, p)| p.source == Source::Runtime)
+                .map(|(name, p)| {
+                    (
+                        name.clone(),
+                        exported(p, &spec.cwd, desired.agents.get(p.agent.as_deref().unwrap_or_default())),
+                    )
+                })
+                .collect();
+            if spec.source == Source::Runtime || !made.is_empty() {
+                let workspace = Workspace {
+                    cwd: spec.cwd.clone(),
+                    strategy: spec.strategy,
+                    on_crash_loop: spec.on_crash_loop,
+                    layout: spec.layout.clone(),
+                    env: IndexMap::new(),
+                    processes: made,
+                };
+                config.workspaces.insert(name.clone(), workspace);
+            }
+        }
+        Ok(Text { text: to_yaml(&config) })
+    }
+
+    async fn events(&self, p: EventList) -> Result<Vec<Event>, Error> {
+        let limit = p.limit.unwrap_or(EVENTS_MAX).min(EVENTS_MAX);
+        let store = self.shared.board.store().clone();
+        let take = if p.since.is_some() { Take::Oldest } else { Take::Newest };
+        let filter = EventFilter { topics: Vec::new(), take };
+        let read =
+            tokio::task::spawn_blocking(move || store.events_since(p.since.unwrap_or(0), limit, &filter));
+        let events = read.await.map_err(|_| fault())?;
+        events.map(|e| e.events).map_err(|e| Error::new(Code::Storage, e.to_string()))
+    }
+}
+
+/// How long keepers may take to end after they have said that their run is over. They take a few ms.
+const KEEPERS_GONE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Waits until these processes are gone.
+async fn until_gone(pids: Vec<i32>) {
+    let all = async {
+        for pid in pids {
+            let Some(pid) = rustix::process::Pid::from_raw(pid) else { continue };
+            while rustix::process::test_kill_process(pid).is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        }
+    };
+    if tokio::time::timeout(KEEPERS_GONE, all).await.is_err() {
+        tracing::warn!("some keepers have not ended in time");
+    }
+}
+
+/// A process as it would stand in the config.
+fn exported(
+    p: &wezterm_parallel_core::spec::ProcessSpec,
+    workspace: &Path,
+    agent: Option<&wezterm_parallel_core::spec::AgentSpec>,
+) -> Process {
+    let after: IndexMap<String, Condition> = p.after.clone();
+    let cwd = (p.cwd != workspace).then(|| p.cwd.clone());
+    let skip = agent.map_or(0, |a| a.command.len() + a.args.len());
+    let (agent, command, args) = match &p.agent {
+        Some(name) => (Some(name.clone()), None, p.command.get(skip..).unwrap_or_default().to_vec()),
+        None => (None, Some(p.command.clone()), Vec::new()),
+    };
+    let _ = Agent::default;
+    Process { agent, command, args, cwd, after, autostart: p.autostart, ..Process::default() }
+}
+
+/// A client's environment, if it sent one.
+fn client_environment(all: IndexMap<String, String>) -> Option<Arc<IndexMap<String, String>>> {
+    (!all.is_empty()).then(|| Arc::new(environment::clean(all)))
+}
+
+/// A directory as a client names it: absolute, there, without links on the way.
+fn directory(path: &Path) -> Result<PathBuf, Error> {
+    if !path.is_absolute() {
+        return Err(Error::new(Code::BadParams, format!("{} is not an absolute path", path.display())));
+    }
+    match path.canonicalize() {
+        Ok(path) if path.is_dir() => Ok(path),
+        Ok(path) => Err(Error::new(Code::CwdMissing, format!("{} is not a directory", path.display()))),
+        Err(e) => {
+            Err(Error::new(Code::CwdMissing, format!("{}: {}", path.display(), e.to_string().to_lowercase()))
+                .hint("make the directory first"))
+        }
+    }
+}
+
+fn gone(e: actix::MailboxError) -> Error {
+    Error::new(Code::Internal, format!("a part of the daemon did not answer ({e})"))
+        .hint("the daemon's log has more: `wezterm-parallel doctor` says where it is")
+}
+
+fn fault() -> Error {
+    Error::new(Code::Internal, "a part of the daemon failed before it had answered")
+        .hint("the daemon's log has more: `wezterm-parallel doctor` says where it is")
+}

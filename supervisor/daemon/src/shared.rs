@@ -1,0 +1,50 @@
+//! What every actor has at hand.
+
+use std::{cell::Cell, cell::RefCell, path::PathBuf, rc::Rc, sync::Arc};
+
+use actix::Addr;
+use indexmap::IndexMap;
+use wezterm_parallel_schemas::{
+    event::{Event, EventKind},
+    places::Places,
+};
+
+use crate::{actors::gate::GateActor, board::Board, clock::Clock, guard::OnPanic};
+
+/// What every actor has at hand. One per daemon, on its one thread.
+pub struct Shared {
+    /// Where things lie.
+    pub places: Places,
+    /// This executable, which is also the keeper's.
+    pub executable: PathBuf,
+    /// Id of the machine's boot.
+    pub boot_id: String,
+    /// Time.
+    pub clock: Clock,
+    /// Views and events.
+    pub board: Rc<Board>,
+    /// The queue of starts.
+    pub gate: Addr<GateActor>,
+    /// The environment for processes whose workspace no client has opened.
+    pub environment: RefCell<Arc<IndexMap<String, String>>>,
+    /// The daemon is ending, and ends the runs: what is meant to run stays meant to.
+    pub ending: Cell<bool>,
+}
+
+impl Shared {
+    /// What is done when an actor panics: it stands in the log with its path, and as an event.
+    pub fn on_panic(self: &Rc<Self>) -> OnPanic {
+        panic_report(self.board.clone())
+    }
+}
+
+/// Logs a panic with the actor's path, and publishes it.
+pub fn panic_report(board: Rc<Board>) -> OnPanic {
+    Rc::new(move |path, what, goes_on| {
+        tracing::error!(actor = path, goes_on, "actor panicked: {what}");
+        let mut event = Event::new(EventKind::DaemonPanic);
+        let then = if goes_on { "it goes on from its last saved state" } else { "it is given up" };
+        event.message = Some(format!("{path} panicked: {what}; {then}"));
+        board.commit(Vec::new(), vec![event], None);
+    })
+}
