@@ -80,6 +80,21 @@ impl Places {
     pub fn claude_prefix(&self) -> PathBuf {
         self.data_dir.join("claude")
     }
+    /// Where Claude Code's program lies in [`Self::claude_prefix`] once npm has installed it, the likelier
+    /// one first: npm's own link leads to a stub if install scripts are turned off.
+    pub fn claude_programs(&self) -> [PathBuf; 2] {
+        let os = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
+        let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+        let modules = self.claude_prefix().join("node_modules");
+        [
+            modules.join(format!("@anthropic-ai/claude-code-{os}-{machine}/claude")),
+            modules.join(".bin/claude"),
+        ]
+    }
+    /// The JSON Schema of the config, which the modeline of the template names.
+    pub fn config_schema(&self) -> PathBuf {
+        self.data_dir.join("config.schema.json")
+    }
     /// Directory of our own executables, one directory per version.
     pub fn executables(&self) -> PathBuf {
         self.data_dir.join("bin")

@@ -1,0 +1,416 @@
+//! The command line: every verb and option there is. Names are fixed; scripts and hooks use them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::{key::DetachKey, target::Target};
+
+const LONG_ABOUT: &str = "\
+Many Claude Code processes in one WezTerm: supervised, kept and never lost.
+
+`wezterm-parallel up` in a project directory is all that is needed to begin.";
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon answers.
+Environment: WEZTERM_PARALLEL_CONFIG (the config file), WEZTERM_PARALLEL_RUNTIME_DIR (the socket),
+WEZTERM_PARALLEL_STATE_DIR (store, log and runs); NO_COLOR turns colours off.";
+
+/// One call of the program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wezterm-parallel",
+    version,
+    about = "Many Claude Code processes in one WezTerm: supervised, kept and never lost",
+    long_about = LONG_ABOUT,
+    after_help = AFTER_HELP,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Arguments {
+    /// Print JSON instead of a table: for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Set everything up and open a workspace here: the first command to run, and a safe one to repeat
+    Up(Up),
+    /// Start the daemon in the background; returns once it serves
+    Daemon(Daemon),
+    /// Stop the daemon and every process it keeps
+    Stop(Stop),
+    /// Show the daemon, its workspaces and its processes
+    Status,
+    /// Workspaces: project directories with their processes
+    #[command(subcommand)]
+    Workspace(Workspace),
+    /// Processes: Claude Codes and other programs that are kept running
+    #[command(subcommand)]
+    Process(Process),
+    /// The config file
+    #[command(subcommand)]
+    Config(Config),
+    /// What has happened, oldest first
+    Events(Events),
+    /// Find out what is wrong on this machine, and what to do about it
+    Doctor,
+    /// Remove all that wezterm-parallel put on this machine, but for your config
+    Uninstall(Uninstall),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Short for `process attach`
+    #[command(hide = true)]
+    Attach(Attach),
+    /// Short for `process logs`
+    #[command(hide = true)]
+    Logs(Logs),
+}
+
+/// `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Answer every question with yes
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the table instead of attaching
+    #[arg(long)]
+    pub no_dashboard: bool,
+}
+
+/// `daemon`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Daemon {
+    /// Stay in the foreground: for service managers
+    #[arg(long)]
+    pub foreground: bool,
+    /// What else to do.
+    #[command(subcommand)]
+    pub verb: Option<DaemonVerb>,
+}
+
+/// `daemon install|uninstall`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum DaemonVerb {
+    /// Have the daemon started at login (systemd user unit, launchd agent)
+    Install,
+    /// Take that back
+    Uninstall,
+}
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// Leave the processes running: only the daemon ends, and the next one takes them over
+    #[arg(long)]
+    pub keep: bool,
+    /// Do not ask, even if an agent is working
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `workspace …`.
+#[derive(Debug, Subcommand)]
+pub enum Workspace {
+    /// Show all workspaces
+    List,
+    /// Make a workspace. It is kept until deleted; one for good belongs into the config file
+    Create {
+        /// Its name
+        name: String,
+        /// The project directory [default: the current one]
+        #[arg(long, value_name = "DIR")]
+        cwd: Option<PathBuf>,
+        /// Name of the pane layout
+        #[arg(long)]
+        layout: Option<String>,
+    },
+    /// Open a workspace: start its processes, in this environment
+    Open {
+        /// Its name or id
+        name: String,
+    },
+    /// Close a workspace: stop its processes
+    Close {
+        /// Its name or id
+        name: String,
+    },
+    /// Close a workspace and forget it
+    Delete {
+        /// Its name or id
+        name: String,
+    },
+    /// Rename a workspace
+    Rename {
+        /// Its name or id
+        old: String,
+        /// The new name
+        new: String,
+    },
+}
+
+/// `process …`.
+#[derive(Debug, Subcommand)]
+pub enum Process {
+    /// Show all processes
+    List {
+        /// Only those of this workspace
+        workspace: Option<String>,
+    },
+    /// Add a process and start it: a Claude Code, or any command after `--`
+    Add {
+        /// The workspace
+        workspace: String,
+        /// The name [default: one that is free]
+        name: Option<String>,
+        /// The agent to run [default: claude, if there is no command]
+        #[arg(long)]
+        agent: Option<String>,
+        /// A Claude session to go on with
+        #[arg(long, value_name = "SESSION")]
+        resume: Option<String>,
+        /// The command; with --agent, further arguments of it
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Stop a process and forget it
+    Remove {
+        /// The process
+        #[arg(value_name = TARGET)]
+        process: Target,
+    },
+    /// Start a process
+    Start {
+        /// The process
+        #[arg(value_name = TARGET)]
+        process: Target,
+    },
+    /// Stop a process and everything it started
+    Stop {
+        /// The process
+        #[arg(value_name = TARGET)]
+        process: Target,
+        /// Kill it at once, without its grace time
+        #[arg(long)]
+        now: bool,
+    },
+    /// Stop a process and start it again
+    Restart {
+        /// The process
+        #[arg(value_name = TARGET)]
+        process: Target,
+        /// Kill it at once, without its grace time
+        #[arg(long)]
+        now: bool,
+    },
+    /// Show the screen of a process here and type into it
+    Attach(Attach),
+    /// Print what a process wrote
+    Logs(Logs),
+}
+
+const TARGET: &str = "[WORKSPACE/]PROCESS";
+
+/// `process attach`.
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// The process
+    #[arg(value_name = TARGET)]
+    pub process: Target,
+    /// The key that detaches: ctrl- and a letter or one of \ ] ^ _ @, or `none`
+    #[arg(long, value_name = "KEY", default_value_t)]
+    pub detach_key: DetachKey,
+    /// Only look: send no keys, and leave the size alone
+    #[arg(long)]
+    pub read_only: bool,
+    /// Have all bytes pass through this program: for terminals that cannot be handed over
+    #[arg(long)]
+    pub relay: bool,
+}
+
+impl Attach {
+    /// To `process`, as without any option.
+    pub fn to(process: Target) -> Self {
+        Self { process, detach_key: DetachKey::default(), read_only: false, relay: false }
+    }
+}
+
+/// `process logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The process
+    #[arg(value_name = TARGET)]
+    pub process: Target,
+    /// Go on with what is written from now on, over restarts, until the process is removed
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Leave escape sequences as they are
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Check a config file. Needs no daemon
+    Check {
+        /// The file [default: the one in use]
+        file: Option<PathBuf>,
+    },
+    /// Show what a reload would change
+    Diff {
+        /// A file instead of the daemon's own
+        file: Option<PathBuf>,
+    },
+    /// Print the config in force, all layers together
+    Show,
+    /// Print where the config file is. Needs no daemon
+    Path,
+    /// Print the JSON Schema of the config file. Needs no daemon
+    Schema,
+    /// Read the config file again and apply it (editing it does that by itself)
+    Reload,
+    /// Print what commands have made, as YAML for the config file
+    Export,
+    /// Trust a project's own .wezterm-parallel.yaml as it is now
+    Trust {
+        /// The file or its directory [default: the current directory]
+        path: Option<PathBuf>,
+    },
+    /// Take that back
+    Untrust {
+        /// The file or its directory [default: the current directory]
+        path: Option<PathBuf>,
+    },
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Go on with what happens from now on; with --json one object per line
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what happened after the event with this number
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
+}
+
+/// `uninstall`.
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once("wezterm-parallel").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_of_the_contract_is_understood() {
+        for line in [
+            "up",
+            "up --yes --no-dashboard",
+            "daemon",
+            "daemon --foreground",
+            "daemon install",
+            "daemon uninstall",
+            "stop",
+            "stop --keep --yes",
+            "status",
+            "status --json",
+            "--json status",
+            "workspace list --json",
+            "workspace create api --cwd /src/api --layout wide",
+            "workspace open api",
+            "workspace close api",
+            "workspace delete api",
+            "workspace rename api backend",
+            "process list",
+            "process list api --json",
+            "process add api",
+            "process add api lead --agent claude --resume 0199-abc",
+            "process add api -- cargo watch -x test",
+            "process add api tests -- sh -c true",
+            "process remove api/lead",
+            "process start lead",
+            "process stop api/lead --now",
+            "process restart api/lead",
+            "process attach lead",
+            "process attach api/lead --read-only --relay --detach-key ctrl-q",
+            "process logs -f api/lead",
+            "process logs api/lead --follow --raw",
+            "config check",
+            "config check some/file.toml",
+            "config diff",
+            "config show",
+            "config path",
+            "config schema",
+            "config reload",
+            "config export",
+            "config trust",
+            "config trust /src/api",
+            "config untrust",
+            "events",
+            "events --follow --since 17",
+            "doctor --json",
+            "uninstall --yes",
+            "completions bash",
+        ] {
+            if let Err(e) = parse(line) {
+                panic!("{line}: {e}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_command_is_wrong_usage() {
+        for (line, kind) in [
+            ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("fly", ErrorKind::InvalidSubcommand),
+            ("stat", ErrorKind::InvalidSubcommand),
+            ("workspace open", ErrorKind::MissingRequiredArgument),
+            ("process start /lead", ErrorKind::ValueValidation),
+            ("process attach lead --detach-key x", ErrorKind::ValueValidation),
+            ("events --since yesterday", ErrorKind::ValueValidation),
+            ("daemon --foreground install", ErrorKind::ArgumentConflict),
+            ("process add api lead cargo test", ErrorKind::UnknownArgument),
+        ] {
+            let e = parse(line).expect_err(line);
+            assert_eq!(e.kind(), kind, "{line}: {e}");
+            assert_eq!(e.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_command_to_run_are_not_ours() {
+        let Verb::Process(Process::Add { name, command, .. }) =
+            parse("process add api -- claude --json --resume x").expect("valid").verb
+        else {
+            panic!("another verb");
+        };
+        assert_eq!((name, command.join(" ").as_str()), (None, "claude --json --resume x"));
+    }
+}

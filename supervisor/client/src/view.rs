@@ -1,0 +1,439 @@
+//! Workspaces, processes, events and plans as a person reads them. Pure: texts out of views.
+
+use wezterm_parallel_schemas::{
+    daemon::{ConfigAction, ConfigPlan, StatusView},
+    event::Event,
+    process::{ProcessView, Source, State, Status},
+    workspace::WorkspaceView,
+};
+
+use crate::{
+    output::{BAD, FAINT, GOOD, NOTABLE, STRONG, clean},
+    table::{Column, column, render, text},
+    time,
+};
+
+/// It is as it is meant to be.
+const STEADY: char = '●';
+/// It does not run and is not meant to.
+const RESTING: char = '○';
+/// It changes, or somebody should look.
+const WANTING: char = '▲';
+/// It failed.
+const BROKEN: char = '✗';
+
+const PROCESS_COLUMNS: &[Column] = &[
+    column("  PROCESS", 0),
+    column("STATE", 0),
+    column("STATUS", 0),
+    column("UP", 2),
+    column("PID", 5),
+    column("RESTARTS", 4),
+    text("NOTE", 1),
+];
+
+/// Below this many columns state and status share one: what an agent says of itself says that it runs.
+const PROCESS_COLS_MIN: u16 = 60;
+
+const PROCESS_COLUMNS_NARROW: &[Column] = &[column("  PROCESS", 0), column("STATE", 0), text("NOTE", 1)];
+
+const WORKSPACE_COLUMNS: &[Column] = &[
+    column("  WORKSPACE", 0),
+    column("STATE", 0),
+    column("RUNNING", 0),
+    column("SOURCE", 4),
+    column("LAYOUT", 3),
+    text("DIRECTORY", 2),
+    text("NOTE", 1),
+];
+
+/// A table of processes; `now` in milliseconds since 1970.
+pub fn processes(list: &[ProcessView], now: i64, width: Option<u16>) -> String {
+    if list.is_empty() {
+        return "no processes\n".into();
+    }
+    if width.is_some_and(|cols| cols < PROCESS_COLS_MIN) {
+        let rows: Vec<_> = list.iter().map(|p| process_row_narrow(p, now)).collect();
+        return paint(&render(PROCESS_COLUMNS_NARROW, &rows, width));
+    }
+    let rows: Vec<_> = list.iter().map(|p| process_row(p, now)).collect();
+    paint(&render(PROCESS_COLUMNS, &rows, width))
+}
+
+fn process_row_narrow(p: &ProcessView, now: i64) -> Vec<String> {
+    let state = match (p.state, p.status) {
+        (State::Running, Some(_)) => status(p),
+        _ => p.state.name().into(),
+    };
+    vec![format!("{} {}/{}", glyph(p), p.workspace, p.name), state, process_note(p, now)]
+}
+
+fn process_row(p: &ProcessView, now: i64) -> Vec<String> {
+    let up = match (p.state, p.started_at) {
+        (State::Running | State::Stopping, Some(at)) => time::span(now - at),
+        _ => String::new(),
+    };
+    vec![
+        format!("{} {}/{}", glyph(p), p.workspace, p.name),
+        p.state.name().into(),
+        status(p),
+        up,
+        p.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+        if p.restarts > 0 { p.restarts.to_string() } else { String::new() },
+        process_note(p, now),
+    ]
+}
+
+/// The agent's status, and whether it has something new to show.
+fn status(p: &ProcessView) -> String {
+    match (p.status, p.unread) {
+        (Some(status), true) => format!("{}, unread", status.name()),
+        (Some(status), false) => status.name().into(),
+        (None, _) => String::new(),
+    }
+}
+
+/// The one thing there is to say about a process: why it does not run, else what its agent waits for,
+/// else its title.
+fn process_note(p: &ProcessView, now: i64) -> String {
+    if let (State::Backoff, Some(at)) = (p.state, p.next_start_at) {
+        let why = p.state_reason.clone().or_else(|| p.last_exit.as_ref().map(|e| e.text()));
+        let wait = format!("starts again in {}", time::span((at - now + 999).max(0)));
+        return why.map_or(wait.clone(), |why| format!("{why}; {wait}"));
+    }
+    let exit = match p.state {
+        State::Exited | State::Failed | State::CrashLoop => p.last_exit.as_ref().map(|e| e.text()),
+        State::Stopped | State::Starting | State::Running | State::Backoff | State::Stopping => None,
+    };
+    [&p.state_reason, &exit, &p.status_reason, &p.title]
+        .into_iter()
+        .flatten()
+        .next()
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn glyph(p: &ProcessView) -> char {
+    match (p.state, p.status) {
+        (State::Failed | State::CrashLoop, _) => BROKEN,
+        (State::Running, Some(Status::Blocked(_) | Status::RateLimited | Status::Unknown)) => WANTING,
+        (State::Running, Some(Status::Error)) => BROKEN,
+        (State::Running, _) if p.unread => WANTING,
+        (State::Running, _) => STEADY,
+        (State::Starting | State::Backoff | State::Stopping, _) => WANTING,
+        (State::Stopped | State::Exited, _) => RESTING,
+    }
+}
+
+/// A table of workspaces.
+pub fn workspaces(list: &[WorkspaceView], width: Option<u16>) -> String {
+    if list.is_empty() {
+        return "no workspaces\n".into();
+    }
+    let rows: Vec<_> = list.iter().map(workspace_row).collect();
+    paint(&render(WORKSPACE_COLUMNS, &rows, width))
+}
+
+fn workspace_row(w: &WorkspaceView) -> Vec<String> {
+    let glyph = match (&w.problem, w.open) {
+        (Some(_), _) => BROKEN,
+        (None, true) => STEADY,
+        (None, false) => RESTING,
+    };
+    let source = match w.source {
+        Source::Config => "config",
+        Source::Project => "project",
+        Source::Runtime => "command",
+    };
+    vec![
+        format!("{glyph} {}", w.name),
+        if w.open { "open" } else { "closed" }.into(),
+        format!("{}/{}", w.running, w.processes),
+        source.into(),
+        w.layout.clone().unwrap_or_default(),
+        w.cwd.display().to_string(),
+        w.problem.clone().unwrap_or_default(),
+    ]
+}
+
+/// The daemon, what is wrong with it, its workspaces and its processes.
+pub fn status_of_all(all: &StatusView, now: i64, width: Option<u16>) -> String {
+    let d = &all.daemon;
+    let mut out = format!(
+        "daemon {} (pid {}, up {}, config {}, {})\n",
+        clean(&d.version),
+        d.pid,
+        time::span(now - d.started_at),
+        d.config_generation,
+        clean(&d.config.display().to_string()),
+    );
+    if let Some(problem) = &d.problem {
+        out += &format!("{BAD}problem:{BAD:#} {}\n", clean(problem));
+    }
+    if let Some(error) = &d.config_error {
+        let error = crate::output::clean_lines(error);
+        out += &format!("{BAD}the config was refused{BAD:#}, the one before it is in force:\n{error}\n");
+    }
+    out += "\n";
+    out += &workspaces(&all.workspaces, width);
+    out += "\n";
+    out += &processes(&all.processes, now, width);
+    out
+}
+
+/// An event on one line.
+pub fn event(e: &Event) -> String {
+    let target = match (&e.workspace, &e.process) {
+        (Some(w), Some(p)) => format!("{w}/{p}"),
+        (Some(name), None) | (None, Some(name)) => name.clone(),
+        (None, None) => String::new(),
+    };
+    let exit = e.exit.as_ref().map(|exit| exit.text());
+    let unread = e.unread.and_then(|unread| unread.then_some("unread"));
+    let pid = e.pid.map(|pid| format!("pid {pid}"));
+    let details =
+        [e.state.map(State::name), e.status.map(Status::name), unread, pid.as_deref(), exit.as_deref()];
+    let mut words: Vec<&str> = vec![e.kind.name()];
+    words.extend(Some(target.as_str()).filter(|t| !t.is_empty()));
+    words.extend(details.into_iter().flatten());
+    let message = e.message.as_deref().map(|m| format!(": {}", clean(m))).unwrap_or_default();
+    format!("{FAINT}{:>6} {}{FAINT:#} {}{message}\n", e.seq, time::point(e.at), clean(&words.join(" ")),)
+}
+
+/// What a reload would do, or has done.
+pub fn plan(plan: &ConfigPlan, done: bool) -> String {
+    if plan.changes.is_empty() {
+        return "nothing changes\n".into();
+    }
+    let mut out = String::new();
+    for change in &plan.changes {
+        let (sign, style) = match change.action {
+            ConfigAction::Add => ('+', GOOD),
+            ConfigAction::Remove => ('-', BAD),
+            ConfigAction::Restart => ('↻', NOTABLE),
+            ConfigAction::Change => ('~', STRONG),
+        };
+        let word = match change.action {
+            ConfigAction::Add => "add",
+            ConfigAction::Remove => "remove",
+            ConfigAction::Restart => "restart",
+            ConfigAction::Change => "change",
+        };
+        let keys = if change.keys.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", clean(&change.keys.join(", ")))
+        };
+        out += &format!("{style}{sign}{style:#} {word} {}{keys}\n", clean(&change.target));
+    }
+    if done {
+        out += &format!("config {} is in force\n", plan.generation);
+    }
+    out
+}
+
+/// Colours the head and the glyphs, which stand at the beginning of their lines. It repeats what the
+/// words say, and is done after the layout, which counts columns.
+fn paint(table: &str) -> String {
+    let mut out = String::with_capacity(table.len() + 256);
+    for (at, line) in table.split_inclusive('\n').enumerate() {
+        let first = line.chars().next().unwrap_or(' ');
+        let style = match first {
+            STEADY => GOOD,
+            WANTING => NOTABLE,
+            BROKEN => BAD,
+            RESTING => FAINT,
+            _ if at == 0 => {
+                out += &format!("{FAINT}{}{FAINT:#}\n", line.trim_end_matches('\n'));
+                continue;
+            }
+            _ => {
+                out += line;
+                continue;
+            }
+        };
+        out += &format!("{style}{first}{style:#}{}", &line[first.len_utf8()..]);
+    }
+    out
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use wezterm_parallel_schemas::{
+        config::{OnCrashLoop, Strategy},
+        daemon::{ConfigChange, DaemonView},
+        event::EventKind,
+        keeper::ExitRecord,
+        process::{Blocked, Kind},
+    };
+
+    use super::*;
+
+    pub(crate) const NOW: i64 = 1_795_327_622_000;
+
+    pub(crate) fn process(workspace: &str, name: &str, state: State) -> ProcessView {
+        ProcessView {
+            workspace: workspace.into(),
+            name: name.into(),
+            id: "01J0000000000000000000000P".into(),
+            kind: Kind::Claude,
+            state,
+            state_reason: None,
+            status: None,
+            status_reason: None,
+            status_since: None,
+            unread: false,
+            pid: None,
+            keeper_pid: None,
+            run_id: None,
+            session_id: None,
+            restarts: 0,
+            started_at: None,
+            source: Source::Config,
+            agent: None,
+            command: vec!["claude".into()],
+            cwd: "/src/api".into(),
+            title: None,
+            attached: 0,
+            last_exit: None,
+            next_start_at: None,
+        }
+    }
+
+    fn exit(code: i32) -> ExitRecord {
+        ExitRecord {
+            code: Some(code),
+            signal: None,
+            ended_at: NOW,
+            stopped: false,
+            leftovers: 0,
+            cpu_ms: 0,
+            max_rss_kib: 0,
+            log_lost: 0,
+            note: None,
+        }
+    }
+
+    fn some_processes() -> Vec<ProcessView> {
+        vec![
+            ProcessView {
+                status: Some(Status::Blocked(Blocked::Permission)),
+                status_reason: Some("Bash: rm -rf target\x1b[2J && cargo build --release".into()),
+                pid: Some(41_001),
+                started_at: Some(NOW - 7_500_000),
+                ..process("api", "lead", State::Running)
+            },
+            ProcessView {
+                status: Some(Status::Idle),
+                unread: true,
+                pid: Some(41_002),
+                started_at: Some(NOW - 65_000),
+                title: Some("✳ Write the tests".into()),
+                ..process("api", "second", State::Running)
+            },
+            ProcessView {
+                kind: Kind::Command,
+                restarts: 2,
+                last_exit: Some(exit(101)),
+                next_start_at: Some(NOW + 1_500),
+                ..process("api", "tests", State::Backoff)
+            },
+            ProcessView {
+                restarts: 6,
+                state_reason: Some("failed 6 times in 60s: exit code 1".into()),
+                ..process("日本語", "テスト", State::CrashLoop)
+            },
+            process("web", "lead", State::Stopped),
+        ]
+    }
+
+    fn workspace(name: &str, open: bool) -> WorkspaceView {
+        WorkspaceView {
+            name: name.into(),
+            id: "01J0000000000000000000000W".into(),
+            cwd: "/home/u/src/a/rather/deep/directory/api".into(),
+            open,
+            source: Source::Config,
+            strategy: Strategy::OneForOne,
+            on_crash_loop: OnCrashLoop::Nothing,
+            layout: None,
+            processes: 3,
+            running: 2,
+            problem: None,
+        }
+    }
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn processes_at_80_columns() {
+        insta::assert_snapshot!(plain(&processes(&some_processes(), NOW, Some(80))));
+    }
+
+    #[test]
+    fn processes_at_40_columns() {
+        insta::assert_snapshot!(plain(&processes(&some_processes(), NOW, Some(40))));
+    }
+
+    #[test]
+    fn processes_in_a_pipe() {
+        insta::assert_snapshot!(plain(&processes(&some_processes(), NOW, None)));
+    }
+
+    #[test]
+    fn everything_at_80_and_40_columns() {
+        let all = StatusView {
+            daemon: DaemonView {
+                pid: 4_000,
+                version: "0.1.0".into(),
+                protocol: 1,
+                socket: "/run/user/1000/wezterm-parallel/daemon.sock".into(),
+                config: "/home/u/.config/wezterm-parallel/config.yaml".into(),
+                config_generation: 3,
+                config_error: Some("line 7, column 3: unknown key `comand`\n  | comand: [x]\n  | ^\nhint: did you mean `command`?".into()),
+                started_at: NOW - 100_000_000,
+                problem: Some("the disk is full".into()),
+            },
+            workspaces: vec![
+                workspace("api", true),
+                WorkspaceView { problem: Some("the directory is gone".into()), ..workspace("web", false) },
+            ],
+            processes: some_processes(),
+        };
+        let show = |width| plain(&status_of_all(&all, NOW, Some(width)));
+        insta::assert_snapshot!(format!("{}\n----\n{}", show(80), show(40)));
+    }
+
+    #[test]
+    fn events_and_plans_are_a_line_each() {
+        let events = [
+            Event {
+                seq: 12,
+                at: NOW,
+                workspace: Some("api".into()),
+                process: Some("lead".into()),
+                exit: Some(exit(1)),
+                ..Event::new(EventKind::ProcessExit)
+            },
+            Event {
+                seq: 13,
+                at: NOW,
+                message: Some("line 1\nline 2".into()),
+                ..Event::new(EventKind::ConfigRefused)
+            },
+        ];
+        let changes = [ConfigAction::Add, ConfigAction::Remove, ConfigAction::Restart, ConfigAction::Change]
+            .map(|action| ConfigChange { action, target: "api/lead".into(), keys: vec!["args".into()] });
+        let text = plan(&ConfigPlan { generation: 4, changes: changes.into() }, true);
+        insta::assert_snapshot!(plain(&format!("{}{text}", events.iter().map(event).collect::<String>())));
+    }
+
+    #[test]
+    fn colours_repeat_the_glyph_and_nothing_else() {
+        let list = processes(&some_processes(), NOW, Some(80));
+        assert!(list.contains(&format!("{BAD}{BROKEN}{BAD:#} 日本語/テスト")), "{list}");
+        assert!(!list.contains("\x1b[2J"), "an agent's text steers the terminal");
+    }
+}
