@@ -68,12 +68,33 @@ pub fn connect(run_dir: &Path) -> io::Result<UnixStream> {
     os::connect(run_dir, SOCKET)
 }
 
-/// Whether the run's keeper lives. The answer is the kernel's and knows no race with process ids.
+/// Whether the run's keeper lives. The answer is the kernel's and knows no race with process ids. A
+/// killed keeper's connections may close a moment before its lock is free: [`wait_until_gone`] is for
+/// those who have just seen that.
 pub fn is_alive(run_dir: &Path) -> bool {
     let Ok(file) = File::open(run_dir.join(LOCK)) else { return false };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => false,
         Err(e) => e == rustix::io::Errno::WOULDBLOCK,
+    }
+}
+
+/// Blocks until the run's keeper has ended, which it may have already.
+///
+/// # Errors
+/// The lock cannot be read, other than by not being there.
+pub fn wait_until_gone(run_dir: &Path) -> io::Result<()> {
+    let file = match File::open(run_dir.join(LOCK)) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    loop {
+        match flock(&file, FlockOperation::LockShared) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
 }
 

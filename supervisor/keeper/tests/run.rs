@@ -133,6 +133,7 @@ fn the_lock_tells_whether_a_keeper_lives_and_a_killed_ones_processes_are_swept()
     }
     kill_process(run.keeper_pid, Signal::KILL).expect("killed");
     while control.next().is_some() {}
+    rundir::wait_until_gone(&run.dir).expect("a lock");
     assert!(!rundir::is_alive(&run.dir));
     assert_eq!(rundir::read_exit(&run.dir).expect("readable"), None);
     assert!(rundir::sweep_marked(&runs.id("r1")) >= 2);
