@@ -126,7 +126,9 @@ impl KeyPath {
     }
     /// Whether it is a variable of an environment, whose value may be secret.
     pub(crate) fn is_environment(&self) -> bool {
-        self.0.len() > 3 && self.0.iter().skip(2).rev().skip(1).any(|k| k == "env")
+        let keys: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        // a workspace or an agent may be called `env` too
+        matches!(keys[..], [.., "env", _]) && !matches!(keys[..], ["agents" | "workspaces", "env", _])
     }
 }
 

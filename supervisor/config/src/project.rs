@@ -103,14 +103,20 @@ pub fn find(dir: &Path) -> Result<Option<ProjectFile>, ConfigError> {
     }
 }
 
-/// Checks a project's file under the user's config, as it must be before it can be trusted.
+/// Checks a project's file under the user's config, as it must be before it can be trusted. `workspace`
+/// is the one it would add to, if there is one: processes of it may be named in `after`.
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn check(file: &ProjectFile, config: &Config, home: &Path) -> Result<ProjectConfig, ConfigError> {
+pub fn check(
+    file: &ProjectFile,
+    config: &Config,
+    workspace: Option<&WorkspaceSpec>,
+    home: &Path,
+) -> Result<ProjectConfig, ConfigError> {
     let dir = file.path.parent().unwrap_or(home);
     let project = parse::project(&file.text, &file.path)?;
-    added(&project, config, None, dir, home)
+    added(&project, config, workspace, dir, home)
         .map_err(|problems| invalid(&file.path, &file.text, Format::of(&file.path), problems))?;
     Ok(project)
 }
