@@ -71,17 +71,13 @@ impl Writer {
         let mut next = commands.recv().ok();
         while let Some(first) = next {
             self.commit_group(first, commands);
-            next = match commands.try_recv() {
-                Ok(command) => {
-                    if self.upkeep.is_overdue() {
-                        self.upkeep.run(&mut self.db, now());
-                    }
-                    Some(command)
-                }
-                Err(TryRecvError::Empty) => {
-                    self.upkeep.run(&mut self.db, now());
-                    commands.recv().ok()
-                }
+            let waiting = commands.try_recv();
+            if waiting.is_err() || self.upkeep.is_overdue() {
+                self.upkeep.run(&mut self.db, now());
+            }
+            next = match waiting {
+                Ok(command) => Some(command),
+                Err(TryRecvError::Empty) => commands.recv().ok(),
                 Err(TryRecvError::Disconnected) => None,
             };
         }

@@ -331,16 +331,15 @@ fn nobody_else_can_read_it() {
     let options = Options { backup_every: Duration::ZERO, ..Options::default() };
     let (store, _) = Store::open_with(&state, &options).expect("a store");
     store.commit_wait(one_workspace()).expect("committed");
-    store.commit_wait(vec![]).expect("the backup is made");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&state), 0o700);
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
         assert_eq!(mode(&state.join(file)), 0o600, "{file}");
     }
+    drop(store);
     let backups = backups(&state);
     assert_eq!(backups.len(), 1);
     assert_eq!(mode(&state.join("backups").join(&backups[0])), 0o600);
-    drop(store);
     // whatever it was: it holds environments
     fs::set_permissions(state.join("state.db"), fs::Permissions::from_mode(0o644)).expect("set");
     open(&state);
