@@ -19,7 +19,7 @@ use wezterm_parallel_schemas::{
     error::{Code, Error},
     event::{Event, Snapshot, Subscribe},
     method::{self as call, Method as _},
-    rpc::{FRAME_BYTES_MAX, FRAME_DEPTH_MAX, Failure, Notification, RESPONSE},
+    rpc::{FRAME_BYTES_MAX, FRAME_DEPTH_MAX, Failure, NOTIFICATION, Notification, RESPONSE},
     scan::{Refused, Scanner},
 };
 use wezterm_parallel_store::{EventFilter, Take};
@@ -52,7 +52,11 @@ pub async fn serve(stream: UnixStream, router: Rc<Router>) -> bool {
     });
     if let Err(reason) = client.read(from).await {
         tracing::debug!(reason = %reason.message, "ended a connection");
-        outbox.put(&Notification(2, "closing", (&reason,)));
+        match reason.code {
+            // it belongs to no call that could be named
+            Code::BadFrame => outbox.put(&Failure::new(0, &reason)),
+            _ => outbox.put(&Notification(NOTIFICATION, "closing", (&reason,))),
+        }
     }
     client.subscription.borrow_mut().take();
     outbox.close();
@@ -255,7 +259,7 @@ impl Client {
         let encoded = rmp_serde::to_vec_named(&snapshot);
         self.answer(id, encoded.map_err(|e| Error::new(Code::Internal, e.to_string())));
         for event in past.iter().filter(|e| wants(e)) {
-            self.outbox.put(&Notification(2, "event", (&**event,)));
+            self.outbox.put(&Notification(NOTIFICATION, "event", (&**event,)));
         }
     }
 
@@ -304,7 +308,7 @@ struct Subscription {
 impl Listener for Subscription {
     fn hear(&self, event: &Rc<Event>) -> bool {
         if (self.wants)(event) {
-            self.outbox.put(&Notification(2, "event", (&**event,)));
+            self.outbox.put(&Notification(NOTIFICATION, "event", (&**event,)));
         }
         !self.outbox.closed.get()
     }

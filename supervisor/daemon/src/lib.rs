@@ -239,6 +239,12 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let (end, mut ended) = mpsc::unbounded_channel();
     actix_rt::spawn(listener::accept(listener, router, end));
     board.commit(Vec::new(), vec![Event::new(EventKind::DaemonStarted)], None);
+    if std::env::var_os("INVOCATION_ID").is_none() {
+        // not started by systemd as a unit: then a scope keeps the end of a login session away
+        let pid = std::process::id().cast_signed();
+        let name = format!("wezterm-parallel-daemon-{pid}");
+        effects::scope::put(name, "wezterm-parallel: the daemon".into(), vec![pid]);
+    }
     tracing::info!(pid = std::process::id(), socket = %socket.display(), "serving");
     ready.say("ready\n");
 
@@ -288,6 +294,8 @@ fn first_config(
 /// Ends runs that live and that the store knows nothing of: a store that was lost must not lead to a
 /// second Claude beside the first. Their programs get the time to end well.
 fn end_orphans(runs: &Path, known: &HashSet<&str>) {
+    // directories of keepers that ended before they were in force
+    let _ = rundir::remove_abandoned(runs);
     for id in effects::keeper::all(runs) {
         let dir = rundir::run_dir(runs, &id);
         if known.contains(id.as_str()) {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use actix::Addr;
@@ -14,9 +15,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, oneshot};
 use wezterm_parallel_config::to_yaml;
+use wezterm_parallel_core::spec::{AgentSpec, ProcessSpec};
+use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
     PROTOCOL,
-    config::{Agent, Condition, Config, Process, Workspace},
+    config::{Condition, Config, Process, Workspace},
     daemon::{
         ConfigPlan, ConfigTarget, ConfigTrust, DaemonStop, DaemonView, Empty, StatusView, Stopped, Text,
     },
@@ -372,10 +375,13 @@ impl Router {
 
     async fn stop(&self, p: DaemonStop) -> Result<Stopped, Error> {
         let board = &self.shared.board;
-        let alive = || board.processes().iter().filter(|v| v.pid.is_some()).count();
-        let running = u32::try_from(alive()).unwrap_or(u32::MAX);
+        let running = board.processes().iter().filter(|v| v.pid.is_some()).count();
+        let running = u32::try_from(running).unwrap_or(u32::MAX);
         self.stopping.set(true);
-        let keepers: Vec<i32> = board.processes().iter().filter_map(|v| v.keeper_pid).collect();
+        let runs_dir = self.shared.places.runs();
+        let alive =
+            |v: &ProcessView| v.keeper_pid.and(v.run_id.as_ref()).map(|id| rundir::run_dir(&runs_dir, id));
+        let keepers: Vec<PathBuf> = board.processes().iter().filter_map(alive).collect();
         let stopped = if p.keep {
             Stopped { ended: 0, kept: running }
         } else {
@@ -454,29 +460,23 @@ impl Router {
 }
 
 /// How long keepers may take to end after they have said that their run is over. They take a few ms.
-const KEEPERS_GONE: std::time::Duration = std::time::Duration::from_secs(5);
+const KEEPERS_GONE: Duration = Duration::from_secs(5);
 
-/// Waits until these processes are gone.
-async fn until_gone(pids: Vec<i32>) {
-    let all = async {
-        for pid in pids {
-            let Some(pid) = rustix::process::Pid::from_raw(pid) else { continue };
-            while rustix::process::test_kill_process(pid).is_ok() {
-                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-            }
+/// Waits until the keepers of these runs are gone.
+async fn until_gone(runs: Vec<PathBuf>) {
+    let all = tokio::task::spawn_blocking(move || {
+        for run in runs {
+            // a directory that is gone has no keeper any more
+            let _ = rundir::wait_until_gone(&run);
         }
-    };
+    });
     if tokio::time::timeout(KEEPERS_GONE, all).await.is_err() {
         tracing::warn!("some keepers have not ended in time");
     }
 }
 
 /// A process as it would stand in the config.
-fn exported(
-    p: &wezterm_parallel_core::spec::ProcessSpec,
-    workspace: &Path,
-    agent: Option<&wezterm_parallel_core::spec::AgentSpec>,
-) -> Process {
+fn exported(p: &ProcessSpec, workspace: &Path, agent: Option<&AgentSpec>) -> Process {
     let after: IndexMap<String, Condition> = p.after.clone();
     let cwd = (p.cwd != workspace).then(|| p.cwd.clone());
     let skip = agent.map_or(0, |a| a.command.len() + a.args.len());
@@ -484,7 +484,6 @@ fn exported(
         Some(name) => (Some(name.clone()), None, p.command.get(skip..).unwrap_or_default().to_vec()),
         None => (None, Some(p.command.clone()), Vec::new()),
     };
-    let _ = Agent::default;
     Process { agent, command, args, cwd, after, autostart: p.autostart, ..Process::default() }
 }
 

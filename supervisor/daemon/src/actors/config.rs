@@ -275,7 +275,7 @@ impl Handler<Trust> for ConfigActor {
             };
             let file = file.ok_or_else(missing)?;
             if trust {
-                project::check(&file, &config, &home).map_err(|e| bad(&e.to_string()))?;
+                project::check(&file, &config, None, &home).map_err(|e| bad(&e.to_string()))?;
             }
             Ok(file)
         });

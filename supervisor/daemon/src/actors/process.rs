@@ -37,7 +37,7 @@ use crate::{
     effects::{
         claude,
         keeper::{self, Found, Link, Said},
-        probe,
+        probe, scope,
     },
     guard,
     shared::Shared,
@@ -317,6 +317,8 @@ impl ProcessActor {
         match report {
             StartReport::Started { keeper_pid, pid, started_at } => {
                 self.start_failure = None;
+                let about = format!("wezterm-parallel: {}/{}", self.workspace_name, self.row.name);
+                scope::put(format!("wezterm-parallel-run-{run_id}"), about, vec![keeper_pid, pid]);
                 self.launched(
                     Run { id: run_id, keeper_pid, pid, started_at: started_at.cast_unsigned() },
                     ctx,
