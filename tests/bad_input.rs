@@ -231,11 +231,10 @@ fn names_that_cannot_be_are_refused() {
     site.daemon();
     let cwd = site.project("x");
     let cwd = cwd.to_str().expect("text");
-    for name in ["", "a/b", "..", "a b", "a\nb", "\u{1b}[31m"] {
+    for name in ["", "a/b", "..", "a b", "a\nb", "\u{1b}[31m", "日本"] {
         let output = site.run(&["workspace", "create", name, "--cwd", cwd]);
         assert!(matches!(output.code, 1 | 2), "{name:?}: {output:?}");
         assert!(!output.err.contains('\u{1b}'), "{output:?}");
     }
-    site.run(&["workspace", "create", "日本", "--cwd", cwd]);
     site.run(&["workspace", "create", "fine-1.x", "--cwd", cwd]).ok();
 }

@@ -39,6 +39,13 @@ fn prompt(pty: &Pty, text: &str) {
     pty.type_keys("\r");
 }
 
+/// Answers the question whether the directory is trusted. "No, exit" is chosen at first.
+fn trust(pty: &Pty) {
+    pty.wait_for_text("Yes, I trust this folder");
+    pty.press_until("\x1b[B", "the other answer", |s| s.contents().contains("❯ Yes, I trust"));
+    pty.press_until("\r", "the question is gone", |s| !s.contents().contains("I trust this folder"));
+}
+
 fn reason(process: &ProcessView) -> &str {
     process.status_reason.as_deref().unwrap_or_default()
 }
@@ -238,8 +245,7 @@ fn a_directory_that_is_not_trusted_blocks_and_holds_further_starts_until_it_is()
     assert_eq!(held.pid, None);
     let pty = site.terminal(110, 32, &["process", "attach", "api/one"]);
     pty.wait_for_text("trust");
-    // "No, exit" is chosen at first; the other answer is above it
-    pty.press_until("1", "the prompt", |s| !s.contents().contains("trust"));
+    trust(&pty);
     site.wait_status("api/one", Status::Idle);
     site.wait_status("api/two", Status::Idle);
 }

@@ -20,9 +20,12 @@ use super::DEADLINE;
 
 /// Lines that have scrolled off and are still known.
 const HISTORY_LINES: usize = 2_000;
-/// How long a key is given to have its effect before it is pressed again. Claude's dialogs take keys after
-/// half a second.
-const PRESS_AGAIN: Duration = Duration::from_secs(1);
+/// How long a screen must not change before it counts as resting. Claude's dialogs take keys after half a
+/// second.
+const REST: Duration = Duration::from_millis(700);
+/// How long a key is given to have its effect before it is pressed again. Long, as two presses where one
+/// was meant may choose something else.
+const PRESS_AGAIN: Duration = Duration::from_secs(10);
 
 /// A terminal, and the program that runs in it, which is killed when this is dropped.
 pub struct Pty {
@@ -120,19 +123,36 @@ impl Pty {
 
     /// Presses keys: sends the bytes that a terminal sends for them.
     pub fn type_keys(&self, keys: &str) {
+        // a terminal that nobody reads from takes some and then blocks
+        assert!(!self.shared.lock().ended, "nobody is there to read keys");
         (&self.master).write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
 
-    /// Presses keys until the screen is one of which `wanted` is true: for a dialog, which takes no keys in
-    /// its first moments, so that nobody answers it by what was typed before it came.
+    /// Presses keys in a dialog until the screen is one of which `wanted` is true. A dialog takes no keys in
+    /// its first moments, so that nobody answers it by what was typed before it came: so this waits until
+    /// the screen rests, and presses again if nothing has come of it.
     pub fn press_until(&self, keys: &str, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         loop {
+            self.wait_until_it_rests(deadline);
             self.type_keys(keys);
             let again = (Instant::now() + PRESS_AGAIN).min(deadline);
             match self.wait_until(again, |state| wanted(state.parser.screen())) {
                 Ok(()) => return,
-                Err(state) => assert!(Instant::now() < deadline, "{}", failure(&state, what)),
+                Err(state) => {
+                    assert!(!state.ended && Instant::now() < deadline, "{}", failure(&state, what));
+                }
+            }
+        }
+    }
+
+    /// Waits until nothing has come for a moment, or the program has ended.
+    fn wait_until_it_rests(&self, deadline: Instant) {
+        loop {
+            let seen = self.shared.lock().raw.len();
+            let moment = (Instant::now() + REST).min(deadline);
+            if self.wait_until(moment, |state| state.raw.len() > seen).is_err() {
+                return;
             }
         }
     }
