@@ -58,9 +58,15 @@ pub fn run(app: &App, args: &Attach) -> Outcome {
             Next::Run(run) => run,
             Next::Leave => return Ok(()),
         };
-        let outcome = terminal::attach(&run.dir, &options)
-            .failed_to(|| format!("attach to `{target}`"))
-            .map_err(|f| f.hint(format!("`wezterm-parallel process list` says how `{target}` is")))?;
+        let outcome = match terminal::attach(&run.dir, &options) {
+            // it ended between the daemon's answer and now: the daemon will know soon
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ended::Lost
+            }
+            other => other
+                .failed_to(|| format!("attach to `{target}`"))
+                .map_err(|f| f.hint(format!("`wezterm-parallel process list` says how `{target}` is")))?,
+        };
         match outcome {
             Ended::Detached => {
                 let hint = format!("detached; `wezterm-parallel process attach {target}` comes back");

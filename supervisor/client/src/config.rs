@@ -14,7 +14,8 @@ use crate::{
     arguments::Config,
     connection::{CallContext, Patience},
     failure::{Context, Failure, Outcome},
-    output, view,
+    output,
+    view::{self, count},
 };
 
 /// `config …`.
@@ -102,8 +103,10 @@ fn check(app: &App, file: Option<&Path>) -> Outcome {
     }
     let Checked { workspaces, processes, .. } = summary(&path, &loaded);
     output::print(format_args!(
-        "{} is valid: {workspaces} workspaces, {processes} processes\n",
-        path.display()
+        "{} is valid: {}, {}\n",
+        path.display(),
+        count(workspaces, "workspace"),
+        count(processes, "process"),
     ))
 }
 

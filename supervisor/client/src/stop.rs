@@ -14,6 +14,7 @@ use crate::{
     connection::{CallContext, Connection, Patience},
     failure::{Context, Failure, Outcome},
     os, output,
+    view::count,
 };
 
 /// How long the daemon may take to end once it has answered. It has nothing left to do but to leave.
@@ -32,9 +33,9 @@ pub fn run(app: &App, args: &Stop) -> Outcome {
         return output::print_json(&stopped);
     }
     if args.keep {
-        output::print(format_args!("the daemon has ended; {} runs go on\n", stopped.kept))
+        output::print(format_args!("the daemon has ended; left alone: {}\n", count(stopped.kept, "run")))
     } else {
-        output::print(format_args!("the daemon has ended; {} runs were ended with it\n", stopped.ended))
+        output::print(format_args!("the daemon has ended, and with it {}\n", count(stopped.ended, "run")))
     }
 }
 

@@ -65,7 +65,7 @@ pub fn render(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> S
         None => layout.set_content_arrangement(ContentArrangement::Disabled),
         Some(width) => {
             layout.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-            if needed(&shown, columns, &natural) <= width.into() {
+            if needed(&shown, columns, &natural) <= usize::from(width) {
                 // only texts give way
                 for (at, &i) in shown.iter().enumerate().filter(|(_, i)| !columns[**i].text) {
                     let gap = if at + 1 == shown.len() { 0 } else { GAP_COLS };
@@ -132,7 +132,7 @@ mod tests {
     fn no_line_is_wider_than_the_terminal() {
         for width in 10..=100 {
             for line in render(COLUMNS, &rows(), Some(width)).lines() {
-                assert!(line.width() <= width.into(), "{width}: {line:?}");
+                assert!(line.width() <= usize::from(width), "{width}: {line:?}");
             }
         }
     }

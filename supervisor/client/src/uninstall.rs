@@ -7,7 +7,7 @@ use crate::{
     arguments::Uninstall,
     executable,
     failure::{Context, Failure, Outcome},
-    output, stop, unit,
+    output, stop, unit, view,
 };
 
 /// `uninstall`.
@@ -32,7 +32,7 @@ pub fn run(app: &App, args: &Uninstall) -> Outcome {
             stop::agree(&mut daemon)?;
         }
         let stopped = stop::stop(&mut daemon, false)?;
-        output::print(format_args!("stopped the daemon and {} runs\n", stopped.ended))?;
+        output::print(format_args!("stopped the daemon and {}\n", view::count(stopped.ended, "run")))?;
     }
     if let Some(file) = unit::remove(app)? {
         output::print(format_args!("removed {}\n", file.display()))?;

@@ -181,6 +181,15 @@ pub fn status_of_all(all: &StatusView, now: i64, width: Option<u16>) -> String {
     out
 }
 
+/// `1 run`, `2 runs`, `3 processes`.
+pub fn count(n: impl TryInto<u64>, noun: &str) -> String {
+    match n.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        n if noun.ends_with('s') => format!("{n} {noun}es"),
+        n => format!("{n} {noun}s"),
+    }
+}
+
 /// An event on one line.
 pub fn event(e: &Event) -> String {
     let target = match (&e.workspace, &e.process) {
@@ -196,7 +205,8 @@ pub fn event(e: &Event) -> String {
     let mut words: Vec<&str> = vec![e.kind.name()];
     words.extend(Some(target.as_str()).filter(|t| !t.is_empty()));
     words.extend(details.into_iter().flatten());
-    let message = e.message.as_deref().map(|m| format!(": {}", clean(m))).unwrap_or_default();
+    let message = e.message.as_ref().filter(|m| Some(*m) != exit.as_ref());
+    let message = message.map(|m| format!(": {}", clean(m))).unwrap_or_default();
     format!("{FAINT}{:>6} {}{FAINT:#} {}{message}\n", e.seq, time::point(e.at), clean(&words.join(" ")),)
 }
 
@@ -428,6 +438,14 @@ pub(crate) mod tests {
             .map(|action| ConfigChange { action, target: "api/lead".into(), keys: vec!["args".into()] });
         let text = plan(&ConfigPlan { generation: 4, changes: changes.into() }, true);
         insta::assert_snapshot!(plain(&format!("{}{text}", events.iter().map(event).collect::<String>())));
+    }
+
+    #[test]
+    fn one_of_a_thing_is_not_many() {
+        assert_eq!(
+            [count(0_u32, "run"), count(1_u32, "process"), count(2_usize, "process")],
+            ["0 runs", "1 process", "2 processes"]
+        );
     }
 
     #[test]
