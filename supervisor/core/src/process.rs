@@ -122,6 +122,13 @@ pub enum Input {
     Ready,
     /// The agent reported.
     Said(ProgramStatus),
+    /// What the agent had reported last when the daemon came back to it.
+    Recalled {
+        /// The report.
+        report: ProgramStatus,
+        /// It came while the daemon was away.
+        news: bool,
+    },
     /// Somebody attached or typed.
     Seen,
     /// The run is over.
@@ -371,17 +378,8 @@ impl Process {
             }
             Input::LaunchFailed { reason, message } => self.launch_failed(reason, message, now, out),
             Input::Ready => self.ready(out),
-            Input::Said(report) => {
-                if matches!(self.actual, Actual::Up { .. } | Actual::Stopping { .. }) {
-                    self.status.said(&report);
-                    if self.spec.kind == Kind::Claude && self.status.status() != Some(Status::Starting) {
-                        self.leave_gate(out);
-                    }
-                    if self.spec.kind == Kind::Claude && self.spec.ready.is_none() && self.status.ready() {
-                        self.ready(out);
-                    }
-                }
-            }
+            Input::Said(report) => self.said(|status| status.said(&report), out),
+            Input::Recalled { report, news } => self.said(|status| status.recall(&report, news), out),
             Input::Seen => self.status.seen(),
             Input::Exited { run_id, exit } => self.exited(&run_id, exit, now, out),
             Input::Timer { epoch } => self.timer(epoch, now, out),
@@ -391,6 +389,23 @@ impl Process {
                     self.take(Input::Restart { now: false }, now, out);
                 }
             }
+        }
+    }
+
+    /// Its agent said something, which `note` takes down.
+    fn said(&mut self, note: impl FnOnce(&mut Tracker), out: &mut Vec<Effect>) {
+        if !matches!(self.actual, Actual::Up { .. } | Actual::Stopping { .. }) {
+            return;
+        }
+        note(&mut self.status);
+        if self.spec.kind != Kind::Claude {
+            return;
+        }
+        if self.status.status() != Some(Status::Starting) {
+            self.leave_gate(out);
+        }
+        if self.spec.ready.is_none() && self.status.ready() {
+            self.ready(out);
         }
     }
 

@@ -69,6 +69,16 @@ impl Tracker {
         self.put(status, said.message, report.at);
     }
 
+    /// What it had said last when the daemon came back to it. `news`: it said so while the daemon was
+    /// away, so nobody can have been told.
+    pub fn recall(&mut self, report: &ProgramStatus, news: bool) {
+        let unread = self.unread;
+        self.said(report);
+        if !news {
+            self.unread = unread;
+        }
+    }
+
     /// It has said nothing for as long as a start may take.
     pub fn silent(&mut self, at: i64) {
         if self.status == Some(Status::Starting) {
@@ -218,6 +228,19 @@ mod tests {
         assert_eq!((t.status(), t.unread()), (Some(Status::Idle), true));
         t.seen();
         assert!(!t.unread());
+    }
+
+    #[test]
+    fn a_turn_that_was_seen_stays_seen_over_a_restart_of_the_daemon() {
+        let last = ProgramStatus { seq: 9, at: 5, body: "state=done".into() };
+        let mut t = Tracker::default();
+        t.started(0);
+        t.recall(&last, false);
+        assert_eq!((t.status(), t.unread()), (Some(Status::Idle), false));
+        let mut t = Tracker::default();
+        t.started(0);
+        t.recall(&last, true);
+        assert!(t.unread(), "it ended while nobody was there to hear of it");
     }
 
     #[test]

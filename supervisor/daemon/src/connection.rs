@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixStream, unix::OwnedReadHalf, unix::OwnedWriteHalf},
     sync::Notify,
+    time::Instant,
 };
 use wezterm_parallel_schemas::{
     PROTOCOL,
@@ -79,6 +80,8 @@ impl Client {
         let mut scanner = Scanner::default();
         let mut buffer: Vec<u8> = Vec::new();
         let mut chunk = vec![0; READ_BYTES];
+        let connected = Instant::now();
+        let mut frame_began = connected;
         loop {
             let read = async {
                 tokio::select! {
@@ -86,11 +89,12 @@ impl Client {
                     () = self.outbox.broken() => 0,
                 }
             };
+            // no timer where nothing is owed
             let n = match (self.greeted.get(), buffer.is_empty()) {
-                (false, _) => tokio::time::timeout(HELLO_TIMEOUT, read)
+                (false, _) => tokio::time::timeout_at(connected + HELLO_TIMEOUT, read)
                     .await
                     .map_err(|_| Error::new(Code::BadHello, "no hello came in time"))?,
-                (true, false) => tokio::time::timeout(FRAME_TIMEOUT, read)
+                (true, false) => tokio::time::timeout_at(frame_began + FRAME_TIMEOUT, read)
                     .await
                     .map_err(|_| Error::new(Code::BadFrame, "the rest of a frame did not come in time"))?,
                 (true, true) => read.await,
@@ -102,10 +106,14 @@ impl Client {
                     false => Ok(()),
                 };
             }
+            if buffer.is_empty() {
+                frame_began = Instant::now();
+            }
             buffer.extend_from_slice(&chunk[..n]);
             while let Some(end) = scanner.scan(&buffer).map_err(|e| refused(&e))? {
                 let frame: Vec<u8> = buffer.drain(..end).collect();
                 self.take(frame)?;
+                frame_began = Instant::now();
             }
             if buffer.is_empty() && buffer.capacity() > 4 * READ_BYTES {
                 buffer = Vec::new();

@@ -42,13 +42,12 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 use wezterm_parallel_config::ConfigError;
-use wezterm_parallel_core::spec::Desired;
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
     event::{Event, EventKind},
     places::{DaemonInfo, Places, READY_FD_VARIABLE},
 };
-use wezterm_parallel_store::{Options, Store};
+use wezterm_parallel_store::{Change, ConfigRow, EventFilter, Options, Store};
 
 use crate::{board::Board, clock::Clock, effects::config_file::Read, router::Router, shared::Shared};
 
@@ -180,6 +179,9 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     };
     let (first, refused) = first_config(&sources, loaded.config.as_ref());
 
+    let newest = store.events_since(loaded.last_seq.saturating_sub(1), 1, &EventFilter::default());
+    let last_word = newest.ok().and_then(|e| e.events.last().map(|e| e.at)).unwrap_or(0);
+
     let known: HashSet<&str> = loaded.runs.iter().map(|r| r.run_id.as_str()).collect();
     end_orphans(&places.runs(), &known);
 
@@ -192,6 +194,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         board: board.clone(),
         gate,
         environment: RefCell::new(Arc::new(effects::environment::own())),
+        last_word,
         ending: Cell::new(false),
         places,
     });
@@ -214,12 +217,12 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         supervisor.send(adopt).await.map_err(|e| format!("the supervisor did not start: {e}"))?;
         if loaded.config.as_ref().is_none_or(|c| c.text != config.text) {
             generation += 1;
+            let row = actors::config::row(generation, config, clock.at());
+            board.commit(vec![Change::PutConfig(row)], Vec::new(), None);
         }
     } else {
-        let nothing = Adopt { desired: Desired::default(), config: Default::default(), problems };
-        // without a config that is right, old or new, what commands have made still goes on
+        // what the store knows of goes on; nothing is taken away because a file cannot be read
         tracing::error!("no config is in force");
-        drop(nothing);
     }
     let config_actor = ConfigActor::new(
         shared.clone(),
@@ -277,10 +280,7 @@ fn home() -> Result<PathBuf, String> {
 
 /// The config to begin with: the file, or if it is not right, the last one that was. With the error of
 /// the file.
-fn first_config(
-    sources: &Sources,
-    last_good: Option<&wezterm_parallel_store::ConfigRow>,
-) -> (Option<Read>, Option<ConfigError>) {
+fn first_config(sources: &Sources, last_good: Option<&ConfigRow>) -> (Option<Read>, Option<ConfigError>) {
     match sources.read() {
         Ok(read) => (Some(read), None),
         Err(error) => {

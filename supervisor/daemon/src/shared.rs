@@ -27,6 +27,8 @@ pub struct Shared {
     pub gate: Addr<GateActor>,
     /// The environment for processes whose workspace no client has opened.
     pub environment: RefCell<Arc<IndexMap<String, String>>>,
+    /// When the daemon before this one last had something to say, in milliseconds since 1970.
+    pub last_word: i64,
     /// The daemon is ending, and ends the runs: what is meant to run stays meant to.
     pub ending: Cell<bool>,
 }

@@ -109,14 +109,7 @@ impl ConfigActor {
         let mended = self.error.take().is_some();
         if changed || mended {
             self.generation += 1;
-            let format = if loaded.path.extension().is_some_and(|e| e == "toml") { "toml" } else { "yaml" };
-            let row = ConfigRow {
-                generation: self.generation,
-                path: loaded.path.clone(),
-                text: loaded.text.clone(),
-                format: format.to_owned(),
-                at: self.shared.clock.at(),
-            };
+            let row = row(self.generation, &loaded, self.shared.clock.at());
             let mut event = Event::new(EventKind::ConfigApplied);
             event.message = Some(format!("{} changes", adopted.changes.len()));
             self.shared.board.commit(vec![Change::PutConfig(row)], vec![event], None);
@@ -156,6 +149,18 @@ impl ConfigActor {
                 Err(e) => tracing::warn!(file = %path.display(), error = %e, "cannot watch a project's file"),
             }
         }
+    }
+}
+
+/// A config as it is kept.
+pub fn row(generation: u64, loaded: &Loaded, at: i64) -> ConfigRow {
+    let toml = loaded.path.extension().is_some_and(|e| e == "toml");
+    ConfigRow {
+        generation,
+        path: loaded.path.clone(),
+        text: loaded.text.clone(),
+        format: if toml { "toml" } else { "yaml" }.to_owned(),
+        at,
     }
 }
 

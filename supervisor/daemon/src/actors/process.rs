@@ -803,7 +803,10 @@ impl Handler<Heard> for ProcessActor {
                 self.title = welcome.title;
                 self.attached = welcome.attached;
                 match welcome.status {
-                    Some(status) => self.input(Input::Said(status), ctx),
+                    Some(report) => {
+                        let news = report.at > self.shared.last_word;
+                        self.input(Input::Recalled { report, news }, ctx);
+                    }
                     None => self.settle(Vec::new(), Vec::new(), Vec::new(), ctx),
                 }
             }

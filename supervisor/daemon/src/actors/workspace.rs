@@ -161,9 +161,6 @@ impl WorkspaceActor {
     /// Makes the actor of a process that the store knows.
     fn take_in(&mut self, row: ProcessRow, runs: Vec<RunRow>, begin: Begin, ctx: &mut Context<Self>) {
         let (name, id, spec) = (row.name.clone(), row.id.clone(), row.spec.clone());
-        if row.state == State::Exited {
-            self.machine.adopt_done(&name);
-        }
         let address = ProcessActor::start(Made {
             shared: self.shared.clone(),
             workspace: ctx.address(),
@@ -290,6 +287,9 @@ impl Actor for WorkspaceActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.publish();
         let resume = self.resume;
+        let exited =
+            |(row, _): &(ProcessRow, Vec<RunRow>)| (row.state == State::Exited).then(|| row.name.clone());
+        let done: Vec<String> = self.stored.iter().filter_map(exited).collect();
         for (row, runs) in std::mem::take(&mut self.stored) {
             let wanted = match resume {
                 Resume::Open => row.wanted,
@@ -300,6 +300,9 @@ impl Actor for WorkspaceActor {
             self.take_in(row, runs, begin, ctx);
         }
         self.set_members();
+        for name in done {
+            self.machine.adopt_done(&name);
+        }
     }
 }
 
