@@ -12,6 +12,8 @@ pub fn to_yaml(config: &Config) -> String {
 /// The JSON Schema of `config.yaml`, which editors complete and check it by.
 pub fn schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(Config).to_value();
+    // optional in the type, for the sake of project files, which lie in the directory
+    schema["$defs"]["Workspace"]["required"] = serde_json::json!(["cwd"]);
     schema["title"] = "config.yaml of wezterm-parallel".into();
     schema
 }

@@ -293,6 +293,8 @@ fn the_schema_names_every_key_and_refuses_others() {
         assert!(schema["properties"][key].is_object(), "{key}");
     }
     assert_eq!(schema["$defs"]["Process"]["additionalProperties"], false);
+    assert_eq!(schema["required"], serde_json::json!(["version"]));
+    assert_eq!(schema["$defs"]["Workspace"]["required"], serde_json::json!(["cwd"]));
 }
 
 #[test]
