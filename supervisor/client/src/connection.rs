@@ -456,7 +456,8 @@ mod tests {
         let list = ask(|id| {
             let unknown = Notification(NOTIFICATION, "weather", (Empty {},));
             let mut bytes = rmp_serde::to_vec_named(&unknown).expect("bytes");
-            bytes.extend(empty_list(id + 9));
+            let other = Error::new(Code::Internal, "the answer to another call");
+            bytes.extend(rmp_serde::to_vec_named(&WireFailure::new(id + 9, &other)).expect("bytes"));
             bytes.extend(empty_list(id));
             bytes
         });

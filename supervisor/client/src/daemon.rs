@@ -192,16 +192,18 @@ fn private_directory(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     /// Stands in for the executable, and does `script` when it is started as a daemon.
     fn started(script: &str) -> (tempfile::TempDir, Outcome) {
         let dir = tempfile::tempdir().expect("a directory");
         let exe = dir.path().join("exe");
-        std::fs::write(&exe, format!("#!/bin/sh\n{script}\n")).expect("a file");
-        std::fs::set_permissions(&exe, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        // written by another program: a child of a test beside this one may hold what this one has open
+        // for writing, and a file that is open for writing cannot be run
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0"; chmod 755 "$0""#;
+        let written =
+            Command::new("sh").arg("-c").arg(write).arg(&exe).arg(script).status().expect("a shell");
+        assert!(written.success());
         let app = App { places: Places::new(|_| None, dir.path()), home: dir.path().to_owned(), json: false };
         private_directory(&app.places.state_dir).expect("made");
         std::fs::write(app.places.log(), "of yesterday\n").expect("a log");

@@ -90,6 +90,7 @@ mod tests {
         let home = dir.path().join("home/u");
         fs::create_dir_all(&home).expect("made");
         let app = App { places: Places::new(|_| None, &home), home: home.clone(), json: false };
+        assert!(!ours(&app, &home), "not even an empty home");
         for (name, files, expected) in [
             ("a", &["daemon.lock", "daemon.sock", "runs"][..], true),
             ("b", &["daemon.lock", "thesis.tex"], false),
