@@ -214,14 +214,14 @@ mod tests {
     #[test]
     fn a_daemon_that_says_it_is_ready_is_not_waited_for_any_longer() {
         let (_dir, outcome) =
-            started("[ \"$*\" = 'daemon --foreground' ] && eval \"echo ready >&$WEZTERM_PARALLEL_READY_FD\"");
+            started("[ \"$*\" = 'daemon --foreground' ] && echo ready > /dev/fd/$WEZTERM_PARALLEL_READY_FD");
         assert_eq!(outcome, Ok(()));
     }
 
     #[test]
     fn what_a_daemon_says_is_why_it_does_not_serve() {
         let (_dir, outcome) = started(
-            "eval \"echo 'a daemon is already running (process 5)' >&$WEZTERM_PARALLEL_READY_FD\"; exit 1",
+            "echo 'a daemon is already running (process 5)' > /dev/fd/$WEZTERM_PARALLEL_READY_FD; exit 1",
         );
         let failure = outcome.expect_err("it does not serve");
         assert_eq!(
