@@ -120,14 +120,14 @@ impl Ready {
     }
 }
 
-/// Holds the daemon's lock for as long as the process lives.
-fn lock(places: &Places) -> Result<File, String> {
-    let path = places.lock();
+/// Holds the lock of the state directory, or that of the socket's, for as long as the process lives.
+/// The second one matters to daemons of two state directories that were told to share a socket.
+fn lock(places: &Places, path: &Path) -> Result<File, String> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(&path)
+        .open(path)
         .map_err(|e| format!("cannot open {}: {e}", path.display()))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
@@ -137,7 +137,7 @@ fn lock(places: &Places) -> Result<File, String> {
             let who = who.map_or_else(String::new, |i| format!(" (process {})", i.pid));
             Err(format!(
                 "a daemon is already running for {}{who}; `wezterm-parallel status` shows it, `wezterm-parallel stop` ends it",
-                places.state_dir.display()
+                path.parent().unwrap_or(path).display()
             ))
         }
         Err(e) => Err(format!("cannot lock {}: {e}", path.display())),
@@ -148,7 +148,8 @@ fn serve(places: Places, ready: &Ready) -> Result<(), String> {
     listener::private_dir(&places.state_dir)?;
     listener::private_dir(&places.runtime_dir)?;
     listener::private_dir(&places.runs())?;
-    let _lock = lock(&places)?;
+    let _lock = lock(&places, &places.lock())?;
+    let _socket_lock = lock(&places, &places.socket().with_extension("lock"))?;
     let system = actix::System::with_tokio_rt(|| {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -45,6 +45,8 @@ use crate::{
 
 /// Ended runs of a process whose logs are kept.
 const RUNS_KEPT_MAX: usize = 3;
+/// Some programs draw a clock into their title: told of it at most this often, a person sees it move.
+const TITLE_EVENT_MS: u64 = 1_000;
 /// Size of a terminal before anybody has attached: what most full-screen programs are made for.
 const SIZE_DEFAULT: Size = Size { cols: 120, rows: 40 };
 
@@ -91,6 +93,9 @@ pub struct ProcessActor {
     link: Option<Link>,
     probe: Option<SpawnHandle>,
     title: Option<String>,
+    title_told: Option<String>,
+    /// The title was told of lately.
+    title_rests: bool,
     attached: u32,
     hold: Option<Hold>,
     start_failure: Option<Error>,
@@ -135,6 +140,8 @@ impl ProcessActor {
             link: None,
             probe: None,
             title: None,
+            title_told: None,
+            title_rests: false,
             attached: 0,
             hold: None,
             start_failure: None,
@@ -697,18 +704,22 @@ impl Plan {
         let mut command = spec.command;
         let program = command.first().cloned().unwrap_or_default();
         let is_claude = spec.kind == Kind::Claude;
-        let found = claude::find_program(&program, &spec.cwd, &self.env).or_else(|| {
-            (is_claude && program == "claude").then(|| claude::own_claude(&self.claude_prefix))?
-        });
-        let Some(found) = found else {
+        let installed = claude::find_program(&program, &spec.cwd, &self.env).is_some();
+        let own = (!installed && is_claude && program == "claude")
+            .then(|| claude::own_claude(&self.claude_prefix))
+            .flatten();
+        if !installed && own.is_none() {
             let help = if is_claude {
                 "Claude Code is not installed: run `wezterm-parallel up`, which offers to install it, or `npm install -g @anthropic-ai/claude-code`"
             } else {
                 "give its whole path, or start the daemon from an environment whose PATH has it"
             };
             return Err((StartFailure::Program, format!("there is no program `{program}`; {help}")));
-        };
-        command[0] = found.to_string_lossy().into_owned();
+        }
+        // what stands in the config stays as it is, for programs that look at how they were called
+        if let Some(own) = own {
+            command[0] = own.to_string_lossy().into_owned();
+        }
         if is_claude
             && let Some(session) = &self.session
             && !claude::chooses_session(&command)
@@ -750,6 +761,7 @@ impl Supervised for ProcessActor {
         self.session.clone_from(&self.row.session_id);
         self.link = None;
         self.probe = None;
+        self.title_rests = false;
         self.hold = None;
         // their callers learn that the answer is lost
         self.waiters.clear();
@@ -817,6 +829,7 @@ impl Handler<Heard> for ProcessActor {
             Said::Title(title) => {
                 self.title = Some(title).filter(|t| !t.is_empty());
                 self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
+                self.tell_title(ctx);
             }
             Said::Attached(clients) => {
                 let more = clients > self.attached;
@@ -832,6 +845,22 @@ impl Handler<Heard> for ProcessActor {
 }
 
 impl ProcessActor {
+    /// Says that the title changed, at once and then at most every [`TITLE_EVENT_MS`].
+    fn tell_title(&mut self, ctx: &mut Context<Self>) {
+        if self.title_told == self.title || self.title_rests {
+            return;
+        }
+        self.title_told.clone_from(&self.title);
+        self.title_rests = true;
+        ctx.run_later(Duration::from_millis(TITLE_EVENT_MS), |actor, ctx| {
+            actor.title_rests = false;
+            actor.tell_title(ctx);
+        });
+        let mut event = self.event(EventKind::ProcessChanged);
+        event.message.clone_from(&self.title);
+        self.shared.board.commit(Vec::new(), vec![event], None);
+    }
+
     /// A run that was being started when the daemon ended turns out to live.
     fn launched_by_another(&mut self, run: Run, ctx: &mut Context<Self>) {
         if let Some(row) = self.runs.iter_mut().find(|r| r.run_id == run.id) {
