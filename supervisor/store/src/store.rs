@@ -25,7 +25,7 @@ use crate::{
 /// How many events are kept: days of fifty busy agents, in some 10 MB.
 pub const EVENTS_KEPT_MAX: u64 = 100_000;
 /// How many rows of the journal are kept. A row holds a whole definition, about a kilobyte: ten times
-/// as many make opening take 160 ms instead of 30.
+/// as many make opening take 160 ms instead of 60.
 pub const JOURNAL_KEPT_MAX: u64 = 10_000;
 /// How many events are read at a time: a frame of the wire holds them.
 pub const EVENTS_READ_MAX: u32 = 1_000;

@@ -352,6 +352,7 @@ fn a_backup_is_made_at_most_once_an_hour_and_three_are_kept() {
     let folder = dir.path().join("backups");
     fs::create_dir(&folder).expect("made");
     let (store, _) = open(dir.path());
+    store.commit_wait(vec![]).expect("committed");
     drop(store);
     assert_eq!(backups(dir.path()), [""; 0], "nothing has changed");
     for hours in [2, 3, 4] {
