@@ -7,6 +7,7 @@
 pub mod config;
 pub mod daemon;
 pub mod envelope;
+pub mod environment;
 pub mod error;
 pub mod event;
 pub mod keeper;

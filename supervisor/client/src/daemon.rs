@@ -18,6 +18,7 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 use wezterm_parallel_schemas::{
+    environment,
     keeper::{PROCESS_MARK, RUN_MARK},
     places::{Places, READY_FD_VARIABLE},
 };
@@ -26,7 +27,7 @@ use crate::{
     app::App,
     arguments::{Daemon, DaemonVerb},
     connection::readable,
-    environment, executable,
+    executable,
     failure::{Context, Failure, Outcome},
     output, program, unit,
 };

@@ -19,7 +19,6 @@ mod claude;
 mod config;
 mod daemon;
 mod doctor;
-mod environment;
 mod events;
 mod executable;
 mod logs;

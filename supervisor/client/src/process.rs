@@ -1,6 +1,7 @@
 //! `process …`, but for `attach` and `logs`.
 
 use wezterm_parallel_schemas::{
+    environment,
     method::{AddProcess, ListProcesses, RemoveProcess, RestartProcess, StartProcess, StopProcess},
     process::{ProcessAdd, ProcessList, ProcessView, State},
 };
@@ -10,7 +11,6 @@ use crate::{
     arguments::Process,
     attach,
     connection::{CallContext, Patience},
-    environment,
     failure::{Failure, Outcome},
     logs, output, time, view,
 };

@@ -10,6 +10,7 @@ use std::{
 use wezterm_parallel_config::{Loaded, schema, template};
 use wezterm_parallel_schemas::{
     daemon::Empty,
+    environment,
     method::{ListProcesses, ListWorkspaces, OpenWorkspace, ReloadConfig},
     process::{Kind, ProcessList, ProcessView, State},
     workspace::{WorkspaceOpen, WorkspaceView},
@@ -22,7 +23,7 @@ use crate::{
     claude::{self, Found},
     config,
     connection::{CallContext, Connection, Patience},
-    daemon, environment, executable,
+    daemon, executable,
     failure::{Context, Failure, Outcome},
     output,
     target::Target,

@@ -2,6 +2,7 @@
 
 use wezterm_parallel_schemas::{
     daemon::Empty,
+    environment,
     method::{
         CloseWorkspace, CreateWorkspace, DeleteWorkspace, ListWorkspaces, OpenWorkspace, RenameWorkspace,
     },
@@ -12,7 +13,6 @@ use crate::{
     app::App,
     arguments::Workspace,
     connection::{CallContext, Patience},
-    environment,
     failure::{Context, Outcome},
     output, view,
 };

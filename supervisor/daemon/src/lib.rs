@@ -44,6 +44,7 @@ use tracing_subscriber::EnvFilter;
 use wezterm_parallel_config::ConfigError;
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
+    environment,
     event::{Event, EventKind},
     places::{DaemonInfo, Places, READY_FD_VARIABLE},
 };
@@ -194,7 +195,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         clock,
         board: board.clone(),
         gate,
-        environment: RefCell::new(Arc::new(effects::environment::own())),
+        environment: RefCell::new(Arc::new(environment::passed_on(std::env::vars_os()))),
         last_word,
         ending: Cell::new(false),
         places,

@@ -23,6 +23,7 @@ use wezterm_parallel_schemas::{
     daemon::{
         ConfigPlan, ConfigTarget, ConfigTrust, DaemonStop, DaemonView, Empty, StatusView, Stopped, Text,
     },
+    environment,
     error::{Code, Error},
     event::{Event, EventKind, EventList},
     method::{self as call, Method},
@@ -38,7 +39,6 @@ use crate::{
         supervisor::{self, SupervisorActor},
         workspace,
     },
-    effects::environment,
     shared::Shared,
 };
 
@@ -489,7 +489,7 @@ fn exported(p: &ProcessSpec, workspace: &Path, agent: Option<&AgentSpec>) -> Pro
 
 /// A client's environment, if it sent one.
 fn client_environment(all: IndexMap<String, String>) -> Option<Arc<IndexMap<String, String>>> {
-    (!all.is_empty()).then(|| Arc::new(environment::clean(all)))
+    (!all.is_empty()).then(|| Arc::new(environment::without_outer(all)))
 }
 
 /// A directory as a client names it: absolute, there, without links on the way.

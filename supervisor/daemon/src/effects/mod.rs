@@ -2,7 +2,6 @@
 
 pub mod claude;
 pub mod config_file;
-pub mod environment;
 pub mod keeper;
 pub mod machine;
 pub mod probe;

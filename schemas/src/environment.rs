@@ -1,4 +1,5 @@
-//! The environment that processes get from whoever opens their workspace.
+//! The environment that processes get from whoever opens their workspace: the client strips it before
+//! it goes over the wire, the daemon its own before it is used in place of a client's.
 
 use std::ffi::OsString;
 
@@ -23,10 +24,17 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("WEZTERM_EXECUTABLE*", "belongs to that GUI"),
     ("WEZTERM_CONFIG_*", "belongs to that GUI"),
     ("WEZTERM_PARALLEL_*", "our own marks and places: the keeper sets what a run needs"),
+    ("TERM", "the keeper is the terminal; it says which"),
+    ("TERM_*", "the outer terminal's"),
+    ("COLORTERM", "the keeper is the terminal"),
     ("TMUX", "the outer tmux"),
     ("TMUX_PANE", "the outer tmux's pane"),
     ("STY", "the outer screen"),
-    ("TERM_SESSION_ID", "the outer terminal's"),
+    ("VTE_VERSION", "the outer terminal's"),
+    ("KITTY_*", "the outer terminal's"),
+    ("ITERM_*", "the outer terminal's"),
+    ("LC_TERMINAL*", "the outer terminal's"),
+    ("WINDOWID", "a window that may close before the process ends"),
     ("COLUMNS", "the outer terminal's size"),
     ("LINES", "the outer terminal's size"),
     ("SHLVL", "depth of the outer shell"),
@@ -45,6 +53,11 @@ pub fn passed_on(variables: impl Iterator<Item = (OsString, OsString)>) -> Index
         .collect()
 }
 
+/// The same of an environment that is text already.
+pub fn without_outer(variables: IndexMap<String, String>) -> IndexMap<String, String> {
+    variables.into_iter().filter(|(name, _)| !left_out(name)).collect()
+}
+
 /// Whether a variable is not passed on.
 pub fn left_out(name: &str) -> bool {
     LEFT_OUT.iter().any(|(pattern, _)| match pattern.strip_suffix('*') {
@@ -59,7 +72,17 @@ mod tests {
 
     #[test]
     fn what_claude_and_wezterm_set_for_their_children_is_not_passed_on() {
-        for name in ["CLAUDECODE", "CLAUDE_CODE_SESSION_ID", "CLAUDE_CODE_MESSAGING_TOKEN", "WEZTERM_PANE"] {
+        for name in [
+            "CLAUDECODE",
+            "CLAUDE_CODE_SESSION_ID",
+            "CLAUDE_CODE_MESSAGING_TOKEN",
+            "WEZTERM_PANE",
+            "TERM",
+            "TERM_PROGRAM",
+            "TMUX_PANE",
+            "PWD",
+            "_",
+        ] {
             assert!(left_out(name), "{name}");
         }
     }
@@ -80,6 +103,7 @@ mod tests {
             "PATH",
             "LANG",
             "DISPLAY",
+            "PWDX",
         ] {
             assert!(!left_out(name), "{name}");
         }
