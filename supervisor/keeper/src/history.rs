@@ -11,10 +11,27 @@ const BLOCK_BYTES: usize = 32 << 10;
 const FIRST_BLOCK_BYTES: usize = 2 << 10;
 /// A block with less room than this is full. A line of 200 plain columns fits.
 const LINE_ROOM_BYTES: usize = 1 << 10;
-/// Ends a line that goes on in the next one (soft wrap). Encoded text never has this byte.
-const SOFT_END: u8 = 0x1f;
-/// Ends a line.
-const HARD_END: u8 = b'\n';
+/// How a line ends, as a byte that encoded text never has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    /// With a line break.
+    Hard = b'\n' as isize,
+    /// It goes on in the next one (soft wrap).
+    Soft = 0x1f,
+    /// It goes on in the next one, and its last column was left free for want of room for a wide
+    /// character.
+    SoftLeftFree = 0x1e,
+}
+
+impl LineEnd {
+    fn of(byte: u8) -> Self {
+        match byte {
+            0x1f => Self::Soft,
+            0x1e => Self::SoftLeftFree,
+            _ => Self::Hard,
+        }
+    }
+}
 
 /// What has scrolled off.
 pub struct History {
@@ -51,8 +68,8 @@ impl History {
         self.next
     }
 
-    /// Adds a line. `wrapped`: it goes on in the next one.
-    pub fn push(&mut self, wrapped: bool, encode: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds a line.
+    pub fn push(&mut self, end: LineEnd, encode: impl FnOnce(&mut Vec<u8>)) {
         self.next += 1;
         if self.bytes_max == 0 {
             self.first = self.next;
@@ -65,11 +82,22 @@ impl History {
         let block = self.blocks.back_mut().expect("a block was just made");
         let before = block.text.len();
         encode(&mut block.text);
-        block.text.push(if wrapped { SOFT_END } else { HARD_END });
+        block.text.push(end as u8);
         block.lines += 1;
         self.bytes += block.text.len() - before;
         while self.bytes > self.bytes_max && self.blocks.len() > 1 {
             self.drop_oldest();
+        }
+    }
+
+    /// What follows the last line does not begin with a wide character after all: the column that was
+    /// left free for one is filled, so that the wrap comes at the same place.
+    pub fn fill_left_free(&mut self) {
+        let Some(block) = self.blocks.back_mut() else { return };
+        if let Some(end @ &mut 0x1e) = block.text.last_mut() {
+            *end = b' ';
+            block.text.push(LineEnd::Soft as u8);
+            self.bytes += 1;
         }
     }
 
@@ -100,17 +128,23 @@ impl History {
         self.first = self.next;
     }
 
-    /// Writes the lines numbered `from` and up as a terminal takes them.
-    pub fn replay(&self, from: u64, out: &mut Vec<u8>) {
+    /// Writes the lines numbered `from` and up as a terminal takes them. Returns how the last one ends.
+    pub fn replay(&self, from: u64, out: &mut Vec<u8>) -> LineEnd {
         let mut number = self.first;
+        let mut last = LineEnd::Hard;
         for block in &self.blocks {
-            let end = number + block.lines;
-            if end > from {
+            let block_end = number + block.lines;
+            if block_end > from {
                 let mut rest = &block.text[..];
-                while let Some(k) = memchr::memchr2(HARD_END, SOFT_END, rest) {
+                while let Some(k) = memchr::memchr3(b'\n', 0x1f, 0x1e, rest) {
                     if number >= from {
+                        if last != LineEnd::Hard && k == 0 {
+                            // a terminal wraps only when something is printed
+                            out.extend_from_slice(b"\r\n");
+                        }
                         out.extend_from_slice(&rest[..k]);
-                        if rest[k] == HARD_END {
+                        last = LineEnd::of(rest[k]);
+                        if last == LineEnd::Hard {
                             out.extend_from_slice(b"\r\n");
                         }
                     }
@@ -118,8 +152,9 @@ impl History {
                     number += 1;
                 }
             }
-            number = end;
+            number = block_end;
         }
+        last
     }
 }
 
@@ -130,7 +165,7 @@ mod tests {
     fn filled(lines: usize, bytes_max: usize) -> History {
         let mut history = History::new(bytes_max);
         for i in 0..lines {
-            history.push(false, |out| {
+            history.push(LineEnd::Hard, |out| {
                 out.extend_from_slice(format!("line {i:06} {}", "x".repeat(80)).as_bytes())
             });
         }
@@ -163,8 +198,8 @@ mod tests {
     #[test]
     fn soft_wraps_are_replayed_without_a_line_break() {
         let mut history = History::new(4096);
-        history.push(true, |o| o.extend_from_slice(b"one "));
-        history.push(false, |o| o.extend_from_slice(b"line"));
+        history.push(LineEnd::Soft, |o| o.extend_from_slice(b"one "));
+        history.push(LineEnd::Hard, |o| o.extend_from_slice(b"line"));
         let mut out = vec![];
         history.replay(0, &mut out);
         assert_eq!(out, b"one line\r\n");

@@ -49,7 +49,7 @@ const GRACE_MS_DEFAULT: u64 = 3_000;
 /// How long the program's last output is waited for if somebody outside of the run holds its terminal.
 const DRAIN_MS_MAX: u64 = 100;
 /// How long clients have to take the last frames.
-const FAREWELL_MS_MAX: u64 = 500;
+const FAREWELL_MS_MAX: u64 = 5_000;
 /// Largest hello that is decoded, in bytes.
 const HELLO_BYTES_MAX: usize = 64 << 10;
 
@@ -81,6 +81,13 @@ pub struct Keeper {
     untidy: usize,
 }
 
+/// Where the run is: its directory, and what is open in it.
+pub struct Place {
+    pub dir: RunDir,
+    pub listener: UnixListener,
+    pub log: Log,
+}
+
 /// What `poll` said.
 struct Events {
     signals: bool,
@@ -94,14 +101,12 @@ impl Keeper {
     /// Holds the program that was just started.
     pub fn new(
         mut spec: RunSpec,
-        dir: RunDir,
-        listener: UnixListener,
+        Place { dir, listener, log }: Place,
         signals: Signals,
         spawned: Spawned,
         started_at: i64,
     ) -> Self {
         let stage = Stage::new(spec.size, spec.history_bytes);
-        let log = Log::new(dir.path(), spec.log_bytes, spec.log_files);
         let mark = format!("{RUN_MARK}={}", spec.run_id);
         let ending = Ending::new(spawned.pid, mark);
         // nobody needs them any more, and they hold secrets

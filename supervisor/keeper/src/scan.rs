@@ -435,3 +435,178 @@ fn string(b: &[u8], kind: u8) -> Found {
         _ => Found::Plain(n),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Clone)]
+    enum Seen {
+        Passed(Vec<u8>),
+        One(Vec<u8>),
+        Asked(Query),
+        Noted(Note, Vec<u8>),
+    }
+
+    #[derive(Default)]
+    struct Seer(Vec<Seen>);
+
+    impl Sink for Seer {
+        fn pass(&mut self, bytes: &[u8]) {
+            match self.0.last_mut() {
+                Some(Seen::Passed(before)) => before.extend_from_slice(bytes),
+                _ => self.0.push(Seen::Passed(bytes.to_vec())),
+            }
+        }
+        fn pass_to_one(&mut self, bytes: &[u8]) {
+            match self.0.last_mut() {
+                Some(Seen::One(before)) => before.extend_from_slice(bytes),
+                _ => self.0.push(Seen::One(bytes.to_vec())),
+            }
+        }
+        fn query(&mut self, query: Query) {
+            self.0.push(Seen::Asked(query));
+        }
+        fn note(&mut self, note: Note, body: &[u8]) {
+            self.0.push(Seen::Noted(note, body.to_vec()));
+        }
+    }
+
+    fn scan(pieces: &[&[u8]]) -> Vec<Seen> {
+        let (mut scanner, mut seer) = (Scanner::default(), Seer::default());
+        for piece in pieces {
+            scanner.feed(piece, &mut seer);
+        }
+        scanner.finish(&mut seer);
+        seer.0
+    }
+
+    fn passed(text: &str) -> Seen {
+        Seen::Passed(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn questions_are_taken_out_and_the_rest_passes() {
+        let mode = |private, number| Seen::Asked(Query::Mode { private, number });
+        let color = |osc, index, bell| Seen::Asked(Query::Color { osc, index, bell });
+        let table: Vec<(&str, Vec<Seen>)> = vec![
+            ("a\x1b[cb", vec![passed("a"), Seen::Asked(Query::PrimaryAttributes), passed("b")]),
+            ("\x1b[>q\x1b[?u", vec![Seen::Asked(Query::Version), Seen::Asked(Query::KittyKeyboard)]),
+            ("\x1b[?2026$p\x1b[4$p", vec![mode(true, 2026), mode(false, 4)]),
+            ("\x1b[6n", vec![Seen::Asked(Query::CursorPosition { private: false })]),
+            ("\x1b]11;?\x1b\\\x1b]4;7;?\x07", vec![color(11, None, false), color(4, Some(7), true)]),
+            ("\x1b]7501;?\x07", vec![Seen::Asked(Query::ProgramStatus)]),
+            ("\x1b]52;c;?\x07", vec![Seen::Asked(Query::ClipboardRead)]),
+            ("\x1bP+q544e\x1b\\", vec![Seen::Asked(Query::TermCap(b"544e".to_vec()))]),
+            ("\x1bP$qm\x1b\\", vec![Seen::Asked(Query::Setting(b"m".to_vec()))]),
+            ("\x1b_Gi=31,s=1,a=q;AAAA\x1b\\x", vec![Seen::Asked(Query::KittyGraphics), passed("x")]),
+            // not questions, however alike
+            (
+                "\x1b[1;2c\x1b[3q\x1b[u\x1b]11;#fff\x07",
+                vec![passed("\x1b[1;2c\x1b[3q\x1b[u\x1b]11;#fff\x07")],
+            ),
+            ("\x1b_Ga=T;AAAA\x1b\\", vec![passed("\x1b_Ga=T;AAAA\x1b\\")]),
+        ];
+        for (input, expected) in table {
+            assert_eq!(scan(&[input.as_bytes()]), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn what_one_terminal_gets_is_set_apart_and_what_is_noted_is_told() {
+        assert_eq!(
+            scan(&[b"a\x07b\x1b]9;text\x07\x1b]9;4;1;50\x07\x1b]7501;state=idle\x1b\\c"]),
+            vec![
+                passed("a"),
+                Seen::One(b"\x07".to_vec()),
+                passed("b"),
+                Seen::One(b"\x1b]9;text\x07".to_vec()),
+                passed("\x1b]9;4;1;50\x07"),
+                Seen::Noted(Note::Osc(9), b"9;4;1;50".to_vec()),
+                Seen::Noted(Note::Osc(7501), b"7501;state=idle".to_vec()),
+                passed("c"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_string_without_end_is_not_held_for_ever() {
+        let mut scanner = Scanner::default();
+        let mut seer = Seer::default();
+        scanner.feed(b"\x1b]52;c;", &mut seer);
+        for _ in 0..100 {
+            scanner.feed(&[b'A'; 1000], &mut seer);
+            assert!(scanner.held.len() <= HOLD_BYTES_MAX + 1000);
+        }
+        scanner.feed(b"\x07after", &mut seer);
+        assert_eq!(seer.0.last(), Some(&passed("after")));
+        let Some(Seen::One(clipboard)) = seer.0.first() else { panic!("{:?}", seer.0.len()) };
+        assert_eq!(clipboard.len(), 7 + 100_000 + 1);
+    }
+
+    /// Pieces of output: text, sequences, and broken ones.
+    fn output() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            "[ -~]{0,12}".prop_map(String::into_bytes),
+            "\\PC{0,4}".prop_map(String::into_bytes),
+            prop::sample::select(vec![
+                &b"\x1b[c"[..],
+                b"\x1b[6n",
+                b"\x1b[?2026h",
+                b"\x1b[?2026l",
+                b"\x1b[1;31m",
+                b"\x1b[!p",
+                b"\x07",
+                b"\x1b]0;title\x07",
+                b"\x1b]7501;state=idle\x1b\\",
+                b"\x1b]7501;?\x07",
+                b"\x1bP$qm\x1b\\",
+                b"\x1b_Ga=q;x\x1b\\",
+                b"\x1b(B",
+                b"\x1bc",
+                b"\x1b",
+                b"\x1b[",
+                b"\x1b]9;x",
+                b"\x1bP",
+                b"\x9c",
+                b"\x1b\x1b[c",
+                b"\x18",
+                b"\xe6\x97\xa5",
+                b"\xe6\x97",
+                b"\xf0\x9f",
+                b"\r\n",
+                b"\x1b]777;a\x1b\\",
+            ])
+            .prop_map(<[u8]>::to_vec),
+            prop::collection::vec(any::<u8>(), 0..6),
+        ];
+        prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn however_the_output_is_cut_the_same_is_found(bytes in output(), cuts in prop::collection::vec(0_usize..200, 0..8)) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(scan(&pieces), scan(&[&bytes]));
+        }
+
+        #[test]
+        fn nothing_is_lost_but_questions_and_the_status(bytes in "[a-z\\x1b\\[\\]0-9;?mhJ]{0,60}") {
+            let seen = scan(&[bytes.as_bytes()]);
+            if seen.iter().all(|seen| matches!(seen, Seen::Passed(_) | Seen::One(_))) {
+                let all: Vec<u8> = seen.into_iter().flat_map(|seen| match seen {
+                    Seen::Passed(bytes) | Seen::One(bytes) => bytes,
+                    Seen::Asked(_) | Seen::Noted(..) => vec![],
+                }).collect();
+                prop_assert_eq!(all, bytes.into_bytes());
+            }
+        }
+    }
+}

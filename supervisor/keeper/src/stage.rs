@@ -2,6 +2,8 @@
 //! in slices, while there is nothing else to do; at the latest when a query, an attach or a bound
 //! needs it.
 
+use std::panic::AssertUnwindSafe;
+
 use wezterm_parallel_schemas::keeper::Size;
 
 use crate::{
@@ -169,8 +171,8 @@ impl Stage {
     pub fn resize(&mut self, size: Size) {
         self.flow.lay_out(usize::MAX);
         self.flow.size = size;
-        if let Some(screen) = &mut self.flow.screen {
-            screen.resize(size.cols, size.rows);
+        if self.flow.screen.is_some() {
+            self.flow.guarded(|screen| screen.resize(size.cols, size.rows));
         }
     }
 
@@ -206,6 +208,15 @@ impl Flow {
         self.screen.get_or_insert_with(|| Box::new(Screen::new(size.cols, size.rows, history_bytes)))
     }
 
+    /// Works on the screen. The library has paniced on rare input before: then the screen is lost, but
+    /// neither the keeper nor the program, and the program's next drawing fills a new one.
+    fn guarded(&mut self, work: impl FnOnce(&mut Screen)) {
+        let screen = self.screen();
+        if std::panic::catch_unwind(AssertUnwindSafe(|| work(screen))).is_err() {
+            self.screen = None;
+        }
+    }
+
     fn lay_out(&mut self, bytes: usize) {
         let end = self.output.len().min(self.laid.saturating_add(bytes));
         if end == self.laid {
@@ -214,7 +225,7 @@ impl Flow {
         // out of the way of the borrow; nothing is copied
         let output = std::mem::take(&mut self.output);
         let laid = self.laid;
-        self.screen().feed(&output[laid..end]);
+        self.guarded(|screen| screen.feed(&output[laid..end]));
         self.laid = end;
         self.output = output;
         let title = self.screen.as_deref().and_then(Screen::title).unwrap_or_default();
@@ -308,6 +319,16 @@ mod tests {
         stage.feed(b"\x1b]0;one\x07");
         stage.lay_out(usize::MAX);
         assert_eq!(stage.take_title(), None);
+    }
+
+    #[test]
+    fn a_panic_in_the_library_costs_the_screen_and_nothing_else() {
+        let mut stage = stage();
+        stage.feed(b"before");
+        stage.lay_out(usize::MAX);
+        stage.flow.guarded(|_| panic!("as the library would"));
+        stage.feed(b"after\x1b[6n");
+        assert_eq!(stage.take_answers(), b"\x1b[1;6R");
     }
 
     #[test]

@@ -15,7 +15,8 @@ use rustix::{
 use wezterm_parallel_schemas::keeper::{RunMeta, RunSpec, StartFailure, StartReport};
 
 use crate::{
-    keep::Keeper,
+    keep::{Keeper, Place},
+    log::Log,
     os,
     rundir::{NotHeld, RunDir},
     signals::Signals,
@@ -87,6 +88,8 @@ fn begin(spec: RunSpec) -> Result<Keeper, StartReport> {
         Err(NotHeld::Exists) => return Err(StartReport::Exists),
         Err(NotHeld::Failed(e)) => return Err(failed(format!("make the run's directory: {e}"))),
     };
+    // there before anybody is told of the run
+    let log = Log::new(dir.path(), spec.log_bytes, spec.log_files);
     let spawned = match spawn::spawn(&spec) {
         Ok(spawned) => spawned,
         Err(e) => {
@@ -102,7 +105,7 @@ fn begin(spec: RunSpec) -> Result<Keeper, StartReport> {
         pid: spawned.pid.as_raw_nonzero().get(),
         started_at,
     });
-    Ok(Keeper::new(spec, dir, listener, signals, spawned, started_at))
+    Ok(Keeper::new(spec, Place { dir, listener, log }, signals, spawned, started_at))
 }
 
 enum Side {

@@ -127,10 +127,7 @@ fn the_lock_tells_whether_a_keeper_lives_and_a_killed_ones_processes_are_swept()
     let run = runs.start(&runs.script("r1", script));
     assert!(rundir::is_alive(&run.dir));
     let mut control = run.control();
-    let mut observer = Peer::hello(&run.dir, Role::Observe, None);
-    if observer.welcome.as_ref().expect("a welcome").log_offset == 0 {
-        observer.wait_for_output("up");
-    }
+    run.wait_for_first_output();
     kill_process(run.keeper_pid, Signal::KILL).expect("killed");
     while control.next().is_some() {}
     rundir::wait_until_gone(&run.dir).expect("a lock");
@@ -154,10 +151,7 @@ fn stopping_leaves_nothing_of_a_tree_that_tries_to_get_away() {
     let mut spec = runs.script("r1", script);
     spec.cwd = runs.dir.path().into();
     let run = runs.start(&spec);
-    let mut observer = Peer::hello(&run.dir, Role::Observe, None);
-    if observer.welcome.as_ref().expect("a welcome").log_offset == 0 {
-        observer.wait_for_output("up");
-    }
+    run.wait_for_first_output();
     let record = run.stop(50);
     assert!(record.stopped);
     assert_eq!(record.signal, Some(9));
@@ -183,10 +177,7 @@ fn a_program_that_takes_sigterm_ends_by_itself_within_its_grace() {
     let runs = Runs::new();
     let run =
         runs.start(&runs.script("r1", "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.01; done"));
-    let mut observer = Peer::hello(&run.dir, Role::Observe, None);
-    if observer.welcome.as_ref().expect("a welcome").log_offset == 0 {
-        observer.wait_for_output("up");
-    }
+    run.wait_for_first_output();
     let record = run.stop(60_000);
     assert_eq!((record.code, record.signal, record.stopped), (Some(7), None, true));
     assert!(fs::read_to_string(rundir::log_path(&run.dir)).expect("a log").ends_with("bye\r\n"));
@@ -248,10 +239,7 @@ fn orphans_are_reaped_while_the_program_runs() {
     let runs = Runs::new();
     let script = "i=0; while [ $i -lt 50 ]; do (sh -c : &); i=$((i+1)); done; echo made; read x";
     let run = runs.start(&runs.script("r1", script));
-    let mut observer = Peer::hello(&run.dir, Role::Observe, None);
-    if observer.welcome.as_ref().expect("a welcome").log_offset == 0 {
-        observer.wait_for_output("made");
-    }
+    run.wait_for_first_output();
     // a zombie is a child as well: nothing but the program may remain once all have been taken in
     let children =
         || fs::read_to_string(format!("/proc/{0}/task/{0}/children", run.keeper_pid)).expect("children");

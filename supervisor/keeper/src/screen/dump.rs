@@ -3,7 +3,7 @@
 use alacritty_terminal::{
     event::VoidListener,
     grid::Cursor,
-    index::{Column, Line},
+    index::Column,
     term::{
         Term,
         cell::{Cell, Flags},
@@ -11,10 +11,12 @@ use alacritty_terminal::{
     vte::ansi::{CharsetIndex, StandardCharset},
 };
 
+use crate::history::LineEnd;
+
 use super::{
     Screen, line_number,
     row::{self, Pen, put},
-    style_number,
+    style_number, visible,
 };
 
 impl Screen {
@@ -25,7 +27,10 @@ impl Screen {
         out.extend_from_slice(b"\x1b[?2026h");
         self.dump_palette(out);
         self.dump_tabs(out);
-        extra.history.replay(history_from, out);
+        let last_line = extra.history.replay(history_from, out);
+        if last_line != LineEnd::Hard {
+            self.join_history(last_line, out);
+        }
         for flags in &extra.kitty[0] {
             put(out, format_args!("\x1b[>{flags}u"));
         }
@@ -33,7 +38,7 @@ impl Screen {
             None => dump_rows(term, extra.rows, out),
             Some(mode) => {
                 out.extend_from_slice(&extra.hidden_main);
-                put(out, format_args!("\x1b[?{mode}h\x1b[m\x1b(B\x1b)B\x1b*B\x1b+B\x1b[2J"));
+                put(out, format_args!("\x1b[?{mode}h\x1b[m\x1b]8;;\x1b\\\x1b(B\x1b)B\x1b*B\x1b+B\x1b[2J"));
                 for flags in &extra.kitty[1] {
                     put(out, format_args!("\x1b[>{flags}u"));
                 }
@@ -93,6 +98,25 @@ impl Screen {
         put(out, format_args!("\x1b[{};{}H", cursor_row - first + 1, cursor.column.0.min(cols - 1) + 1));
         out.extend_from_slice(if self.shows_cursor() { b"\x1b[?7h\x1b[?25h" } else { b"\x1b[?7h" });
         out.extend_from_slice(b"\x1b[?2026l");
+    }
+
+    /// Sees to it that the screen begins on a row of its own though the history ends in a soft wrap: the
+    /// top row may have changed since.
+    fn join_history(&self, last_line: LineEnd, out: &mut Vec<u8>) {
+        let (begins_empty, begins_wide) = match self.extra.alternate {
+            None => {
+                (begins_empty(&self.term, self.extra.rows), row::begins_wide(&self.term.grid()[visible(0)]))
+            }
+            // hidden: as it was when its line scrolled off, but for what a program drew over it since
+            Some(_) => (self.extra.hidden_main.starts_with(b"\r\n"), last_line == LineEnd::SoftLeftFree),
+        };
+        if last_line == LineEnd::SoftLeftFree && !begins_wide && !begins_empty {
+            out.push(b' ');
+        }
+        if begins_empty {
+            // a terminal wraps only when something is printed
+            out.extend_from_slice(b"\r\n");
+        }
     }
 
     fn shows_cursor(&self) -> bool {
@@ -187,24 +211,34 @@ pub fn main_screen(term: &Term<VoidListener>, rows: usize) -> Vec<u8> {
 
 /// The rows in flow, so that soft wraps stay soft and what stands above scrolls off by itself.
 fn dump_rows(term: &Term<VoidListener>, rows: usize, out: &mut Vec<u8>) {
-    for line in 0..rows {
-        let cells = &term.grid()[visible(line)];
-        let is_last = line + 1 == rows;
-        let wraps = row::wraps(cells) && !is_last;
-        row::write(cells, if wraps { cells.len() } else { row::content_width(cells) }, out);
-        let last_cell = &cells[Column(cells.len() - 1)];
-        if wraps && last_cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER) {
-            // left free because the next row begins with a wide character; if it no longer does, the
-            // place must be filled for the wrap to come at the same column
-            let next = &term.grid()[visible(line + 1)][Column(0)];
-            if !next.flags.contains(Flags::WIDE_CHAR) {
-                out.push(b' ');
-            }
-        }
-        if !is_last && !wraps {
+    for (line, (width, flows)) in flow(term, rows).into_iter().enumerate() {
+        row::write_flowing(&term.grid()[visible(line)], width, out);
+        if !flows && line + 1 < rows {
             out.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// Whether the first row shows nothing, so that it cannot be reached by a wrap.
+fn begins_empty(term: &Term<VoidListener>, rows: usize) -> bool {
+    flow(term, rows).first().is_none_or(|(width, _)| *width == 0)
+}
+
+/// For each row, how many columns are written, and whether it goes on in the next one. Since a terminal
+/// wraps only when something is printed, no row goes on in an empty one.
+fn flow(term: &Term<VoidListener>, rows: usize) -> Vec<(usize, bool)> {
+    let mut flow = vec![(0, false); rows];
+    for line in (0..rows).rev() {
+        let cells = &term.grid()[visible(line)];
+        let flows = row::wraps(cells) && flow.get(line + 1).is_some_and(|below| below.0 > 0);
+        let width = if flows {
+            row::flowing_width(cells, Some(&term.grid()[visible(line + 1)]))
+        } else {
+            row::content_width(cells)
+        };
+        flow[line] = (width, flows);
+    }
+    flow
 }
 
 fn dump_saved_cursor(saved: &Cursor<Cell>, out: &mut Vec<u8>) {
@@ -236,8 +270,4 @@ fn dump_charsets(cursor: &Cursor<Cell>, out: &mut Vec<u8>) {
 
 fn letter(on: bool) -> char {
     if on { 'h' } else { 'l' }
-}
-
-fn visible(line: usize) -> Line {
-    Line(i32::try_from(line).expect("sides are bounded by SIDE_MAX"))
 }

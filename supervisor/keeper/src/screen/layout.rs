@@ -19,7 +19,7 @@ use unicode_width::UnicodeWidthChar;
 use super::{
     Extra, dump, line_number,
     row::{self, BLINK},
-    show_alternate, show_main, shrink_idle_grid, touch,
+    show_alternate, show_main, shrink_idle_grid, touch, visible,
 };
 
 /// Characters of no width that one cell may hold. The longest emoji has nine; a flood of combining
@@ -42,9 +42,10 @@ impl Layout<'_> {
         if self.extra.alternate.is_some() || self.extra.region.0 != 0 {
             return;
         }
+        let grid = self.term.grid();
         for line in 0..lines.min(self.extra.region.1) {
-            let line = Line(i32::try_from(line).expect("sides are bounded by SIDE_MAX"));
-            row::push(&self.term.grid()[line], &mut self.extra.history);
+            let below = (line + 1 < self.extra.rows).then(|| &grid[visible(line + 1)]);
+            row::push(&grid[visible(line)], below, &mut self.extra.history);
         }
     }
 
@@ -106,10 +107,10 @@ impl Layout<'_> {
         }
         self.extra.hidden_main = dump::main_screen(self.term, self.extra.rows);
         self.extra.alternate = Some(mode);
-        if mode == 1049 {
-            self.term.save_cursor_position();
-        }
-        self.extra.hidden_saved = show_alternate(self.term, self.extra.cols, self.extra.rows);
+        // the library saves the cursor with every switch, as only 1049 should
+        let keeps_saved = mode != 1049;
+        self.extra.hidden_saved = keeps_saved.then(|| self.term.grid().saved_cursor.clone());
+        show_alternate(self.term, self.extra.cols, self.extra.rows);
     }
 
     fn leave_alternate(&mut self) {
@@ -118,7 +119,7 @@ impl Layout<'_> {
         }
         self.extra.hidden_main = Vec::new();
         self.extra.kitty[1].clear();
-        show_main(self.term, std::mem::take(&mut self.extra.hidden_saved));
+        show_main(self.term, self.extra.hidden_saved.take());
     }
 
     fn tabs(&mut self) -> &mut Vec<bool> {

@@ -56,8 +56,8 @@ struct Extra {
     alternate: Option<u16>,
     /// The main screen as escape sequences while the alternate one is shown: the library hides it.
     hidden_main: Vec<u8>,
-    /// The main screen's saved cursor while the alternate one is shown.
-    hidden_saved: Cursor<Cell>,
+    /// The main screen's saved cursor while the alternate one is shown, if the library would lose it.
+    hidden_saved: Option<Cursor<Cell>>,
     /// Tab stops, once they have been changed.
     tabs: Option<Vec<bool>>,
     /// Which of the character sets is active.
@@ -92,7 +92,7 @@ impl Screen {
                 kitty: Default::default(),
                 alternate: None,
                 hidden_main: vec![],
-                hidden_saved: Cursor::default(),
+                hidden_saved: None,
                 tabs: None,
                 charset: 0,
                 cursor_style: None,
@@ -352,6 +352,11 @@ fn line_number(line: Line) -> usize {
     usize::try_from(line.0).expect("the cursor is on the visible screen")
 }
 
+/// A row of the visible screen, from 0.
+fn visible(row: usize) -> Line {
+    Line(i32::try_from(row).expect("sides are bounded by SIDE_MAX"))
+}
+
 fn config(history_lines: usize) -> Config {
     Config { scrolling_history: history_lines, kitty_keyboard: true, ..Config::default() }
 }
@@ -381,7 +386,7 @@ fn resize_term(term: &mut Term<VoidListener>, cols: usize, rows: usize, history:
         let pushed = term.grid().total_lines() - term.grid().screen_lines();
         for i in (1..=pushed).rev() {
             let line = Line(-i32::try_from(i).expect("bounded by REFLOW_LINES_MAX"));
-            row::push(&term.grid()[line], history);
+            row::push(&term.grid()[line], Some(&term.grid()[line + 1]), history);
         }
     }
     term.set_options(config(0));
@@ -399,21 +404,23 @@ fn shrink_idle_grid(term: &mut Term<VoidListener>) {
     term.grid_mut().saved_cursor = saved;
 }
 
-/// Shows the alternate screen and returns the main one's saved cursor, which the library would lose.
-fn show_alternate(term: &mut Term<VoidListener>, cols: usize, rows: usize) -> Cursor<Cell> {
-    let saved = term.grid().saved_cursor.clone();
+fn show_alternate(term: &mut Term<VoidListener>, cols: usize, rows: usize) {
     term.swap_alt();
     let cursor = term.grid().cursor.clone();
     term.grid_mut().resize(false, rows, cols);
     term.grid_mut().reset_region(..);
     term.grid_mut().cursor = Cursor { input_needs_wrap: false, ..cursor };
     term.grid_mut().saved_cursor = Cursor::default();
-    saved
 }
 
-fn show_main(term: &mut Term<VoidListener>, saved: Cursor<Cell>) {
+/// Shows the main screen again. `saved` is its saved cursor, from before any resize.
+fn show_main(term: &mut Term<VoidListener>, saved: Option<Cursor<Cell>>) {
     term.swap_alt();
-    term.grid_mut().saved_cursor = saved;
+    if let Some(mut saved) = saved {
+        saved.point.line = saved.point.line.min(term.bottommost_line());
+        saved.point.column = saved.point.column.min(term.last_column());
+        term.grid_mut().saved_cursor = saved;
+    }
     shrink_idle_grid(term);
 }
 
@@ -465,3 +472,6 @@ fn harmless(b: &[u8]) -> Option<Harmless> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

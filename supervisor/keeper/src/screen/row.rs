@@ -9,7 +9,7 @@ use alacritty_terminal::{
     vte::ansi::{Color, NamedColor},
 };
 
-use crate::history::History;
+use crate::history::{History, LineEnd};
 
 /// A bit of the library's flags that it does not use: it carries SGR 5 and 6 through the cells.
 pub const BLINK: Flags = Flags::from_bits_retain(0x8000);
@@ -44,24 +44,79 @@ pub fn wraps(row: &Row<Cell>) -> bool {
     row[Column(row.len() - 1)].flags.contains(Flags::WRAPLINE)
 }
 
-/// Adds a row to the history.
-pub fn push(row: &Row<Cell>, history: &mut History) {
-    let wrapped = wraps(row);
-    history.push(wrapped, |out| write(row, if wrapped { row.len() } else { content_width(row) }, out));
+/// Adds a row to the history. `below` is the row that it may go on in.
+pub fn push(row: &Row<Cell>, below: Option<&Row<Cell>>, history: &mut History) {
+    let (width, end) = if !wraps(row) {
+        (content_width(row), LineEnd::Hard)
+    } else {
+        let width = flowing_width(row, below);
+        (width, if width < row.len() { LineEnd::SoftLeftFree } else { LineEnd::Soft })
+    };
+    if !begins_wide(row) {
+        history.fill_left_free();
+    }
+    history.push(end, |out| write_flowing(row, width, out));
+}
+
+/// Columns that are written of a row that goes on below: all, but not the last one if that was left free
+/// for want of room for a wide character. If that no longer stands below, the place must be filled, for
+/// the wrap to come at the same column.
+pub fn flowing_width(row: &Row<Cell>, below: Option<&Row<Cell>>) -> usize {
+    let last = &row[Column(row.len() - 1)];
+    let is_left_free = last.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER) && below.is_none_or(begins_wide);
+    if is_left_free { row.len() - 1 } else { row.len() }
+}
+
+/// Writes the first `cols` columns of a row that may be reached by a soft wrap. A wrap that scrolls fills
+/// the new row with the colour of what wrapped: the rest is cleared of it.
+pub fn write_flowing(row: &Row<Cell>, cols: usize, out: &mut Vec<u8>) {
+    write(row, cols, out);
+    let is_coloured = row[Column(0)].bg != Color::Named(NamedColor::Background);
+    if is_coloured && (1..row.len()).contains(&cols) {
+        out.extend_from_slice(b"\x1b[K");
+    }
+}
+
+/// Whether a wide character stands at the row's beginning.
+pub fn begins_wide(row: &Row<Cell>) -> bool {
+    row[Column(0)].flags.contains(Flags::WIDE_CHAR) && !is_half(&row[..], 0)
 }
 
 /// Columns up to the last cell that shows anything.
 pub fn content_width(row: &Row<Cell>) -> usize {
-    row[..].iter().rposition(|cell| !is_blank(cell)).map_or(0, |last| last + 1)
+    let cells = &row[..];
+    let shows = |i: usize| !has_blank_look(&cells[i]) || shows_text(cells, i);
+    let Some(last) = (0..cells.len()).rev().find(|&i| shows(i)) else { return 0 };
+    let is_wide = cells[last].flags.contains(Flags::WIDE_CHAR);
+    (last + 1 + usize::from(is_wide)).min(cells.len())
 }
 
-fn is_blank(cell: &Cell) -> bool {
-    const SHOWS_ON_BLANK: Flags =
-        Flags::INVERSE.union(Flags::ALL_UNDERLINES).union(Flags::STRIKEOUT).union(Flags::WIDE_CHAR_SPACER);
-    matches!(cell.c, ' ' | '\t')
-        && cell.bg == Color::Named(NamedColor::Background)
-        && cell.extra.is_none()
+/// Whether a cell would show nothing with a space in it.
+fn has_blank_look(cell: &Cell) -> bool {
+    const SHOWS_ON_BLANK: Flags = Flags::INVERSE.union(Flags::ALL_UNDERLINES).union(Flags::STRIKEOUT);
+    cell.bg == Color::Named(NamedColor::Background)
+        && cell.hyperlink().is_none()
         && !cell.flags.intersects(SHOWS_ON_BLANK)
+}
+
+fn shows_text(cells: &[Cell], i: usize) -> bool {
+    let cell = &cells[i];
+    (!matches!(cell.c, ' ' | '\t') || is_combined(cell)) && !is_half(cells, i)
+}
+
+/// Half of a wide character, cut by the edge or by what overwrote the rest: it shows nothing.
+fn is_half(cells: &[Cell], i: usize) -> bool {
+    let has = |i: usize, flag| cells.get(i).is_some_and(|cell| cell.flags.contains(flag));
+    if has(i, Flags::WIDE_CHAR_SPACER) {
+        i == 0 || !has(i - 1, Flags::WIDE_CHAR)
+    } else {
+        has(i, Flags::WIDE_CHAR) && !has(i + 1, Flags::WIDE_CHAR_SPACER)
+    }
+}
+
+/// Whether characters of no width stand on the cell. The library keeps an empty list where some stood.
+fn is_combined(cell: &Cell) -> bool {
+    cell.zerowidth().is_some_and(|zero| !zero.is_empty())
 }
 
 /// Writes the first `cols` columns, beginning and ending with a default pen.
@@ -75,23 +130,19 @@ pub fn write(row: &Row<Cell>, cols: usize, out: &mut Vec<u8>) {
             out.push(cell.c as u8);
             continue;
         }
-        let follows_wide = i > 0 && cells[i - 1].flags.contains(Flags::WIDE_CHAR);
-        if cell.flags.contains(Flags::WIDE_CHAR_SPACER) && follows_wide
-            || cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER) && i + 1 == row.len()
-        {
+        let is_half = is_half(cells, i);
+        if cell.flags.contains(Flags::WIDE_CHAR_SPACER) && !is_half {
             continue;
         }
         pen.switch(cell, out);
-        let is_wide = cell.flags.contains(Flags::WIDE_CHAR);
-        let has_room = cells.get(i + 1).is_some_and(|next| next.flags.contains(Flags::WIDE_CHAR_SPACER));
-        if is_wide && !has_room || cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
-            // half of a wide character, cut by the edge or by what overwrote the rest
+        if is_half {
             out.push(b' ');
             continue;
         }
+        let is_wide = cell.flags.contains(Flags::WIDE_CHAR);
         write_character(cell, out);
         let next = i + 1 + usize::from(is_wide);
-        if cell.zerowidth().is_some() && next < row.len() {
+        if is_combined(cell) && next < row.len() {
             // terminals disagree about the width of clusters: say where the next cell is
             goto_column(next, out);
         }
@@ -190,14 +241,11 @@ impl Pen {
             (self.foreground, self.background) = (cell.fg, cell.bg);
             (self.flags, self.underline) = (flags, underline);
         }
-        if self.link != link {
-            match &link {
+        if self.link.as_ref().map(target) != link.as_ref().map(target) {
+            match link.as_ref().map(target) {
                 None => out.extend_from_slice(b"\x1b]8;;\x1b\\"),
-                // the library makes up an id where there was none
-                Some(l) if l.id().ends_with("_alacritty") => {
-                    put(out, format_args!("\x1b]8;;{}\x1b\\", l.uri()))
-                }
-                Some(l) => put(out, format_args!("\x1b]8;id={};{}\x1b\\", l.id(), l.uri())),
+                Some((None, uri)) => put(out, format_args!("\x1b]8;;{uri}\x1b\\")),
+                Some((Some(id), uri)) => put(out, format_args!("\x1b]8;id={id};{uri}\x1b\\")),
             }
             self.link = link;
         }
@@ -207,6 +255,11 @@ impl Pen {
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.switch(&Cell::default(), out);
     }
+}
+
+/// A link's id and address. The library makes up an id where there was none, another one each time.
+fn target(link: &Hyperlink) -> (Option<&str>, &str) {
+    (Some(link.id()).filter(|id| !id.ends_with("_alacritty")), link.uri())
 }
 
 fn color(color: Color, base: u16, out: &mut Vec<u8>) {

@@ -115,6 +115,14 @@ impl Run {
         Peer::hello(&self.dir, Role::Control, None)
     }
 
+    /// Waits until the program has said something.
+    pub fn wait_for_first_output(&self) {
+        let mut observer = Peer::hello(&self.dir, Role::Observe, None);
+        if observer.welcome.as_ref().expect("a welcome").log_offset == 0 {
+            observer.wait_for_raw(frame::OUTPUT);
+        }
+    }
+
     pub fn stop(&self, grace_ms: u64) -> ExitRecord {
         let mut control = self.control();
         control.send(frame::STOP, &StopRun { grace_ms });
@@ -228,9 +236,13 @@ impl Peer {
                 Ok(0) => return None,
                 Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => return None,
                 Ok(n) => self.frames.push(&buffer[..n]),
-                Err(e) => panic!("nothing came from the keeper: {e}; before: {:?}", self.seen),
+                Err(e) => panic!("nothing came from the keeper: {e}; before: {}", self.kinds()),
             }
         }
+    }
+
+    fn kinds(&self) -> String {
+        self.seen.iter().map(|(kind, _)| char::from(*kind)).collect()
     }
 
     /// Waits for a frame of a kind.
@@ -243,7 +255,7 @@ impl Peer {
             match self.next() {
                 Some((k, payload)) if k == kind => return payload,
                 Some(_) => {}
-                None => panic!("the connection ended before a frame {:?}: {:?}", char::from(kind), self.seen),
+                None => panic!("no frame {:?} came; what did: {}", char::from(kind), self.kinds()),
             }
         }
     }
@@ -312,8 +324,9 @@ impl Window {
         while !wanted(self.emulator.screen()) {
             assert!(
                 self.read(PATIENCE),
-                "{what} never came; the screen is:\n{}",
-                self.emulator.screen().contents()
+                "{what} never came; the screen is:\n{}\nafter {:?}",
+                self.emulator.screen().contents(),
+                String::from_utf8_lossy(&self.raw[self.raw.len().saturating_sub(2000)..])
             );
         }
     }
