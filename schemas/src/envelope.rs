@@ -29,7 +29,7 @@ pub enum Message<'a> {
         id: u32,
         /// What went wrong; none if it is nil.
         error: Option<&'a [u8]>,
-        /// The result; nil beside an error.
+        /// The result; beside an error, a map that describes it, or nil.
         result: &'a [u8],
     },
     /// `[2, method, params]`: not to be answered.
@@ -209,10 +209,11 @@ mod tests {
 
         let error = Error::new(Code::NotFound, "no process `lead`");
         let failure = bytes(&rpc::Failure::new(4, &error));
-        let Ok(Message::Response { id: 4, error: Some(body), result: NIL }) = split(&failure) else {
+        let Ok(Message::Response { id: 4, error: Some(body), result }) = split(&failure) else {
             panic!("{:?}", split(&failure));
         };
         assert_eq!(rmp_serde::from_slice::<rpc::WireError>(body).expect("an error").0, error);
+        assert_eq!(rmp_serde::from_slice::<Error>(result).expect("the same error"), error);
     }
 
     #[test]

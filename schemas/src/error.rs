@@ -3,7 +3,10 @@
 use std::{borrow::Cow, fmt};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::value::{Error as ValueError, StrDeserializer},
+};
 
 /// The stable names of errors. Appended to, never renamed, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -82,9 +85,24 @@ impl Error {
             None => format!("{code}: {}", self.message),
         }
     }
+    /// Reads such a line back. What it cannot take apart becomes the message of an error of
+    /// [`Code::Unknown`]; parentheses that end a message are taken for its hint.
+    pub fn from_line(line: &str) -> Self {
+        let known = line.split_once(": ").and_then(|(name, rest)| Some((Code::from_name(name)?, rest)));
+        let (code, rest) = known.unwrap_or((Code::Unknown, line));
+        match split_hint(rest) {
+            Some((message, hint)) => Self::new(code, message).hint(hint),
+            None => Self::new(code, rest),
+        }
+    }
 }
 
 impl Code {
+    /// The code of this name; none for one of a newer release.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let name = StrDeserializer::<ValueError>::new(name);
+        Self::deserialize(name).ok().filter(|code| *code != Self::Unknown)
+    }
     /// The code as it stands on the wire.
     pub fn name(self) -> Cow<'static, str> {
         let debug = format!("{self:?}");
@@ -97,6 +115,17 @@ impl Code {
         }
         s.into()
     }
+}
+
+/// Takes the last parentheses off, with what they hold.
+fn split_hint(text: &str) -> Option<(&str, &str)> {
+    let inside = text.strip_suffix(')')?;
+    let mut open = 1;
+    let start = inside.rfind(|c| {
+        open += i32::from(c == ')') - i32::from(c == '(');
+        open == 0
+    })?;
+    Some((inside[..start].strip_suffix(' ')?, &inside[start + 1..]))
 }
 
 impl fmt::Display for Error {
@@ -115,6 +144,27 @@ mod tests {
     fn a_code_has_the_same_name_in_text_and_on_the_wire() {
         for code in [Code::BadFrame, Code::ManagedByConfig, Code::NotFound, Code::Internal] {
             assert_eq!(serde_json::to_value(code).expect("json"), *code.name());
+        }
+    }
+
+    #[test]
+    fn a_line_reads_back_as_the_error_that_it_was() {
+        let plain = Error::new(Code::NotFound, "no process `lead`: there is none (yet) here");
+        for error in [
+            plain.clone(),
+            plain.clone().hint("run `up`"),
+            plain.clone().hint("run `up` (or f(x))"),
+            Error::new(Code::Internal, "").hint(""),
+        ] {
+            assert_eq!(Error::from_line(&error.line()), error);
+        }
+        for strange in ["", "boom", "boom: it fell", "unknown: x", ")", "(", "a)b", "(hint)", "boom ))"] {
+            let error = Error::from_line(strange);
+            assert_eq!(error.code, Code::Unknown, "{strange}");
+            assert!(
+                !error.message.is_empty() || strange.is_empty() || strange.starts_with("unknown"),
+                "{strange}"
+            );
         }
     }
 

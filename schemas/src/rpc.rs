@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::error::{Code, Error};
+use crate::error::Error;
 
 /// Type tag of a request.
 pub const REQUEST: u8 = 0;
@@ -35,15 +35,16 @@ impl<'a, P> Request<'a, P> {
 #[derive(Clone, Debug, Serialize)]
 pub struct Success<R>(pub u8, pub u32, pub (), pub R);
 
-/// A failed response: `[1, id, [0, "code: message (hint)", {…}], nil]`. The array with a number and a
-/// text is what Neovim shows as text.
+/// A failed response: `[1, id, [0, "code: message (hint)"], {code, message, hint}]`. The array of exactly a
+/// number and a text is what Neovim shows as text; a third member, or a map, it shows as "unknown error".
+/// So the map for programs stands in the place of the result, which other clients ignore beside an error.
 #[derive(Clone, Debug, Serialize)]
-pub struct Failure<'a>(pub u8, pub u32, pub (u8, String, &'a Error), pub ());
+pub struct Failure<'a>(pub u8, pub u32, pub (u8, String), pub &'a Error);
 
 impl<'a> Failure<'a> {
     /// The failure of request `id`.
     pub fn new(id: u32, error: &'a Error) -> Self {
-        Self(RESPONSE, id, (0, error.line(), error), ())
+        Self(RESPONSE, id, (0, error.line()), error)
     }
 }
 
@@ -51,7 +52,8 @@ impl<'a> Failure<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub struct Notification<'a, P>(pub u8, pub &'a str, pub (P,));
 
-/// The error member of a response as a client reads it.
+/// The error member of a response as a client reads it: a text, or an array that has one in second place.
+/// It is read back by [`Error::from_line`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireError(pub Error);
 
@@ -61,17 +63,16 @@ impl<'de> Deserialize<'de> for WireError {
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = WireError;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an error: [0, text, map] or a text")
+                f.write_str("an error: [0, text] or a text")
             }
             fn visit_str<E: de::Error>(self, s: &str) -> Result<WireError, E> {
-                Ok(WireError(Error::new(Code::Unknown, s)))
+                Ok(WireError(Error::from_line(s)))
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut a: A) -> Result<WireError, A::Error> {
                 let _: Option<u8> = a.next_element()?;
                 let text: Option<String> = a.next_element()?;
-                let error: Option<Error> = a.next_element()?;
                 while a.next_element::<de::IgnoredAny>()?.is_some() {}
-                Ok(WireError(error.unwrap_or_else(|| Error::new(Code::Unknown, text.unwrap_or_default()))))
+                Ok(WireError(Error::from_line(&text.unwrap_or_default())))
             }
         }
         d.deserialize_any(Visitor)

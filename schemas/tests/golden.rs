@@ -152,8 +152,11 @@ fn errors_have_golden_bytes_in_the_form_that_neovim_shows() {
         .hint("restart the daemon: wezterm-parallel stop --keep");
     for (name, error) in [("error", plain), ("error.hint", hinted)] {
         g.check(name, &encode(&rpc::Failure::new(7, &error)), |frame| match split(frame) {
-            Ok(Message::Response { id: 7, error: Some(body), result: [0xc0] }) => {
+            Ok(Message::Response { id: 7, error: Some(body), result }) => {
                 assert_eq!(decode::<rpc::WireError>(body)?.0, error);
+                assert_eq!(decode::<Error>(result)?, error);
+                // exactly a number and a text, or Neovim shows "unknown error"
+                assert_eq!(body[..2], [0x92, 0x00]);
                 Ok(())
             }
             other => Err(format!("{other:?}")),
