@@ -2,7 +2,7 @@
 //! start at once; and while one of them asks for a login, for trust in a directory or for its
 //! first-run answers, others would only ask the same thing again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::spec::{MIN_FREE_MEMORY_DEFAULT, Millis};
 
@@ -23,7 +23,7 @@ pub struct Ticket {
 }
 
 /// What one that started asks of the user, and so keeps others from starting.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hold {
     /// A login or first-run answers: everything of the same account waits.
     Account(String),
@@ -57,6 +57,9 @@ pub struct Gate {
     starting: Vec<Ticket>,
     /// What those that started ask of the user.
     holds: HashMap<String, Hold>,
+    /// Accounts and directories of which one has come to its prompt: others will not be asked for a
+    /// login, or for trust.
+    known: HashSet<Hold>,
     /// What those that wait were told last.
     told: HashMap<String, String>,
 }
@@ -70,6 +73,7 @@ impl Default for Gate {
             queue: Vec::new(),
             starting: Vec::new(),
             holds: HashMap::new(),
+            known: HashSet::new(),
             told: HashMap::new(),
         }
     }
@@ -92,8 +96,15 @@ impl Gate {
         self.settle()
     }
 
-    /// One that was admitted is through: it has shown its first prompt, or given up.
-    pub fn through(&mut self, process: &str) -> Vec<Effect> {
+    /// One that was admitted is through. `prompt`: it has shown its prompt, so that nobody else of its
+    /// account and directory will be asked what it was not.
+    pub fn through(&mut self, process: &str, prompt: bool) -> Vec<Effect> {
+        if let Some(ticket) = self.starting.iter().find(|t| t.process == process)
+            && prompt
+        {
+            self.known.insert(Hold::Account(ticket.account.clone()));
+            self.known.insert(Hold::Directory(ticket.directory.clone()));
+        }
         self.starting.retain(|t| t.process != process);
         self.settle()
     }
@@ -134,7 +145,7 @@ impl Gate {
         for ticket in std::mem::take(&mut self.queue) {
             let limit = self.limits.get(&ticket.agent).copied().unwrap_or(u32::MAX) as usize;
             let starting = self.starting.iter().filter(|t| t.agent == ticket.agent).count();
-            let reason = match self.held(&ticket) {
+            let reason = match self.held(&ticket).or_else(|| self.first_of_its_kind(&ticket)) {
                 Some(reason) => Some(reason),
                 None if self.free < self.floor => {
                     short_of_memory = true;
@@ -172,6 +183,18 @@ impl Gate {
         effects
     }
 
+    /// Why this one waits for another that is starting: whether that one will be asked something is not
+    /// known yet, and both would be.
+    fn first_of_its_kind(&self, ticket: &Ticket) -> Option<String> {
+        let unknown = |hold: Hold| !self.known.contains(&hold);
+        let account = unknown(Hold::Account(ticket.account.clone()));
+        let directory = unknown(Hold::Directory(ticket.directory.clone()));
+        let first = self.starting.iter().any(|t| {
+            (account && t.account == ticket.account) || (directory && t.directory == ticket.directory)
+        });
+        first.then(|| "waits for the prompt of the first one here: it may ask for trust or a login".into())
+    }
+
     /// Why this one waits for an answer that another one asks for.
     fn held(&self, ticket: &Ticket) -> Option<String> {
         self.holds.iter().filter(|(process, _)| **process != ticket.process).find_map(|(_, hold)| match hold {
@@ -205,6 +228,14 @@ mod tests {
         g
     }
 
+    /// The same after one of the account and the directory has come to its prompt.
+    fn known_gate(at_once: u32) -> Gate {
+        let mut g = gate(at_once);
+        g.ask(ticket("first"));
+        g.through("first", true);
+        g
+    }
+
     fn admitted(effects: &[Effect]) -> Vec<&str> {
         effects
             .iter()
@@ -214,20 +245,20 @@ mod tests {
 
     #[test]
     fn no_more_start_at_once_than_allowed_and_the_next_one_follows() {
-        let mut g = gate(2);
+        let mut g = known_gate(2);
         assert_eq!(admitted(&g.ask(ticket("a"))), ["a"]);
         assert_eq!(admitted(&g.ask(ticket("b"))), ["b"]);
         let waits = g.ask(ticket("c"));
         assert_eq!(waits, [Effect::Wait("c".into(), "number 1 in the queue: 2 others are starting".into())]);
         g.ask(ticket("d"));
-        let next = g.through("a");
+        let next = g.through("a", true);
         assert_eq!(next[0], Effect::Admit("c".into()));
         assert_eq!(next[1], Effect::Wait("d".into(), "number 1 in the queue: 2 others are starting".into()));
     }
 
     #[test]
     fn one_that_died_while_starting_makes_room() {
-        let mut g = gate(1);
+        let mut g = known_gate(1);
         g.ask(ticket("a"));
         g.ask(ticket("b"));
         assert_eq!(admitted(&g.leave("a")), ["b"]);
@@ -248,9 +279,11 @@ mod tests {
         let mut g = gate(4);
         g.ask(ticket("a"));
         g.hold("a", Some(Hold::Account("me".into())));
+        g.through("a", false);
         assert!(admitted(&g.ask(ticket("b"))).is_empty());
         let other = Ticket { account: "work".into(), ..ticket("c") };
         assert_eq!(admitted(&g.ask(other)), ["c"]);
+        g.through("c", true);
         assert_eq!(admitted(&g.hold("a", None)), ["b"]);
     }
 
@@ -259,10 +292,23 @@ mod tests {
         let mut g = gate(4);
         g.ask(ticket("a"));
         g.hold("a", Some(Hold::Directory("/a".into())));
+        g.through("a", false);
         assert!(admitted(&g.ask(ticket("b"))).is_empty());
         assert_eq!(admitted(&g.ask(Ticket { directory: "/b".into(), ..ticket("c") })), ["c"]);
+        g.through("c", true);
         // the one that asks goes away, its question with it
         assert_eq!(admitted(&g.leave("a")), ["b"]);
+    }
+
+    #[test]
+    fn the_first_of_an_account_or_directory_starts_alone() {
+        let mut g = gate(4);
+        assert_eq!(admitted(&g.ask(ticket("a"))), ["a"]);
+        assert!(admitted(&g.ask(ticket("b"))).is_empty());
+        let other = Ticket { account: "work".into(), directory: "/b".into(), ..ticket("c") };
+        assert_eq!(admitted(&g.ask(other)), ["c"]);
+        assert!(admitted(&g.ask(ticket("d"))).is_empty());
+        assert_eq!(admitted(&g.through("a", true)), ["b", "d"], "the others follow together");
     }
 
     #[test]

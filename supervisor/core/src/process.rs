@@ -19,6 +19,10 @@ use crate::{
 /// use the other renderer, and it ends within 0.3 s of a SIGTERM.
 const CLAUDE_KILL_GRACE_MS: Millis = 1_000;
 
+/// A run that was adopted has at least this long to say how it stands: its keeper repeats its last word
+/// within a few milliseconds, on a busy machine within a second.
+const RECALL_MS: Millis = 10_000;
+
 /// What is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goal {
@@ -283,8 +287,8 @@ impl Process {
     }
 
     /// A run of this id was asked for when the daemon ended, and nobody knows how far that came.
-    pub fn resume_launch(&mut self, run_id: String) {
-        self.goal = Goal::Up;
+    pub fn resume_launch(&mut self, run_id: String, goal: Goal) {
+        self.goal = goal;
         self.actual = Actual::Launching { run_id };
     }
 
@@ -482,7 +486,7 @@ impl Process {
         let waited = now.at.saturating_sub(self.run().map_or(now.at, |r| r.started_at));
         out.push(Effect::Arm {
             epoch: self.epoch,
-            delay: self.spec.ready_timeout.saturating_sub(waited).max(1),
+            delay: self.spec.ready_timeout.saturating_sub(waited).max(RECALL_MS),
         });
     }
 
@@ -948,6 +952,23 @@ mod tests {
         let mut p = up(spec(Kind::Command));
         assert_eq!(p.step(Input::Exited { run_id: "r0".into(), exit: exit(1) }, at(1)), []);
         assert_eq!(p.state(), State::Running);
+    }
+
+    #[test]
+    fn an_old_claude_that_is_adopted_is_not_called_unknown_before_its_keeper_could_speak() {
+        let mut p = Process::new(spec(Kind::Claude));
+        p.resume_run(run("r1"), Goal::Up);
+        let e = p.step(Input::Adopted(run("r1")), at(3_600_000));
+        let Some(Effect::Arm { delay, .. }) = e.last() else { panic!("{e:?}") };
+        assert_eq!(*delay, 10_000);
+    }
+
+    #[test]
+    fn one_that_was_stopped_while_it_launched_does_not_come_back_after_a_restart_of_the_daemon() {
+        let mut p = Process::new(spec(Kind::Command));
+        p.resume_launch("r1".into(), Goal::Down);
+        let e = p.step(Input::Launched(run("r1")), at(1));
+        assert!(e.contains(&Effect::Stop { run_id: "r1".into(), grace: 3_000 }), "{e:?}");
     }
 
     #[test]

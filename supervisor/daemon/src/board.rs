@@ -44,10 +44,14 @@ pub struct Board {
     workspaces: RefCell<BTreeMap<(u32, String), WorkspaceView>>,
     processes: RefCell<BTreeMap<(String, u32, String), ProcessView>>,
     problem: RefCell<Option<String>>,
+    /// Why the newest commit that had something in it was refused, if it was.
+    refused: RefCell<Option<Error>>,
 }
 
 struct Commit {
     token: u64,
+    /// It only waits for those before it.
+    empty: bool,
     events: Vec<Rc<Event>>,
     then: Option<Then>,
     done: Option<Result<(), StoreError>>,
@@ -69,6 +73,7 @@ impl Board {
             workspaces: RefCell::default(),
             processes: RefCell::default(),
             problem: RefCell::new(problem),
+            refused: RefCell::new(None),
         });
         let weak = Rc::downgrade(&board);
         actix_rt::spawn(async move {
@@ -96,7 +101,8 @@ impl Board {
             .collect();
         self.token.set(self.token.get() + 1);
         let token = self.token.get();
-        self.waiting.borrow_mut().push_back(Commit { token, events, then, done: None });
+        let empty = changes.is_empty();
+        self.waiting.borrow_mut().push_back(Commit { token, empty, events, then, done: None });
         let committed = self.committed.clone();
         self.store.commit(changes, move |result| {
             // the daemon has ended if nobody receives it
@@ -138,7 +144,9 @@ impl Board {
                 tracing::error!(error = %e, "the store refused a change");
                 storage_error(&e)
             });
-            self.note_disk(result.as_ref().err());
+            if !commit.empty {
+                self.note_disk(result.as_ref().err());
+            }
             for event in commit.events {
                 self.tell(event);
             }
@@ -150,6 +158,7 @@ impl Board {
 
     /// A refused commit stands in the status until one goes through again.
     fn note_disk(&self, error: Option<&Error>) {
+        *self.refused.borrow_mut() = error.filter(|e| e.code == Code::Storage).cloned();
         let mut problem = self.problem.borrow_mut();
         match error {
             Some(e) if e.code == Code::Storage => *problem = Some(e.line()),
@@ -199,6 +208,10 @@ impl Board {
     /// The store, for reading.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+    /// Why the disk took the newest change not, if it did not.
+    pub fn refused(&self) -> Option<Error> {
+        self.refused.borrow().clone()
     }
     /// What is wrong with the disk or the store, in words.
     pub fn problem(&self) -> Option<String> {

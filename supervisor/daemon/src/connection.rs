@@ -54,6 +54,8 @@ pub async fn serve(stream: UnixStream, router: Rc<Router>) -> bool {
     if let Err(reason) = client.read(from).await {
         tracing::debug!(reason = %reason.message, "ended a connection");
         match reason.code {
+            // it has had its answer, or has not said a word
+            Code::BadHello => {}
             // it belongs to no call that could be named
             Code::BadFrame => outbox.put(&Failure::new(0, &reason)),
             _ => outbox.put(&Notification(NOTIFICATION, "closing", (&reason,))),
@@ -179,8 +181,9 @@ impl Client {
         match answer {
             Ok(result) if result.len() + 16 <= FRAME_BYTES_MAX => {
                 // [1, id, nil, result], the result being encoded already
-                let mut frame = vec![0x94, RESPONSE, 0xce];
-                frame.extend_from_slice(&id.to_be_bytes());
+                let mut frame = Vec::with_capacity(result.len() + 8);
+                frame.extend_from_slice(&[0x94, RESPONSE]);
+                frame.extend(rmp_serde::to_vec(&id).expect("a number always fits"));
                 frame.push(0xc0);
                 frame.extend_from_slice(&result);
                 self.outbox.put_frame(frame);

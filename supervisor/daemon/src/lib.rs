@@ -261,7 +261,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
             _ = ended.recv() => break,
             _ = terminate.recv() => break tracing::info!("told to end; the runs go on"),
             _ = interrupt.recv() => break tracing::info!("interrupted; the runs go on"),
-            _ = hangup.recv() => config.do_send(actors::config::Changed),
+            _ = hangup.recv() => config.do_send(actors::config::Changed { asked: true }),
         }
     }
     // nobody shall find a socket without a daemon, nor the address of one that is gone

@@ -47,7 +47,7 @@ pub fn private_dir(dir: &Path) -> Result<(), String> {
     }
     if meta.mode() & 0o077 != 0 {
         return Err(format!(
-            "others may enter {} (mode {:o}); run `chmod 700 {}` if that is not meant",
+            "others may enter {} (its mode is 0{:o} and must be 0700); run `chmod 700 {}` if nobody else is to use it",
             dir.display(),
             meta.mode() & 0o7777,
             dir.display()

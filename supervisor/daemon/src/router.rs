@@ -307,7 +307,19 @@ impl Router {
         let actor = self.process_actor(&view).await?;
         let (reply, answer) = oneshot::channel();
         actor.do_send(Do { order, environment: None, reply });
-        answer.await.map_err(|_| fault())?
+        let view = answer.await.map_err(|_| fault())??;
+        self.saved().await?;
+        Ok(view)
+    }
+
+    /// Waits until everything that has been done so far is on the disk.
+    async fn saved(&self) -> Result<(), Error> {
+        let board = &self.shared.board;
+        board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        match board.refused() {
+            Some(e) => Err(e),
+            None => Ok(()),
+        }
     }
 
     fn attach(&self, p: &ProcessTarget) -> Result<AttachPoint, Error> {
@@ -321,7 +333,10 @@ impl Router {
         let create = supervisor::Create { name: p.name, cwd, layout: p.layout };
         let id = self.supervisor.send(create).await.map_err(gone)??;
         // what was asked for is true once it is on the disk
-        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        if let Err(e) = self.saved().await {
+            self.supervisor.send(supervisor::DeleteIt(id)).await.map_err(gone)??;
+            return Err(e);
+        }
         self.workspace_view(&id)
     }
 
@@ -329,17 +344,19 @@ impl Router {
         let environment = client_environment(p.environment);
         let open = supervisor::OpenIt { workspace: p.workspace, environment };
         let id = self.supervisor.send(open).await.map_err(gone)??;
-        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        self.saved().await?;
         self.workspace_view(&id)
     }
 
     async fn close(&self, p: WorkspaceTarget) -> Result<WorkspaceView, Error> {
         let id = self.supervisor.send(supervisor::CloseIt(p.workspace)).await.map_err(gone)??;
+        self.saved().await?;
         self.workspace_view(&id)
     }
 
     async fn delete(&self, p: WorkspaceTarget) -> Result<Empty, Error> {
         self.supervisor.send(supervisor::DeleteIt(p.workspace)).await.map_err(gone)??;
+        self.saved().await?;
         Ok(Empty {})
     }
 
@@ -350,26 +367,38 @@ impl Router {
         let find = supervisor::FindWorkspace(id.clone());
         let actor = self.supervisor.send(find).await.map_err(gone)??;
         let _ = actor.send(workspace::Find(String::new())).await.map_err(gone)?;
-        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        self.saved().await?;
         self.workspace_view(&id)
     }
 
     async fn add(&self, p: ProcessAdd) -> Result<ProcessView, Error> {
         let environment = client_environment(p.environment.clone());
+        let home = self.workspace_view(&p.workspace)?.name;
         let add = supervisor::Add { add: p, environment };
         let (workspace, name) = self.supervisor.send(add).await.map_err(gone)??;
-        let made = workspace.send(workspace::FindByName(name)).await.map_err(gone)?;
+        let made = workspace.send(workspace::FindByName(name.clone())).await.map_err(gone)?;
         let actor = made.ok_or_else(fault)?;
         let (reply, answer) = oneshot::channel();
         // it starts whatever its workspace does: whoever adds a process wants it to run
         actor.do_send(Do { order: Order::Start, environment: None, reply });
-        answer.await.map_err(|_| fault())?
+        let started = answer.await.map_err(|_| fault())?;
+        let saved = self.saved().await;
+        match (started, saved) {
+            (Ok(view), Ok(())) => Ok(view),
+            (Err(e), _) | (_, Err(e)) => {
+                // what could not be had is not left lying about
+                let remove = supervisor::Remove { workspace: home, process: name };
+                self.supervisor.send(remove).await.map_err(gone)??;
+                Err(e)
+            }
+        }
     }
 
     async fn remove(&self, p: ProcessTarget) -> Result<Empty, Error> {
         let view = self.process_view(p.workspace.as_deref(), &p.process)?;
         let remove = supervisor::Remove { workspace: view.workspace, process: view.name };
         self.supervisor.send(remove).await.map_err(gone)??;
+        self.saved().await?;
         Ok(Empty {})
     }
 

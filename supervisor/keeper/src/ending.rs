@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, getpgid, getpid, kill_process, kill_process_group};
 
 use crate::{os, rundir};
 
@@ -97,7 +97,9 @@ impl Ending {
             if !grace.is_zero() {
                 // the group at once, before anybody in it can fork; then whoever is not in it
                 let _ = kill_process_group(self.program, Signal::TERM);
-                ask_to_end(&self.tree());
+                let _ = kill_process_group(self.program, Signal::CONT);
+                let outside = |pid: &Pid| getpgid(Some(*pid)) != Ok(self.program);
+                ask_to_end(&self.tree().into_iter().filter(outside).collect::<Vec<_>>());
             }
         }
     }

@@ -63,11 +63,11 @@ impl ConfigActor {
     }
 
     /// Reads everything and applies it. Nothing else is served meanwhile, so that two reloads never mix.
-    fn reload(&mut self, reply: Option<Reply>, ctx: &mut Context<Self>) {
+    fn reload(&mut self, asked: bool, reply: Option<Reply>, ctx: &mut Context<Self>) {
         let sources = self.sources.clone();
         let read = tokio::task::spawn_blocking(move || sources.read());
         ctx.wait(read.into_actor(self).map(move |read, actor, ctx| match read {
-            Ok(Ok(read)) => actor.apply(read, reply, ctx),
+            Ok(Ok(read)) => actor.apply(read, asked, reply, ctx),
             Ok(Err(e)) => actor.refuse(&e, reply),
             Err(e) => actor.answer(reply, Err(Error::new(Code::Internal, e.to_string()))),
         }));
@@ -85,7 +85,7 @@ impl ConfigActor {
         self.answer(reply, Err(bad(&text)));
     }
 
-    fn apply(&mut self, read: Read, reply: Option<Reply>, ctx: &mut Context<Self>) {
+    fn apply(&mut self, read: Read, asked: bool, reply: Option<Reply>, ctx: &mut Context<Self>) {
         let Read { loaded, projects } = read;
         for warning in &loaded.warnings {
             tracing::warn!("config: {warning}");
@@ -98,16 +98,24 @@ impl ConfigActor {
         };
         let adopted = self.supervisor.send(adopt);
         ctx.wait(adopted.into_actor(self).map(move |adopted, actor, ctx| match adopted {
-            Ok(adopted) => actor.applied(loaded, adopted, reply, ctx),
+            Ok(adopted) => actor.applied(loaded, adopted, asked, reply, ctx),
             Err(e) => actor.answer(reply, Err(Error::new(Code::Internal, e.to_string()))),
         }));
     }
 
-    fn applied(&mut self, loaded: Loaded, adopted: Adopted, reply: Option<Reply>, ctx: &mut Context<Self>) {
+    fn applied(
+        &mut self,
+        loaded: Loaded,
+        adopted: Adopted,
+        asked: bool,
+        reply: Option<Reply>,
+        ctx: &mut Context<Self>,
+    ) {
         let changed =
             self.loaded.as_ref().is_none_or(|l| l.hash != loaded.hash) || !adopted.changes.is_empty();
         let mended = self.error.take().is_some();
-        if changed || mended {
+        // whoever asked is told, even that nothing changed
+        if changed || mended || asked {
             self.generation += 1;
             let row = row(self.generation, &loaded, self.shared.clock.at());
             let mut event = Event::new(EventKind::ConfigApplied);
@@ -142,7 +150,7 @@ impl ConfigActor {
                 continue;
             }
             let me = ctx.address();
-            match watch::watch(&path, move || me.do_send(Changed)) {
+            match watch::watch(&path, move || me.do_send(Changed { asked: false })) {
                 Ok(watcher) => {
                     self.projects.insert(path, watcher);
                 }
@@ -173,7 +181,7 @@ impl Actor for ConfigActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let me = ctx.address();
-        match watch::watch(&self.sources.path, move || me.do_send(Changed)) {
+        match watch::watch(&self.sources.path, move || me.do_send(Changed { asked: false })) {
             Ok(watcher) => self.watcher = Some(watcher),
             Err(e) => {
                 let text = format!(
@@ -184,7 +192,7 @@ impl Actor for ConfigActor {
             }
         }
         // whatever was written between the first reading and now
-        ctx.notify(Changed);
+        ctx.notify(Changed { asked: false });
     }
 }
 
@@ -195,15 +203,18 @@ impl Supervised for ConfigActor {
     }
 }
 
-/// A file that is watched has another content.
+/// A file that is watched has another content, or somebody wants it looked at.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Changed;
+pub struct Changed {
+    /// Somebody asked, and wants to hear of it in any case.
+    pub asked: bool,
+}
 
 impl Handler<Changed> for ConfigActor {
     type Result = ();
-    fn handle(&mut self, _: Changed, ctx: &mut Context<Self>) {
-        self.reload(None, ctx);
+    fn handle(&mut self, m: Changed, ctx: &mut Context<Self>) {
+        self.reload(m.asked, None, ctx);
     }
 }
 
@@ -215,7 +226,7 @@ pub struct Reload(pub Reply);
 impl Handler<Reload> for ConfigActor {
     type Result = ();
     fn handle(&mut self, m: Reload, ctx: &mut Context<Self>) {
-        self.reload(Some(m.0), ctx);
+        self.reload(true, Some(m.0), ctx);
     }
 }
 
@@ -300,7 +311,7 @@ impl Handler<Trust> for ConfigActor {
                 Change::DeleteTrust(file.path)
             };
             actor.shared.board.commit(vec![change], Vec::new(), None);
-            actor.reload(Some(m.reply), ctx);
+            actor.reload(true, Some(m.reply), ctx);
         }));
     }
 }

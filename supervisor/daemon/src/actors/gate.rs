@@ -103,13 +103,16 @@ pub struct Leave {
     pub process: String,
     /// It runs, and may hold others up by what it asks of its user.
     pub through: bool,
+    /// It has shown its prompt.
+    pub prompt: bool,
 }
 
 impl Handler<Leave> for GateActor {
     type Result = ();
     fn handle(&mut self, m: Leave, ctx: &mut Context<Self>) {
         self.asking.remove(&m.process);
-        let effects = if m.through { self.gate.through(&m.process) } else { self.gate.leave(&m.process) };
+        let effects =
+            if m.through { self.gate.through(&m.process, m.prompt) } else { self.gate.leave(&m.process) };
         self.run(effects, ctx);
     }
 }

@@ -208,7 +208,8 @@ impl ProcessActor {
             Effect::AskGate => self.ask_gate(ctx),
             Effect::LeaveGate => {
                 let through = self.machine.run().is_some() && self.machine.state() == State::Running;
-                self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through });
+                let prompt = self.machine.is_ready() || self.machine.status().is_some_and(|s| s.ready());
+                self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through, prompt });
             }
             Effect::Arm { epoch, delay } => {
                 ctx.run_later(Duration::from_millis(delay), move |actor, ctx| {
@@ -312,12 +313,19 @@ impl ProcessActor {
         let start = async move {
             let prepared = tokio::task::spawn_blocking(move || plan.prepare()).await;
             match prepared {
-                Ok(Ok(spec)) => keeper::launch(&executable, &spec).await,
-                Ok(Err((reason, message))) => StartReport::Failed { reason, message },
-                Err(e) => StartReport::Failed { reason: StartFailure::System, message: e.to_string() },
+                Ok(Ok((spec, session))) => (keeper::launch(&executable, &spec).await, session),
+                Ok(Err((reason, message))) => (StartReport::Failed { reason, message }, None),
+                Err(e) => {
+                    (StartReport::Failed { reason: StartFailure::System, message: e.to_string() }, None)
+                }
             }
         };
-        ctx.spawn(start.into_actor(self).map(move |report, actor, ctx| actor.on_report(run_id, report, ctx)));
+        ctx.spawn(start.into_actor(self).map(move |(report, session), actor, ctx| {
+            if session.is_some() {
+                actor.session = session;
+            }
+            actor.on_report(run_id, report, ctx);
+        }));
     }
 
     fn on_report(&mut self, run_id: String, report: StartReport, ctx: &mut Context<Self>) {
@@ -579,7 +587,7 @@ impl ProcessActor {
     fn retire(&mut self, ctx: &mut Context<Self>) {
         let board = &self.shared.board;
         board.drop_process(&self.row.id);
-        self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false });
+        self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false, prompt: false });
         let event = self.event(EventKind::ProcessRemoved);
         let (workspace, id) = (self.workspace.clone(), self.row.id.clone());
         let gone: Box<dyn FnOnce(Result<(), Error>)> = Box::new(move |_| {
@@ -616,7 +624,7 @@ impl ProcessActor {
         let rebooted = row.boot_id.as_deref().is_some_and(|b| b != self.shared.boot_id);
         match found {
             Found::Alive if row.state == RunState::Starting => {
-                self.machine.resume_launch(run.id.clone());
+                self.machine.resume_launch(run.id.clone(), goal);
                 self.open_link(&run.id, ctx);
                 self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
             }
@@ -628,7 +636,7 @@ impl ProcessActor {
                 self.settle(effects, Vec::new(), Vec::new(), ctx);
             }
             Found::Never if row.state == RunState::Starting && !rebooted && self.begin == Begin::Start => {
-                self.machine.resume_launch(run.id.clone());
+                self.machine.resume_launch(run.id.clone(), goal);
                 self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
                 self.launch(run.id, ctx);
             }
@@ -694,8 +702,9 @@ struct Plan {
 }
 
 impl Plan {
-    /// Looks at the disk: is the directory there, is the program, has the session begun?
-    fn prepare(self) -> Result<RunSpec, (StartFailure, String)> {
+    /// Looks at the disk: is the directory there, is the program, has the session begun? Gives the
+    /// session too, which is another one if the one before is spent.
+    fn prepare(self) -> Result<(RunSpec, Option<String>), (StartFailure, String)> {
         let spec = self.spec;
         if !spec.cwd.is_dir() {
             let message = format!("the directory {} is not there", spec.cwd.display());
@@ -720,13 +729,16 @@ impl Plan {
         if let Some(own) = own {
             command[0] = own.to_string_lossy().into_owned();
         }
+        let mut session = self.session;
         if is_claude
-            && let Some(session) = &self.session
+            && let Some(id) = &session
             && !claude::chooses_session(&command)
         {
-            command.extend(claude::session_arguments(claude::config_dir(&self.env).as_deref(), session));
+            let (arguments, now) = claude::session_arguments(claude::config_dir(&self.env).as_deref(), id);
+            command.extend(arguments);
+            session = Some(now);
         }
-        Ok(RunSpec {
+        let spec = RunSpec {
             run_id: self.run_id,
             process_id: self.process_id,
             runs_dir: self.runs_dir,
@@ -738,7 +750,8 @@ impl Plan {
             history_bytes: spec.history_bytes,
             log_bytes: spec.log_bytes,
             log_files: spec.log_files,
-        })
+        };
+        Ok((spec, session))
     }
 }
 
@@ -765,7 +778,7 @@ impl Supervised for ProcessActor {
         self.hold = None;
         // their callers learn that the answer is lost
         self.waiters.clear();
-        self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false });
+        self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false, prompt: false });
     }
 }
 

@@ -223,7 +223,12 @@ impl Actor for SupervisorActor {
     }
 }
 
-impl Supervised for SupervisorActor {}
+impl Supervised for SupervisorActor {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        // each workspace is told again what it is, in case the panic came between two of them
+        drop(self.become_as(self.desired.clone()));
+    }
+}
 
 /// Make what is there into this, as far as the config has to say.
 #[derive(Message)]

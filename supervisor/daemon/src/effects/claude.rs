@@ -1,18 +1,24 @@
 //! Claude Code's files and arguments: which session a process goes on with, and how to say so.
 //!
 //! Facts, seen with 2.1.330: `--session-id` of a session that has a transcript is refused;
-//! `--resume` of one that has none is refused; a transcript is
+//! `--resume` of one that has none, or none with a word of the user in it, is refused; a transcript is
 //! `CONFIG_DIR/projects/*/SESSION.jsonl` and appears with the first prompt; the session of a running
 //! Claude stands in `CONFIG_DIR/sessions/PID.json`, also after `/clear` has changed it, and stays
 //! behind after a SIGKILL.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::BufRead as _,
+    path::{Path, PathBuf},
+};
 
 use indexmap::IndexMap;
 use serde::Deserialize;
 
 /// Largest registry file that is read, in bytes; they have some 600.
 const REGISTRY_BYTES_MAX: u64 = 64 << 10;
+
+/// Lines of a transcript among which the first word of the user is looked for; it is some ten lines in.
+const TRANSCRIPT_LINES_MAX: usize = 1_000;
 
 /// Arguments by which the user chooses the session; then we add none.
 const SESSION_ARGUMENTS: &[&str] =
@@ -32,17 +38,54 @@ pub fn chooses_session(command: &[String]) -> bool {
     })
 }
 
-/// Whether a session has a transcript, so that it can be resumed. Reads the disk.
-pub fn has_transcript(config_dir: &Path, session: &str) -> bool {
-    let file = format!("{session}.jsonl");
-    let Ok(projects) = std::fs::read_dir(config_dir.join("projects")) else { return false };
-    projects.flatten().any(|project| project.path().join(&file).is_file())
+/// What can be done with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// It has not begun: `--session-id` begins it.
+    Fresh,
+    /// It has begun: `--resume` goes on with it.
+    Begun,
+    /// Claude was killed before it had written a word of the conversation down: the id is taken, and
+    /// there is nothing to go on with.
+    Spent,
 }
 
-/// The arguments that make Claude go on with a session, or begin it. Reads the disk.
-pub fn session_arguments(config_dir: Option<&Path>, session: &str) -> [String; 2] {
-    let resume = config_dir.is_some_and(|dir| has_transcript(dir, session));
-    [if resume { "--resume" } else { "--session-id" }.to_owned(), session.to_owned()]
+/// Looks at the transcript of a session. Reads the disk.
+pub fn look(config_dir: &Path, session: &str) -> Session {
+    let file = format!("{session}.jsonl");
+    let Ok(projects) = std::fs::read_dir(config_dir.join("projects")) else { return Session::Fresh };
+    let found = projects.flatten().map(|project| project.path().join(&file)).find(|path| path.is_file());
+    match found {
+        None => Session::Fresh,
+        Some(path) if has_user_line(&path) => Session::Begun,
+        Some(_) => Session::Spent,
+    }
+}
+
+/// Whether the user has said anything in a transcript. The first such line stands near its beginning,
+/// so that of a long one only that is read.
+fn has_user_line(transcript: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(transcript) else { return false };
+    let lines = std::io::BufReader::new(file).split(b'\n').map_while(Result::ok);
+    lines.take(TRANSCRIPT_LINES_MAX).any(|line| {
+        #[derive(Deserialize)]
+        struct Line {
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        serde_json::from_slice::<Line>(&line).is_ok_and(|l| l.kind == "user")
+    })
+}
+
+/// The arguments that make Claude go on with a session, or begin it, and which session that is: another
+/// one if this one is spent. Reads the disk.
+pub fn session_arguments(config_dir: Option<&Path>, session: &str) -> ([String; 2], String) {
+    let (flag, session) = match config_dir.map_or(Session::Fresh, |dir| look(dir, session)) {
+        Session::Begun => ("--resume", session.to_owned()),
+        Session::Fresh => ("--session-id", session.to_owned()),
+        Session::Spent => ("--session-id", uuid::Uuid::new_v4().to_string()),
+    };
+    ([flag.to_owned(), session.clone()], session)
 }
 
 /// The session that a running or killed Claude has come to by now. Reads the disk.
@@ -94,12 +137,18 @@ mod tests {
     fn a_session_is_begun_once_and_resumed_from_then_on() {
         let dir = tempfile::tempdir().expect("a directory");
         let id = "11111111-2222-4333-8444-555555555555";
-        assert_eq!(session_arguments(Some(dir.path()), id)[0], "--session-id");
+        let flag = || session_arguments(Some(dir.path()), id);
+        assert_eq!(flag(), (["--session-id".to_owned(), id.to_owned()], id.to_owned()));
         let project = dir.path().join("projects/-home-dev-repo");
         std::fs::create_dir_all(&project).expect("a directory");
-        std::fs::write(project.join(format!("{id}.jsonl")), "{}\n").expect("a file");
-        assert_eq!(session_arguments(Some(dir.path()), id)[0], "--resume");
-        assert_eq!(session_arguments(None, id)[0], "--session-id");
+        let write = |text: &str| std::fs::write(project.join(format!("{id}.jsonl")), text).expect("a file");
+        write("{\"type\":\"mode\"}\n{\"type\":\"user\",\"message\":{}}\n");
+        assert_eq!(flag(), (["--resume".to_owned(), id.to_owned()], id.to_owned()));
+        // killed before it had written down what was said: Claude refuses both flags with this id
+        write("{\"type\":\"mode\"}\n{\"type\":\"permission-mode\"}\n{half");
+        let ([flag, argument], session) = flag();
+        assert_eq!((flag.as_str(), &argument), ("--session-id", &session));
+        assert_ne!(session, id);
     }
 
     #[test]

@@ -72,7 +72,13 @@ impl Sources {
         let trusted = |path: &Path| {
             self.trust.get(path).map(|row| Trusted { hash: row.sha256.clone(), text: row.text.clone() })
         };
-        let projects = project::add_all(&mut loaded.desired, &loaded.config, &trusted, &self.home);
+        let mut projects = project::add_all(&mut loaded.desired, &loaded.config, &trusted, &self.home);
+        for (name, workspace) in &loaded.desired.workspaces {
+            if !workspace.cwd.is_dir() {
+                let gone = format!("the directory {} is not there", workspace.cwd.display());
+                projects.problems.entry(name.clone()).or_insert(gone);
+            }
+        }
         Read { loaded, projects }
     }
 }
