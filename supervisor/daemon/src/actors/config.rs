@@ -38,6 +38,10 @@ pub struct ConfigActor {
     projects: HashMap<PathBuf, watch::Watcher>,
 }
 
+/// Directories of workspaces in which a project's file is watched for: each takes an inotify instance, of
+/// which a user has 128. Beyond this, `config reload` is needed to see one.
+const PROJECTS_WATCHED_MAX: usize = 32;
+
 type Reply = oneshot::Sender<Result<ConfigPlan, Error>>;
 
 impl ConfigActor {
@@ -90,7 +94,9 @@ impl ConfigActor {
         for warning in &loaded.warnings {
             tracing::warn!("config: {warning}");
         }
-        self.watch_projects(projects.files.values().cloned(), ctx);
+        let directories = loaded.desired.workspaces.values().map(|w| w.cwd.join(project::FILE_NAME));
+        // where there is none yet, one may come
+        self.watch_projects(directories.take(PROJECTS_WATCHED_MAX), ctx);
         let adopt = Adopt {
             desired: loaded.desired.clone(),
             config: loaded.config.clone(),
