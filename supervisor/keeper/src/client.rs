@@ -20,8 +20,11 @@ use crate::{keys::DetachKey, os, reset, stage::Stage};
 const STREAM_BYTES_MAX: usize = 512 << 10;
 /// A client that watches or steers and is this far behind is not reading; it is told and dropped.
 const FRAMES_BYTES_MAX: usize = 4 << 20;
-/// A client that lost the stream still sees the screen move this often.
-const REPAINT_MS: u64 = 50;
+/// A client that lost the stream still sees the screen move, at most this often.
+const REPAINT_MS_MIN: u64 = 50;
+/// And so that laying out and painting takes one part in this many of a flood's time: what is not laid
+/// out may have scrolled off by the next time.
+const REPAINT_SHARE: u32 = 10;
 /// How long an unfinished sequence or synchronized update may hold up a client that waits for the screen.
 const REST_MS_MAX: u64 = 200;
 /// Bells and notifications that are kept for a client while it is caught up.
@@ -58,7 +61,8 @@ struct Lag {
     /// Number of the first line that it did not get, once the layout has come to `offset`.
     line: Option<u64>,
     since: Instant,
-    painted: Option<Instant>,
+    /// When it may be repainted next.
+    next_paint: Instant,
     /// Place in the stream that the last repaint showed.
     shown: Option<u64>,
 }
@@ -268,7 +272,7 @@ impl Client {
         if self.size() == Some(stage.size()) {
             return Some(if stage.is_at_rest() { lag.since } else { lag.rest_over() });
         }
-        (lag.shown != Some(stage.end_offset())).then(|| lag.next_paint())
+        (lag.shown != Some(stage.end_offset())).then_some(lag.next_paint)
     }
 
     /// Brings it back onto the stream, or at least shows it the screen. `flood`: more output comes in at
@@ -280,7 +284,7 @@ impl Client {
         }
         let Some(size) = self.size() else { return };
         if size != stage.size() || flood {
-            if now >= lag.next_paint() && lag.shown != Some(stage.end_offset()) && !stage.is_in_update() {
+            if now >= lag.next_paint && lag.shown != Some(stage.end_offset()) && !stage.is_in_update() {
                 self.paint(stage, size, now);
             }
         } else if stage.is_at_rest() || now >= lag.rest_over() {
@@ -291,6 +295,7 @@ impl Client {
     /// The screen as it is now, clipped or with room left over.
     fn paint(&mut self, stage: &mut Stage, size: Size, now: Instant) {
         self.find_line(stage);
+        let begun = Instant::now();
         let own = stage.size();
         let mut out = vec![];
         let note = format!(
@@ -299,11 +304,12 @@ impl Client {
         );
         stage.screen().paint(size.cols, size.rows, &note, &mut out);
         out.extend(self.owed.drain(..));
+        self.show(&out);
+        let pause = Duration::from_millis(REPAINT_MS_MIN).max(begun.elapsed() * REPAINT_SHARE);
         if let Some(lag) = &mut self.lag {
-            lag.painted = Some(now);
+            lag.next_paint = now + pause;
             lag.shown = Some(stage.end_offset());
         }
-        self.show(&out);
     }
 
     /// All of the state, and the lines that it missed.
@@ -349,11 +355,8 @@ impl Client {
 
 impl Lag {
     fn new(offset: u64, line: Option<u64>) -> Self {
-        Self { offset, line, since: Instant::now(), painted: None, shown: None }
-    }
-
-    fn next_paint(&self) -> Instant {
-        self.painted.map_or(self.since, |painted| painted + Duration::from_millis(REPAINT_MS))
+        let now = Instant::now();
+        Self { offset, line, since: now, next_paint: now, shown: None }
     }
 
     fn rest_over(&self) -> Instant {

@@ -35,6 +35,10 @@ use crate::{
 const CLIENTS_MAX: usize = 64;
 /// Laid out at one go while there is nothing else to do: about a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
+/// More than this is laid out at one go, so that what would scroll off again can be skipped.
+const LARGE_BYTES: usize = 2 << 20;
+/// A program that says nothing for this long makes a pause.
+const PAUSE_MS: u64 = 1;
 /// Output as small as this is laid out at once; a key's echo is.
 const SMALL_BYTES: usize = 256;
 /// Input that the program has not read; then who types is not read either.
@@ -78,6 +82,8 @@ pub struct Keeper {
     title: Option<String>,
     attached: u32,
     buffer: Vec<u8>,
+    /// The last wait was for nothing: there is time to lay out.
+    in_pause: bool,
     untidy: usize,
 }
 
@@ -90,6 +96,8 @@ pub struct Place {
 
 /// What `poll` said.
 struct Events {
+    /// Nothing in the time given.
+    none: bool,
     signals: bool,
     listener: bool,
     output: PollFlags,
@@ -133,6 +141,7 @@ impl Keeper {
             title: None,
             attached: 0,
             buffer: vec![],
+            in_pause: false,
             untidy: 0,
         }
     }
@@ -149,7 +158,8 @@ impl Keeper {
             let received = self.read_clients(&events);
             self.write_input();
             let output = self.read_output(events.output);
-            self.lay_out(output);
+            self.in_pause = events.none;
+            self.lay_out();
             self.tell_changes();
             self.serve_clients(&events, output > 0);
             if events.listener {
@@ -167,10 +177,11 @@ impl Keeper {
         self.spec.mode == Mode::Pty
     }
 
-    /// How long to wait: not at all while output is to be laid out, for ever if nothing is under way.
+    /// How long to wait: for a pause while output is to be laid out, then not at all until that is done;
+    /// for ever if nothing is under way.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         if self.stage.unlaid() > 0 {
-            return Some(Duration::ZERO);
+            return Some(if self.in_pause { Duration::ZERO } else { Duration::from_millis(PAUSE_MS) });
         }
         let drained = self.ended.map(|at| at + Duration::from_millis(DRAIN_MS_MAX));
         let clients = self.clients.iter().filter_map(|client| client.due(&self.stage));
@@ -202,10 +213,8 @@ impl Keeper {
         }
         // rounded up, so as not to wake before the time
         let timeout = timeout.map(|t| Timespec::try_from(t).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 }));
-        if poll(&mut fds, timeout.as_ref()).is_err() {
-            // interrupted, or the kernel is short of memory for a moment
-            return None;
-        }
+        // interrupted, or the kernel is short of memory for a moment
+        let none = poll(&mut fds, timeout.as_ref()).ok()? == 0;
         let mut flags = fds.iter().map(PollFd::revents);
         let mut next = || flags.next().unwrap_or(nothing);
         let (signals, listener) = (!next().is_empty(), !next().is_empty());
@@ -215,7 +224,7 @@ impl Keeper {
             .iter()
             .map(|c| (next(), if c.terminal.is_some() { next() } else { nothing }))
             .collect();
-        Some(Events { signals, listener, output, clients })
+        Some(Events { none, signals, listener, output, clients })
     }
 
     fn take_signals(&mut self) {
@@ -497,14 +506,15 @@ impl Keeper {
         self.log.write(bytes);
     }
 
-    /// Lays out a little at once, and more when there is nothing else to do.
-    fn lay_out(&mut self, output: usize) {
+    /// Lays out a little output at once, more in a pause, and all when it becomes too much. In a flood most
+    /// of it is never laid out: the longer the wait, the more has scrolled off again.
+    fn lay_out(&mut self) {
         let unlaid = self.stage.unlaid();
         let is_full = unlaid >= UNLAID_BYTES_MAX;
-        if unlaid == 0 || !(output == 0 || unlaid <= SMALL_BYTES || is_full) {
+        if unlaid == 0 || !(self.in_pause || unlaid <= SMALL_BYTES || is_full) {
             return;
         }
-        let mut bytes = if is_full { usize::MAX } else { SLICE_BYTES };
+        let mut bytes = if unlaid > LARGE_BYTES { usize::MAX } else { SLICE_BYTES };
         for client in &mut self.clients {
             client.note_line(&self.stage);
             if let Some(offset) = client.line_offset() {

@@ -5,7 +5,7 @@
 //! settings, its modes and its title. It is never asked anything: the answer would go to the program.
 
 use std::{
-    io::{self, IoSlice, Write},
+    io::{self, IoSlice, Read, Write},
     mem::MaybeUninit,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -13,6 +13,7 @@ use std::{
     },
     path::Path,
     sync::atomic::{AtomicI32, Ordering},
+    time::Duration,
 };
 
 use rustix::{
@@ -30,6 +31,8 @@ use wezterm_parallel_schemas::keeper::{
 
 /// Read at one go, from the keeper or from the terminal.
 const BUFFER_BYTES: usize = 64 << 10;
+/// How long the keeper has to let go of the terminal. It takes microseconds, unless it is halted.
+const LET_GO_MS_MAX: u64 = 500;
 /// What a terminal has that does not tell its size.
 const SIZE_DEFAULT: Size = Size { cols: 80, rows: 24 };
 /// Signals that end this program, after the terminal has been restored.
@@ -76,8 +79,8 @@ pub fn attach(run_dir: &Path, options: &Options) -> io::Result<Outcome> {
         relays: options.relay || !stdout_is_the_terminal(),
     }
     .run(options);
-    // the keeper lets go of the terminal when the connection ends; nothing of it may come after the reset
-    drop(socket);
+    // nothing of the program may come after the reset
+    wait_until_let_go(socket);
     drop(restore);
     if let Ok(End::Signal(signal)) = result {
         signals.pass_on(signal);
@@ -206,6 +209,15 @@ impl Attached<'_> {
             result => result,
         }
     }
+}
+
+/// Ends the connection and waits until the keeper has ended it too: then it has let go of the terminal.
+fn wait_until_let_go(mut socket: UnixStream) {
+    let _ = socket.shutdown(std::net::Shutdown::Write);
+    let _ = socket.set_read_timeout(Some(Duration::from_millis(LET_GO_MS_MAX)));
+    let mut buffer = [0; 4096];
+    // a keeper that hangs is not waited for
+    while matches!(socket.read(&mut buffer), Ok(1..)) {}
 }
 
 fn size() -> Size {
