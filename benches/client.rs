@@ -14,8 +14,7 @@ use wezterm_parallel_schemas::{
     PROTOCOL,
     daemon::Hello,
     envelope::{Message, split},
-    event::{Snapshot, Subscribe},
-    method::{HelloCall, Method, SubscribeCall},
+    method::{HelloCall, Method},
     rpc::{Request, WireError},
     scan::Scanner,
 };
@@ -51,7 +50,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Calls a method and waits for its answer. Events that come meanwhile are dropped.
+    /// Calls a method and waits for its answer.
     pub fn call<M: Method>(&mut self, params: &M::Params) -> Try<M::Result> {
         let id = self.send::<M>(params)?;
         self.answer::<M>(id)
@@ -84,16 +83,6 @@ impl Client {
                 Message::Request { method, .. } => return Err(failed(format!("the daemon calls {method}"))),
             }
         }
-    }
-
-    /// Subscribes to what happens to processes.
-    pub fn subscribe(&mut self) -> Try<Snapshot> {
-        self.call::<SubscribeCall>(&Subscribe { topics: vec!["process".into()], from_seq: None })
-    }
-
-    /// Waits for the next event, whichever it is.
-    pub fn wait_event(&mut self) -> Try<()> {
-        self.frame().map(drop)
     }
 
     /// The time between sending `request` (see [`encode`]) and the last byte of its answer, which is

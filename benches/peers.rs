@@ -123,6 +123,17 @@ impl Fleet {
         command
     }
 
+    /// Starts by hand what it did not start again.
+    pub fn start_again(&self) -> Try<()> {
+        match self.peer {
+            // of some kills it learns too late that the terminal is closed, and runs no hook
+            Peer::Tmux => place::run(&mut self.tmux(&["respawn-pane", "-k", "-t", "bench:"])).map(drop),
+            Peer::Pueue | Peer::Supervisor | Peer::Pm2 | Peer::Mprocs => {
+                Err(failed("a kill was not followed by a start"))
+            }
+        }
+    }
+
     /// Some end by themselves faster than by being killed; all leave nothing behind, which the place sees to.
     pub fn stop(mut self) {
         self.terminal = None;
@@ -154,9 +165,8 @@ impl Fleet {
     fn start_tmux(&self, count: usize, program: &[String]) -> Try<()> {
         self.write(
             "tmux.conf",
-            // a pane whose program ended is started again (-k: tmux may see the program's end before it sees
-            // its terminal's, and would then call the pane still active); as much history as our keepers hold, about
-            "set -g remain-on-exit on\nset-hook -g pane-died 'respawn-pane -k'\nset -g status off\n\
+            // a pane whose program ended is started again; as much history as our keepers hold, about
+            "set -g remain-on-exit on\nset-hook -g pane-died respawn-pane\nset -g status off\n\
              set -g default-terminal tmux-256color\nset -g history-limit 10000\n",
         )?;
         let (cols, rows) = (COLS.to_string(), ROWS.to_string());

@@ -94,7 +94,8 @@ impl Place {
         command
     }
 
-    /// Every living process that belongs to this place, by its environment or its arguments.
+    /// Every living process that belongs to this place: by its environment, by its arguments, or, since a
+    /// keeper has neither, by the files that it has open.
     pub fn living(&self) -> Vec<Living> {
         let mark = self.text("");
         let own = std::process::id().cast_signed();
@@ -108,7 +109,8 @@ impl Place {
             if pid == own || cmdline.is_empty() {
                 continue;
             }
-            if contains(&read("environ"), mark.as_bytes()) || contains(&cmdline, mark.as_bytes()) {
+            let named = contains(&read("environ"), mark.as_bytes()) || contains(&cmdline, mark.as_bytes());
+            if named || has_open(&entry.path(), self.root.path()) {
                 let args = String::from_utf8_lossy(&cmdline);
                 let args = args.trim_end_matches('\0').split('\0').map(Into::into).collect();
                 let exe = fs::read_link(entry.path().join("exe")).unwrap_or_default();
@@ -189,6 +191,12 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 fn shown(command: &Command) -> String {
     let args: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
     format!("{} {}", command.get_program().to_string_lossy(), args.join(" "))
+}
+
+/// Whether the process of this directory of /proc has a file below `root` open.
+fn has_open(process: &Path, root: &Path) -> bool {
+    let Ok(files) = fs::read_dir(process.join("fd")) else { return false };
+    files.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|file| file.starts_with(root)))
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

@@ -84,8 +84,11 @@ fn restart(ours: &Ours, kept: usize) -> Try<Duration> {
     Ok(took)
 }
 
-/// The run and the program of each process that runs, by the process's id.
-fn running(ours: &Ours) -> Try<BTreeMap<String, (Option<String>, Option<i32>)>> {
+/// Ids of runs and of their programs, by the ids of their processes.
+type Runs = BTreeMap<String, (Option<String>, Option<i32>)>;
+
+/// What runs.
+fn running(ours: &Ours) -> Try<Runs> {
     let all = ours.processes()?.into_iter().filter(|p| p.state == State::Running);
     Ok(all.map(|p| (p.id, (p.run_id, p.pid))).collect())
 }
@@ -112,6 +115,7 @@ fn add_ended(ours: &Ours, count: usize) -> Try<()> {
                 client.answer::<AddProcess>(id)?;
             }
         }
+        ours.wait_state(&name, State::Exited, workspace.len())?;
     }
-    ours.wait_state(State::Exited, count)
+    Ok(())
 }
