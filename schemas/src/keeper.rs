@@ -53,6 +53,8 @@ pub mod frame {
     pub const TITLE: u8 = b'T';
     /// From the keeper: [`super::Attached`].
     pub const ATTACHED: u8 = b'A';
+    /// From the keeper: [`super::Looked`].
+    pub const LOOKED: u8 = b'L';
     /// From the keeper: the client's detach key was pressed. Nothing follows.
     pub const DETACHED: u8 = b'D';
     /// From the keeper: [`super::ExitRecord`]. Nothing follows.
@@ -226,6 +228,14 @@ pub struct Welcome {
     /// How many are attached.
     #[serde(default)]
     pub attached: u32,
+    /// As in [`Looked`]: the newest report that somebody has seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub looked_seq: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// What the program said of itself by `OSC 7501`.
@@ -251,6 +261,14 @@ pub struct Title {
 pub struct Attached {
     /// How many are attached now.
     pub clients: u32,
+}
+
+/// Somebody typed, or gave the window the focus: whatever the program had said of itself is seen. Told
+/// once after each [`ProgramStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Looked {
+    /// The newest [`ProgramStatus::seq`] then.
+    pub seq: u64,
 }
 
 /// End the run.

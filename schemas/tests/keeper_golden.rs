@@ -9,8 +9,9 @@ use std::{fs, path::PathBuf};
 use indexmap::IndexMap;
 use serde::{Serialize, de::DeserializeOwned};
 use wezterm_parallel_schemas::keeper::{
-    Attached, ExitRecord, Frames, HEADER_BYTES, Hello, Mode, PAYLOAD_BYTES_MAX, ProgramStatus, Role, RunMeta,
-    RunSpec, Size, StartFailure, StartReport, StopRun, Title, VERSION, Welcome, encode, encode_bytes, frame,
+    Attached, ExitRecord, Frames, HEADER_BYTES, Hello, Looked, Mode, PAYLOAD_BYTES_MAX, ProgramStatus, Role,
+    RunMeta, RunSpec, Size, StartFailure, StartReport, StopRun, Title, VERSION, Welcome, encode,
+    encode_bytes, frame,
 };
 
 /// The value's bytes are those of the file, and the file's bytes are the value.
@@ -113,6 +114,7 @@ fn every_message_is_read_by_every_release() {
     check("status", &status());
     check("title", &Title { title: "✳ Claude Code".into() });
     check("attached", &Attached { clients: 2 });
+    check("looked", &Looked { seq: 7 });
     check(
         "welcome",
         &Welcome {
@@ -126,6 +128,7 @@ fn every_message_is_read_by_every_release() {
             status: Some(status()),
             title: Some("title".into()),
             attached: 1,
+            looked_seq: 0,
         },
     );
 }

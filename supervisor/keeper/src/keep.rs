@@ -13,8 +13,8 @@ use rustix::{
     io::Errno,
 };
 use wezterm_parallel_schemas::keeper::{
-    self, Attached, ExitRecord, Hello, Mode, ProgramStatus, RUN_MARK, Role, RunSpec, Size, StopRun, Title,
-    Welcome, frame,
+    self, Attached, ExitRecord, Hello, Looked, Mode, ProgramStatus, RUN_MARK, Role, RunSpec, Size, StopRun,
+    Title, Welcome, frame,
 };
 
 use crate::{
@@ -54,6 +54,8 @@ const GRACE_MS_DEFAULT: u64 = 3_000;
 const DRAIN_MS_MAX: u64 = 100;
 /// How long clients have to take the last frames.
 const FAREWELL_MS_MAX: u64 = 5_000;
+/// What a terminal sends when its window loses the focus: nobody looks then.
+const FOCUS_OUT: &[u8] = b"\x1b[O";
 /// Largest hello that is decoded, in bytes.
 const HELLO_BYTES_MAX: usize = 64 << 10;
 
@@ -79,6 +81,8 @@ pub struct Keeper {
     /// Counts who typed last.
     typed: u64,
     status: Option<ProgramStatus>,
+    /// The newest status that somebody has seen.
+    looked_seq: u64,
     title: Option<String>,
     attached: u32,
     buffer: Vec<u8>,
@@ -138,6 +142,7 @@ impl Keeper {
             input: vec![],
             typed: 0,
             status: None,
+            looked_seq: 0,
             title: None,
             attached: 0,
             buffer: vec![],
@@ -377,6 +382,7 @@ impl Keeper {
             status: self.status.clone(),
             title: self.title.clone(),
             attached: self.count_attached(),
+            looked_seq: self.looked_seq,
         };
         self.clients[i].send(frame::WELCOME, &message);
     }
@@ -386,12 +392,24 @@ impl Keeper {
         let found = self.clients[i].detach_key.find(bytes);
         let for_program = &bytes[..found.unwrap_or(bytes.len())];
         if self.clients[i].may_type() && !for_program.is_empty() {
+            if for_program != FOCUS_OUT {
+                self.look();
+            }
             self.claim(i);
             self.input.extend_from_slice(for_program);
         }
         if found.is_some() {
             self.clients[i].send_frame(frame::DETACHED, b"");
             self.clients[i].release();
+        }
+    }
+
+    /// Somebody is there: what the program has said of itself is seen.
+    fn look(&mut self) {
+        let seq = self.status.as_ref().map_or(0, |status| status.seq);
+        if seq > self.looked_seq {
+            self.looked_seq = seq;
+            self.tell(frame::LOOKED, &Looked { seq });
         }
     }
 
@@ -543,8 +561,12 @@ impl Keeper {
         }
         let attached = self.count_attached();
         if attached != self.attached {
+            let came = attached > self.attached;
             self.attached = attached;
             self.tell(frame::ATTACHED, &Attached { clients: attached });
+            if came {
+                self.look();
+            }
         }
     }
 

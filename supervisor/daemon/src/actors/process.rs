@@ -829,8 +829,12 @@ impl Handler<Heard> for ProcessActor {
                 self.attached = welcome.attached;
                 match welcome.status {
                     Some(report) => {
-                        let news = report.at > self.shared.last_word;
+                        let looked = welcome.looked_seq >= report.seq;
+                        let news = report.at > self.shared.last_word && !looked;
                         self.input(Input::Recalled { report, news }, ctx);
+                        if looked {
+                            self.input(Input::Seen, ctx);
+                        }
                     }
                     None => self.settle(Vec::new(), Vec::new(), Vec::new(), ctx),
                 }
@@ -845,14 +849,10 @@ impl Handler<Heard> for ProcessActor {
                 self.tell_title(ctx);
             }
             Said::Attached(clients) => {
-                let more = clients > self.attached;
                 self.attached = clients;
-                if more {
-                    self.input(Input::Seen, ctx);
-                } else {
-                    self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
-                }
+                self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
             }
+            Said::Looked => self.input(Input::Seen, ctx),
         }
     }
 }

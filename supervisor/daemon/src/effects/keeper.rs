@@ -122,6 +122,8 @@ pub enum Said {
     Title(String),
     /// How many are attached.
     Attached(u32),
+    /// Somebody has seen what the program has said of itself so far.
+    Looked,
     /// The run is over.
     Exit(ExitRecord),
 }
@@ -215,6 +217,7 @@ async fn converse(
                         frame::STATUS => hear(Said::Status(decode(payload)?)),
                         frame::TITLE => hear(Said::Title(decode::<Title>(payload)?.title)),
                         frame::ATTACHED => hear(Said::Attached(decode::<Attached>(payload)?.clients)),
+                        frame::LOOKED => hear(Said::Looked),
                         frame::EXIT => return decode(payload),
                         frame::ERROR => return Err(io::Error::other(String::from_utf8_lossy(payload).into_owned())),
                         // of a newer keeper
