@@ -102,12 +102,15 @@ fn rows(weighed: Try<Weighed>, kept: usize, names: [&str; 3]) -> [Row; 3] {
     weighed.keepers.sort_unstable_by_key(|k| k.pss_kib);
     let keepers: u64 = weighed.keepers.iter().map(|k| k.pss_kib).sum();
     let middle = weighed.keepers[kept / 2];
-    let dirty = |memory: Memory| format!("private dirty {}", Figure::kib(memory.private_dirty_kib).shown());
+    let parts = |memory: Memory| {
+        let (dirty, anonymous) = (Figure::kib(memory.private_dirty_kib), Figure::kib(memory.anonymous_kib));
+        format!("private dirty {}, anonymous {}", dirty.shown(), anonymous.shown())
+    };
     let largest = Figure::kib(weighed.keepers[kept - 1].pss_kib).shown();
     let all = Figure::kib(keepers + weighed.daemon.pss_kib);
     let all = all.noted(format!("keepers {}, n {kept}", Figure::kib(keepers).shown()));
-    let daemon = Figure::kib(weighed.daemon.pss_kib).noted(dirty(weighed.daemon));
-    let keeper = Figure::kib(middle.pss_kib).noted(format!("{}, largest {largest}", dirty(middle)));
+    let daemon = Figure::kib(weighed.daemon.pss_kib).noted(parts(weighed.daemon));
+    let keeper = Figure::kib(middle.pss_kib).noted(format!("{}, largest {largest}", parts(middle)));
     let [all_name, daemon_name, keeper_name] = names;
     [Row::new(all_name, Ok(all)), Row::new(daemon_name, Ok(daemon)), Row::new(keeper_name, Ok(keeper))]
 }

@@ -21,6 +21,8 @@ pub struct Memory {
     pub pss_kib: u64,
     /// What it has written and nobody shares, in KiB.
     pub private_dirty_kib: u64,
+    /// What is in no file, in KiB: the rest of the share is mostly the executable itself.
+    pub anonymous_kib: u64,
 }
 
 /// What processes have done so far.
@@ -40,6 +42,7 @@ pub fn memory(pids: &[i32]) -> Try<Memory> {
             .failed_to(format!("read memory of {pid}"))?;
         sum.pss_kib += field(&text, "Pss:")?;
         sum.private_dirty_kib += field(&text, "Private_Dirty:")?;
+        sum.anonymous_kib += field(&text, "Anonymous:")?;
     }
     Ok(sum)
 }
