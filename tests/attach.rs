@@ -134,7 +134,7 @@ fn several_attach_at_once_with_different_sizes() {
     narrow.wait_for_text("from the wide one");
     narrow.type_keys("from the narrow one\r");
     wide.wait_for_text("from the narrow one");
-    assert_eq!(site.process("w/p").attached, 2);
+    site.wait_attached("w/p", 2);
 }
 
 #[test]
@@ -147,9 +147,10 @@ fn detaching_leaves_the_program_alone_and_closing_the_terminal_does_so_too() {
     assert_eq!(pty.wait_for_end(), Some(0));
     let closed = attach(&site, 80, 24);
     closed.wait_for_text("ready");
-    site.wait_process("w/p", |p| p.attached == 1);
+    site.wait_attached("w/p", 1);
     drop(closed);
-    let after = site.wait_process("w/p", |p| p.attached == 0);
+    site.wait_attached("w/p", 0);
+    let after = site.process("w/p");
     assert_eq!((after.state, after.pid), (State::Running, running.pid));
 }
 
@@ -201,6 +202,22 @@ fn a_dead_process_shows_why_and_enter_starts_it_again() {
     pty.type_keys("\r");
     pty.wait_for_text("it lives");
     site.wait_state("w/p", State::Running);
+}
+
+#[test]
+fn closing_a_pane_types_nothing_into_the_program() {
+    let site = site(
+        r"stty raw -echo; printf 'ready '; dd bs=1 count=1 2>/dev/null | od -An -c; printf 'done\r\n'; exec tail -f /dev/null",
+    );
+    let pty = attach(&site, 80, 24);
+    pty.wait_for_text("ready");
+    pty.close_as_wezterm_does();
+    site.wait_attached("w/p", 0);
+    // had anything been typed, it would have been read before this
+    let pty = attach(&site, 80, 24);
+    pty.type_keys("x");
+    pty.wait_for_text("done");
+    assert!(pty.contents().contains(" x") && !pty.contents().contains(r"\n"), "{}", pty.contents());
 }
 
 #[test]

@@ -121,6 +121,16 @@ impl Pty {
         String::from_utf8_lossy(&state.parser.screen().state_formatted()).escape_debug().to_string()
     }
 
+    /// Closes the window as WezTerm closes a pane: first it types Enter and the terminal's end-of-file key,
+    /// if there is one, then the terminal is gone.
+    pub fn close_as_wezterm_does(self) {
+        let modes = rustix::termios::tcgetattr(&self.master).expect("a terminal has modes");
+        let end_of_file = modes.special_codes[rustix::termios::SpecialCodeIndex::VEOF];
+        if end_of_file != 0 {
+            self.type_keys(&format!("\n{}", char::from(end_of_file)));
+        }
+    }
+
     /// Presses keys: sends the bytes that a terminal sends for them.
     pub fn type_keys(&self, keys: &str) {
         // a terminal that nobody reads from takes some and then blocks

@@ -22,7 +22,7 @@ use rustix::{
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
     pipe::{PipeFlags, pipe_with},
     stdio::{stdin, stdout},
-    termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr},
+    termios::{OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr},
 };
 use wezterm_parallel_keeper::{reset::RESET, rundir};
 use wezterm_parallel_schemas::keeper::{
@@ -261,6 +261,9 @@ impl Restore {
         let before = tcgetattr(stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
+        // WezTerm types Enter and the end-of-file key into a pane that is closed, to end what reads there;
+        // here that would submit a half-written prompt. Without such a key it types nothing.
+        raw.special_codes[SpecialCodeIndex::VEOF] = 0;
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;
         let restore = Self { before };
         let mut bytes = b"\x1b[22;0t".to_vec();
