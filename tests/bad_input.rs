@@ -121,7 +121,7 @@ fn a_runtime_directory_that_others_can_enter_is_refused_and_not_repaired() {
     let open = site.path("run/wezterm-parallel");
     fs::create_dir(&open).expect("a new directory");
     fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    site.run(&["daemon"]).exits(1).says("0700").says(open.to_str().expect("text"));
+    site.run(&["daemon"]).exits(1).says("chmod 700").says(open.to_str().expect("text"));
     let mode = fs::metadata(&open).expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode, 0o755);
     assert_eq!(site.living(), []);
@@ -210,6 +210,8 @@ fn a_full_disk_is_said_and_what_runs_goes_on() {
     assert_eq!(site.process("w/a").pid, running.pid);
     assert!(lives(running.pid.expect("it runs")));
 
+    // the room is free when nobody has the file open any more
+    drop(fill);
     fs::remove_file(state.join("fill")).expect("it is ours");
     site.run(&["workspace", "create", "x", "--cwd", project.to_str().expect("text")]).ok();
     site.run(&["stop", "--yes"]).ok();

@@ -74,7 +74,7 @@ fn a_bad_file_changes_nothing_and_says_where_and_why() {
         ("version: 1\nworkspaces:\n  w: { cwd: $WORK, proceses: {} }\n", "processes"),
         ("version: 1\nworkspaces:\n  w: { cwd: $WORK, processes: { a: { command: tail } } }\n", "command"),
         ("version: 1\nworkspaces: { w: { cwd: $WORK }, w: { cwd: $WORK } }\n", "w"),
-        ("version: 1\nworkspaces: [\n", "line"),
+        ("version: 1\nworkspaces: [\n", "config.yaml:2:"),
         (
             "version: 1\nworkspaces: { w: { cwd: $WORK, processes: { a: { command: [x], after: { b: started } }, b: { command: [x], after: { a: started } } } } }\n",
             "after",
@@ -256,12 +256,29 @@ fn a_project_can_add_to_its_own_workspace_and_nothing_else() {
 }
 
 #[test]
-fn sighup_reads_the_file_as_well() {
+fn sighup_reads_the_file_and_ends_nothing() {
     let site = site();
-    let seq = site.seq();
-    let pid = rustix::process::Pid::from_raw(site.daemon_pid()).expect("a process id");
+    let (a, daemon) = (site.process("w/a"), site.daemon_pid());
+    let pid = rustix::process::Pid::from_raw(daemon).expect("a process id");
+    // more than one at a time, and while the file is written
+    for _ in 0..3 {
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it is ours");
+    }
+    site.config(&config(&format!("{A}{B}")));
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it is ours");
-    site.wait_event(seq, "the config is applied", |e| e.kind == EventKind::ConfigApplied);
+    site.wait_state("w/b", State::Running);
+    assert_eq!((site.daemon_pid(), site.process("w/a")), (daemon, a));
+}
+
+#[test]
+fn a_reload_that_was_asked_for_is_answered_with_what_it_did() {
+    let site = site();
+    let nothing = site.run(&["config", "reload"]).ok();
+    site.config("version: 1\nworkspaces: [\n");
+    site.run(&["config", "reload"]).exits(1).says("config.yaml:2:");
+    site.config(&config(A));
+    site.run(&["config", "reload"]).ok();
+    assert!(!nothing.out.contains("w/a"), "{}", nothing.out);
 }
 
 #[test]

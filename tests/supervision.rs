@@ -4,7 +4,10 @@
 use std::{fs, io::Write, path::Path};
 
 use rustix::fs::{Mode, mknodat};
-use wezterm_parallel_schemas::{event::EventKind, process::State};
+use wezterm_parallel_schemas::{
+    event::EventKind,
+    process::{State, Status},
+};
 
 use crate::support::site::{Site, kill, lives};
 
@@ -304,20 +307,18 @@ fn every_end_of_a_run_is_an_event_that_says_how() {
 }
 
 #[test]
-fn starts_of_an_agent_are_ramped_and_the_place_in_the_queue_is_shown() {
+fn starts_of_claude_are_ramped_and_the_place_in_the_queue_is_shown() {
     let site = Site::new();
     let open = gate(&site, "gate");
+    // stands in for Claude Code: shows its prompt as soon as the test lets it
+    site.script(
+        "slow",
+        "#!/bin/sh\nread x < gate\nprintf '\\033]7501;state=idle:app=claude-code\\007'\nexec tail -f /dev/null\n",
+    );
     site.config(
         "version: 1
-agents:
-  slow: { command: [sh, -c, 'read x < gate; echo up; exec tail -f /dev/null'], start_at_once: 1 }
-workspaces:
-  w:
-    cwd: $WORK
-    processes:
-      a: { agent: slow, ready: { log: up } }
-      b: { agent: slow, ready: { log: up } }
-      c: { agent: slow, ready: { log: up } }
+agents: { slow: { kind: claude, command: [slow], start_at_once: 1 } }
+workspaces: { w: { cwd: $WORK, processes: { a: { agent: slow }, b: { agent: slow }, c: { agent: slow } } } }
 ",
     );
     site.daemon();
@@ -325,12 +326,12 @@ workspaces:
     let third = site.wait_process("w/c", |p| p.state_reason.is_some());
     assert_eq!((third.state, third.pid), (State::Starting, None));
     let reason = third.state_reason.expect("it was waited for");
-    assert!(reason.contains('2'), "its place in the queue: {reason}");
+    assert!(reason.contains("number 2 in the queue"), "{reason}");
     for name in ["w/a", "w/b", "w/c"] {
         site.wait_process(name, |p| p.pid.is_some());
         open();
+        site.wait_status(name, Status::Idle);
     }
-    site.wait_state("w/c", State::Running);
 }
 
 /// Process ids of all that descend from a process.

@@ -105,6 +105,7 @@ fn protocol_schema() -> Value {
         frame(keeper::frame::STATUS, g.subschema_for::<keeper::ProgramStatus>()),
         frame(keeper::frame::TITLE, g.subschema_for::<keeper::Title>()),
         frame(keeper::frame::ATTACHED, g.subschema_for::<keeper::Attached>()),
+        frame(keeper::frame::LOOKED, g.subschema_for::<keeper::Looked>()),
         frame(keeper::frame::EXIT, g.subschema_for::<keeper::ExitRecord>()),
     ]
     .into_iter()

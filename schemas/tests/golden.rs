@@ -1,5 +1,5 @@
 //! The bytes on the wire, held fast: `golden/` has a request and a response of every method, an event
-//! of every kind, an error in both forms, and every frame of the keeper's protocol.
+//! of every kind, and an error in both forms. The keeper's protocol has its own, in `golden/keeper/`.
 //!
 //! A file is `NAME.RELEASE.hex`. The newest one of a name is what this release writes, byte for byte;
 //! all of them must be understood for ever. So a file is never edited: when a type gets a field, add
@@ -25,9 +25,7 @@ use wezterm_parallel_schemas::{
     envelope::{Message, split},
     error::{Code, Error},
     event::{Event, EventKind, EventList, Snapshot, Subscribe},
-    keeper::{
-        self, ExitRecord, Mode, ProgramStatus, Role, RunMeta, RunSpec, Size, StartFailure, StartReport,
-    },
+    keeper::{self, ExitRecord},
     method::{self, METHODS, Method},
     process::{
         AttachPoint, Blocked, Kind, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView, Source,
@@ -165,88 +163,6 @@ fn errors_have_golden_bytes_in_the_form_that_neovim_shows() {
 }
 
 #[test]
-fn every_frame_of_the_keeper_has_golden_bytes() {
-    use keeper::frame::*;
-    let g = Golden::default();
-    let size = Size { cols: 120, rows: 40 };
-    let attach = keeper::Hello {
-        version: 1,
-        role: Role::Attach,
-        size: Some(size),
-        detach_key: vec![0x1c],
-        read_only: false,
-    };
-    let control = keeper::Hello {
-        version: 1,
-        role: Role::Control,
-        size: None,
-        detach_key: Vec::new(),
-        read_only: false,
-    };
-    g.keeper("hello", HELLO, &attach);
-    g.keeper("hello.control", HELLO, &control);
-    g.keeper("hello.observe", HELLO, &keeper::Hello { role: Role::Observe, read_only: true, ..control });
-    g.keeper_bytes("input", INPUT, b"hi\r");
-    g.keeper("resize", RESIZE, &size);
-    g.keeper("stop", STOP, &keeper::StopRun { grace_ms: 3_000 });
-    g.keeper_bytes("screen.ask", SCREEN, b"");
-    g.keeper_bytes("screen", SCREEN, b"\x1b[H\x1b[2Jhi");
-    let said = ProgramStatus { seq: 3, at: AT, body: "state=idle:app=claude-code".into() };
-    g.keeper(
-        "welcome",
-        WELCOME,
-        &keeper::Welcome {
-            version: 1,
-            run_id: RUN.into(),
-            keeper_pid: 4_000,
-            pid: 4_001,
-            started_at: AT,
-            size,
-            log_offset: 70_000,
-            status: Some(said.clone()),
-            title: Some("✳ Claude Code".into()),
-            attached: 1,
-        },
-    );
-    g.keeper_bytes("output", OUTPUT, "日本語\r\n".as_bytes());
-    g.keeper("status", STATUS, &said);
-    g.keeper("title", TITLE, &keeper::Title { title: "✳ Claude Code".into() });
-    g.keeper("attached", ATTACHED, &keeper::Attached { clients: 2 });
-    g.keeper_bytes("detached", DETACHED, b"");
-    g.keeper("exit", EXIT, &exit_by_signal());
-    g.keeper("exit.code", EXIT, &exit_by_code());
-    g.keeper_bytes("error", ERROR, b"the client is 3 MB behind");
-
-    g.file("keeper.spec", &run_spec());
-    g.file(
-        "keeper.meta",
-        &RunMeta {
-            run_id: RUN.into(),
-            process_id: PROCESS.into(),
-            keeper_pid: 4_000,
-            version: "0.1.0".into(),
-        },
-    );
-    g.file("keeper.started", &StartReport::Started { keeper_pid: 4_000, pid: 4_001, started_at: AT });
-    g.file("keeper.exists", &StartReport::Exists);
-    for (name, reason) in
-        [("program", StartFailure::Program), ("cwd", StartFailure::Cwd), ("system", StartFailure::System)]
-    {
-        let message = "no such file: /usr/bin/nothing".into();
-        g.file(&format!("keeper.failed.{name}"), &StartReport::Failed { reason, message });
-    }
-
-    let seen = g.seen.into_inner().expect("no test panicked");
-    let first_bytes: BTreeSet<u8> = seen
-        .iter()
-        .filter(|n| n.starts_with("keeper.frame."))
-        .map(|n| newest(n).expect("it was checked")[0])
-        .collect();
-    let all: BTreeSet<u8> = FRAMES.iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(first_bytes, all, "a kind of frame without golden bytes, or one missing in FRAMES");
-}
-
-#[test]
 fn bytes_of_a_newer_release_are_understood() {
     // a map with a key that this release does not know, and names that it does not know
     let mut v: serde_json::Value = serde_json::to_value(claude()).expect("json");
@@ -310,7 +226,7 @@ fn names_on_the_wire_are_only_ever_added() {
 }
 
 /// Kinds of frames of the keeper's protocol.
-const FRAMES: [(u8, &str); 13] = {
+const FRAMES: [(u8, &str); 14] = {
     use keeper::frame::*;
     [
         (HELLO, "hello"),
@@ -323,6 +239,7 @@ const FRAMES: [(u8, &str); 13] = {
         (STATUS, "status"),
         (TITLE, "title"),
         (ATTACHED, "attached"),
+        (LOOKED, "looked"),
         (DETACHED, "detached"),
         (EXIT, "exit"),
         (ERROR, "error"),
@@ -357,10 +274,6 @@ fn releases(name: &str) -> BTreeMap<u32, Vec<u8>> {
         }
     }
     found
-}
-
-fn newest(name: &str) -> Option<Vec<u8>> {
-    releases(name).into_values().next_back()
 }
 
 /// Compares with the files, and notes what was compared.
@@ -419,31 +332,6 @@ impl Golden {
         let Ok(Message::Response { result: r, .. }) = split(&response) else { panic!("it was split above") };
         assert_eq!(decode::<M::Result>(r).as_ref(), Ok(&result), "{}", M::NAME);
     }
-
-    /// A frame of the keeper's protocol whose payload is a map.
-    fn keeper<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
-        &self,
-        name: &str,
-        kind: u8,
-        v: &T,
-    ) {
-        self.check(&format!("keeper.frame.{name}"), &keeper_frame(kind, &encode(v)), |frame| {
-            assert_eq!(frame[0], kind);
-            decode::<T>(&frame[5..]).map(drop)
-        });
-        assert_eq!(decode::<T>(&encode(v)).as_ref(), Ok(v));
-    }
-
-    /// A frame of the keeper's protocol whose payload is bytes.
-    fn keeper_bytes(&self, name: &str, kind: u8, payload: &[u8]) {
-        self.check(&format!("keeper.frame.{name}"), &keeper_frame(kind, payload), |_| Ok(()));
-    }
-
-    /// A bare value: a file of a run, or what goes through a keeper's standard input and output.
-    fn file<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(&self, name: &str, v: &T) {
-        self.check(name, &encode(v), |bytes| decode::<T>(bytes).map(drop));
-        assert_eq!(decode::<T>(&encode(v)).as_ref(), Ok(v));
-    }
 }
 
 fn encode(v: &impl Serialize) -> Vec<u8> {
@@ -458,11 +346,6 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 
 fn event_frame(event: &Event) -> Vec<u8> {
     encode(&rpc::Notification(rpc::NOTIFICATION, "event", (event,)))
-}
-
-fn keeper_frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a small payload").to_le_bytes();
-    [&[kind], &length[..], payload].concat()
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -710,21 +593,5 @@ fn full_event() -> Event {
         message: Some("it was killed".into()),
         exit: Some(exit_by_signal()),
         ..event(EventKind::ProcessExit)
-    }
-}
-
-fn run_spec() -> RunSpec {
-    RunSpec {
-        run_id: RUN.into(),
-        process_id: PROCESS.into(),
-        runs_dir: "/home/u/.local/state/wezterm-parallel/runs".into(),
-        mode: Mode::Pty,
-        command: vec!["claude".into(), "--session-id".into(), SESSION.into()],
-        cwd: "/home/u/src/api".into(),
-        env: environment(),
-        size: Size { cols: 80, rows: 24 },
-        history_bytes: 1 << 20,
-        log_bytes: 8 << 20,
-        log_files: 4,
     }
 }

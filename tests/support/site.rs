@@ -5,7 +5,10 @@ use std::{
     cell::RefCell,
     fs,
     io::{Read, Write as _},
-    os::unix::fs::{DirBuilderExt, PermissionsExt, symlink},
+    os::unix::{
+        fs::{DirBuilderExt, PermissionsExt, symlink},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
@@ -15,6 +18,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::inotify,
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
 use serde::de::DeserializeOwned;
@@ -22,6 +26,7 @@ use tempfile::TempDir;
 use wezterm_parallel_schemas::{
     daemon::Empty,
     event::Event,
+    keeper,
     method::{DaemonStatus, ListProcesses},
     process::{ProcessList, ProcessView, State, Status},
 };
@@ -273,6 +278,71 @@ impl Site {
         }
     }
 
+    /// Waits until that many are attached to the current run of a process. Its keeper is asked: it is no
+    /// event of the daemon's.
+    pub fn wait_attached(&self, name: &str, clients: u32) {
+        let run = self.process(name).run_id.expect("it has run");
+        let sock = self.path("state/wezterm-parallel/runs").join(run).join("sock");
+        let mut socket = UnixStream::connect(sock).expect("its keeper listens");
+        socket.set_read_timeout(Some(DEADLINE)).expect("it is longer than nothing");
+        let hello = keeper::Hello {
+            version: keeper::VERSION,
+            role: keeper::Role::Control,
+            size: None,
+            detach_key: Vec::new(),
+            read_only: false,
+        };
+        let mut bytes = Vec::new();
+        let payload = rmp_serde::to_vec_named(&hello).expect("a hello encodes");
+        keeper::encode(keeper::frame::HELLO, &payload, &mut bytes);
+        socket.write_all(&bytes).expect("its keeper reads");
+        let mut frames = keeper::Frames::default();
+        let mut attached = None;
+        while attached != Some(clients) {
+            let mut buffer = [0; 4096];
+            let n = socket.read(&mut buffer).unwrap_or(0);
+            assert!(n > 0, "{clients} attached to {name} does not come: {attached:?}");
+            frames.push(&buffer[..n]);
+            while let Some((kind, payload)) = frames.take().expect("its keeper keeps to the limits") {
+                let fits = "its keeper keeps to the contract";
+                match kind {
+                    keeper::frame::WELCOME => {
+                        attached =
+                            Some(rmp_serde::from_slice::<keeper::Welcome>(payload).expect(fits).attached);
+                    }
+                    keeper::frame::ATTACHED => {
+                        attached =
+                            Some(rmp_serde::from_slice::<keeper::Attached>(payload).expect(fits).clients);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Waits until a file is there and `wanted` is true of its text. Its directory must be there.
+    pub fn wait_file(&self, path: &Path, wanted: impl Fn(&str) -> bool) -> String {
+        let directory = path.parent().expect("a file lies in a directory");
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).expect("this is Linux");
+        let changes =
+            inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+        inotify::add_watch(&watch, directory, changes).expect("the directory is there");
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            if wanted(&text) {
+                return text;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{} does not come to what is waited for:\n{text}", path.display());
+            let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: 0 };
+            if poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&timeout)).expect("it can be polled") > 0
+            {
+                rustix::io::read(&watch, &mut [0_u8; 4096]).expect("there is something to read");
+            }
+        }
+    }
+
     /// Number of the newest event.
     pub fn seq(&self) -> u64 {
         self.client().subscribe().seq
@@ -285,8 +355,8 @@ impl Site {
         format!("the daemon's log ends with:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
     }
 
-    /// Every living process that belongs to this place, by its environment, its arguments or its
-    /// directory, with its command line.
+    /// Every living process that belongs to this place, by its environment, its arguments, its directory or
+    /// its open files, with its command line.
     pub fn living(&self) -> Vec<(i32, String)> {
         let mark = self.root.path().to_str().expect("a path of ours is text");
         let own = std::process::id();
@@ -298,7 +368,8 @@ impl Site {
             let cwd = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
             let of_ours = contains(&read("environ"), mark.as_bytes())
                 || command.contains(mark)
-                || cwd.starts_with(self.root.path());
+                || cwd.starts_with(self.root.path())
+                || is_keeper_of(&entry.path(), self.root.path());
             // a zombie has an empty command line
             if of_ours && pid != own && !command.is_empty() {
                 found.push((i32::try_from(pid).expect("a process id"), command.trim().to_string()));
@@ -436,6 +507,17 @@ fn wait_gone(handle: &impl std::os::fd::AsFd) {
     let mut polled = [PollFd::new(handle, PollFlags::IN)];
     let ready = poll(&mut polled, Some(&timeout)).expect("a handle can be polled");
     assert!(ready > 0, "a process does not end");
+}
+
+/// Whether a process is our executable and has a file below `root` open. A keeper has no environment, no
+/// arguments and no directory that would give it away, but it holds the lock of its run.
+fn is_keeper_of(process: &Path, root: &Path) -> bool {
+    let link = |path: &Path| fs::read_link(path).unwrap_or_default();
+    if link(&process.join("exe")) != Path::new(executable()) {
+        return false;
+    }
+    let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    files.map(|file| link(&file.path())).any(|file| file.starts_with(root))
 }
 
 fn find<'a>(processes: &'a [ProcessView], name: &str) -> Option<&'a ProcessView> {
