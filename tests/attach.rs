@@ -138,6 +138,24 @@ fn several_attach_at_once_with_different_sizes() {
 }
 
 #[test]
+fn a_terminal_that_hangs_holds_up_neither_the_program_nor_the_others() {
+    // far more than all buffers in between take together
+    let site = site(
+        "stty -echo; printf 'ready '; read x; yes flood | head -c 20000000; echo; echo the flood is over; exec tail -f /dev/null",
+    );
+    let hangs = attach(&site, 80, 24);
+    hangs.wait_for_text("ready");
+    hangs.stall(true);
+    let reads = attach(&site, 80, 24);
+    reads.wait_for_text("ready");
+    reads.type_keys("\r");
+    reads.wait_for_text("the flood is over");
+    // and it is caught up from the screen when it reads again
+    hangs.stall(false);
+    hangs.wait_for("the same screen", |s| s.contents() == reads.contents());
+}
+
+#[test]
 fn detaching_leaves_the_program_alone_and_closing_the_terminal_does_so_too() {
     let site = site("printf 'ready '; exec cat");
     let running = site.wait_state("w/p", State::Running);

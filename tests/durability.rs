@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs};
 
 use wezterm_parallel_schemas::{
     daemon::StatusView,
+    event::EventKind,
     process::{ProcessView, State},
 };
 
@@ -195,6 +196,9 @@ fn a_config_edited_while_no_daemon_was_there_is_applied_by_the_next_one() {
     site.config(&text.replace("p7: {", "new: {"));
     site.daemon();
     site.wait_state("w/new", State::Running);
+    site.wait_event(0, "p7 is gone", |e| {
+        e.kind == EventKind::ProcessRemoved && e.process.as_deref() == Some("p7")
+    });
     let after = by_name(&site);
     assert!(!after.contains_key("p7"), "{after:#?}");
     assert_eq!(after["p0"].pid, before["p0"].pid);

@@ -77,6 +77,7 @@ fn claude_is_not_installed_unless_a_process_needs_it() {
     site.script("npm", "#!/bin/sh\necho npm was called >> $HOME/npm-called\nexit 1\n");
     site.config("version: 1\nworkspaces: { w: { cwd: $WORK, processes: { a: { command: [tail, -f, /dev/null] } } } }\n");
     site.run(&["up", "--yes"]).ok();
+    site.wait_state("w/a", State::Running);
     assert!(!site.path("home/npm-called").exists());
 }
 

@@ -310,11 +310,8 @@ fn every_end_of_a_run_is_an_event_that_says_how() {
 fn starts_of_claude_are_ramped_and_the_place_in_the_queue_is_shown() {
     let site = Site::new();
     let open = gate(&site, "gate");
-    // stands in for Claude Code: shows its prompt as soon as the test lets it
-    site.script(
-        "slow",
-        "#!/bin/sh\nread x < gate\nprintf '\\033]7501;state=idle:app=claude-code\\007'\nexec tail -f /dev/null\n",
-    );
+    // shows its prompt as soon as the test lets it
+    stand_in(&site, "slow", "read x < gate; say idle");
     site.config(
         "version: 1
 agents: { slow: { kind: claude, command: [slow], start_at_once: 1 } }
@@ -332,6 +329,121 @@ workspaces: { w: { cwd: $WORK, processes: { a: { agent: slow }, b: { agent: slow
         open();
         site.wait_status(name, Status::Idle);
     }
+}
+
+/// Puts a stand-in for Claude Code on the PATH: `say STATE` in it tells the terminal what Claude would.
+fn stand_in(site: &Site, name: &str, script: &str) {
+    site.script(
+        name,
+        &format!(
+            "#!/bin/sh\nsay() {{ printf '\\033]7501;state=%s:app=claude-code\\007' \"$1\"; }}\n{script}\nexec tail -f /dev/null\n"
+        ),
+    );
+}
+
+#[test]
+fn starts_of_claude_are_held_below_the_floor_of_free_memory() {
+    let site = Site::new();
+    stand_in(&site, "agent", "say idle");
+    let config = |floor: &str| {
+        format!(
+            "version: 1
+daemon: {{ min_free_memory: {floor} }}
+agents: {{ agent: {{ kind: claude, command: [agent] }} }}
+workspaces: {{ w: {{ cwd: $WORK, processes: {{ a: {{ agent: agent }}, b: {{ command: {IDLE} }} }} }} }}
+"
+        )
+    };
+    site.config(&config("1000TiB"));
+    site.daemon();
+    let held = site.wait_process("w/a", |p| p.state_reason.as_deref().is_some_and(|r| r.contains("memory")));
+    assert_eq!((held.state, held.pid), (State::Starting, None));
+    // only agents are held
+    site.wait_state("w/b", State::Running);
+    site.config(&config("1MiB"));
+    site.wait_status("w/a", Status::Idle);
+}
+
+#[test]
+fn a_stop_asks_first_if_an_agent_works() {
+    let site = Site::new();
+    stand_in(&site, "agent", "say working");
+    site.config(
+        "version: 1
+agents: { agent: { kind: claude, command: [agent] } }
+workspaces: { w: { cwd: $WORK, processes: { a: { agent: agent } } } }
+",
+    );
+    site.daemon();
+    let working = site.wait_status("w/a", Status::Working);
+    let mut terminal = site.terminal(80, 24, &["stop"]);
+    terminal.wait_for_text("w/a is working");
+    terminal.type_keys("n\r");
+    assert_eq!(terminal.wait_for_end(), Some(1));
+    assert_eq!(site.process("w/a").pid, working.pid);
+    let mut terminal = site.terminal(80, 24, &["stop"]);
+    terminal.wait_for_text("w/a is working");
+    terminal.type_keys("y\r");
+    assert_eq!(terminal.wait_for_end(), Some(0));
+    assert_eq!(site.living(), []);
+}
+
+#[test]
+fn a_crash_loop_can_restart_the_whole_workspace_once() {
+    let site = site(&format!(
+        "    on_crash_loop: restart_workspace
+    processes:
+      b: {{ command: {IDLE} }}
+      a: {{ command: [sh, -c, 'echo x >> starts; exit 3'], restart: {{ max_restarts: 1 }}, after: {{ b: started }} }}
+"
+    ));
+    // the second time it is left as it is
+    let loops = |e: &wezterm_parallel_schemas::event::Event| e.state == Some(State::CrashLoop);
+    let first = site.wait_event(0, "the first crash loop", loops);
+    site.wait_event(first.seq, "the second crash loop", loops);
+    site.wait_state("w/a", State::CrashLoop);
+    site.wait_state("w/b", State::Running);
+    assert_eq!(fs::read_to_string(site.path("work/starts")).expect("it ran"), "x\n".repeat(4));
+}
+
+#[test]
+fn a_process_runs_in_the_environment_of_whoever_opened_its_workspace() {
+    let site = Site::new();
+    site.set_env("OPENED_BY", "somebody");
+    site.set_env("WEZTERM_PANE", "7");
+    site.set_env("CLAUDECODE", "1");
+    site.set_env("SECRET_TOKEN", "not-to-be-seen-anywhere");
+    site.config(
+        "version: 1
+workspaces:
+  w:
+    cwd: $WORK
+    env: { COLOUR: red, SHAPE: round }
+    processes: { a: { command: [sh, -c, 'env > environment; exec tail -f /dev/null'], env: { COLOUR: blue } } }
+",
+    );
+    site.daemon();
+    site.wait_state("w/a", State::Running);
+    let env = site.wait_file(&site.path("work/environment"), |text| text.contains("COLOUR"));
+    let has = |line: &str| env.lines().any(|l| l == line);
+    for line in ["OPENED_BY=somebody", "COLOUR=blue", "SHAPE=round", "SECRET_TOKEN=not-to-be-seen-anywhere"] {
+        assert!(has(line), "no {line} in\n{env}");
+    }
+    assert!(env.contains("WEZTERM_PARALLEL_RUN=") && env.contains("WEZTERM_PARALLEL_PROCESS="), "{env}");
+    for name in ["WEZTERM_PANE=", "CLAUDECODE="] {
+        assert!(!env.lines().any(|l| l.starts_with(name)), "{name} in\n{env}");
+    }
+    for (pid, command) in site.living() {
+        assert!(!command.contains("not-to-be-seen"), "{pid}: {command}");
+    }
+    let seen = format!(
+        "{}{}{}{}",
+        site.log(),
+        site.run(&["status", "--json"]).ok().out,
+        site.run(&["events", "--json"]).ok().out,
+        site.run(&["config", "show"]).ok().out
+    );
+    assert!(!seen.contains("not-to-be-seen"), "{seen}");
 }
 
 /// Process ids of all that descend from a process.

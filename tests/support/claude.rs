@@ -16,7 +16,8 @@ pub const SKIP_VARIABLE: &str = "WEZTERM_PARALLEL_SKIP_CLAUDE";
 /// terminal. The first call installs it by npm; tests that run at the same time wait for it.
 pub fn executable() -> Option<PathBuf> {
     if std::env::var_os(SKIP_VARIABLE).is_some_and(|v| !v.is_empty() && v != "0") {
-        super::site::say(&format!("left out, as {SKIP_VARIABLE} is set: a test with the real Claude Code"));
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        super::site::say(&format!("left out, as {SKIP_VARIABLE} is set: {test}"));
         return None;
     }
     let target = target_dir();

@@ -44,6 +44,7 @@ struct State {
     /// Everything that came, for what the model of a terminal does not keep.
     raw: Vec<u8>,
     ended: bool,
+    stalled: bool,
 }
 
 impl Pty {
@@ -78,6 +79,7 @@ impl Pty {
                 parser: vt100::Parser::new(rows, cols, HISTORY_LINES),
                 raw: Vec::new(),
                 ended: false,
+                stalled: false,
             }),
             changed: Condvar::new(),
         });
@@ -167,6 +169,12 @@ impl Pty {
         }
     }
 
+    /// Stops reading what the program writes, as a terminal does that hangs, or reads it again.
+    pub fn stall(&self, stalled: bool) {
+        self.shared.lock().stalled = stalled;
+        self.shared.changed.notify_all();
+    }
+
     /// Gives the terminal another size.
     pub fn resize(&self, cols: u16, rows: u16) {
         self.shared.lock().parser.screen_mut().set_size(rows, cols);
@@ -206,6 +214,7 @@ fn failure(state: &State, what: &str) -> String {
 
 impl Drop for Pty {
     fn drop(&mut self) {
+        self.stall(false);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -223,8 +232,10 @@ impl Shared {
             let mut state = self.lock();
             state.raw.extend_from_slice(&buffer[..n]);
             state.parser.process(&buffer[..n]);
-            drop(state);
             self.changed.notify_all();
+            while state.stalled {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
         }
         self.lock().ended = true;
         self.changed.notify_all();

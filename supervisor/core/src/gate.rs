@@ -145,9 +145,15 @@ impl Gate {
         for ticket in std::mem::take(&mut self.queue) {
             let limit = self.limits.get(&ticket.agent).copied().unwrap_or(u32::MAX) as usize;
             let starting = self.starting.iter().filter(|t| t.agent == ticket.agent).count();
-            let reason = match self.held(&ticket).or_else(|| self.first_of_its_kind(&ticket)) {
-                Some(reason) => Some(reason),
-                None if self.free < self.floor => {
+            let mut queued = |why: String| {
+                let place = behind.entry(ticket.agent.clone()).or_default();
+                *place += 1;
+                Some(format!("number {place} in the queue: {why}"))
+            };
+            let reason = match (self.held(&ticket), self.first_of_its_kind(&ticket)) {
+                (Some(reason), _) => Some(reason),
+                (None, Some(why)) => queued(why),
+                (None, None) if self.free < self.floor => {
                     short_of_memory = true;
                     Some(format!(
                         "waits for free memory: {} MiB of {} MiB",
@@ -155,12 +161,8 @@ impl Gate {
                         self.floor >> 20
                     ))
                 }
-                None if starting >= limit => {
-                    let place = behind.entry(ticket.agent.clone()).or_default();
-                    *place += 1;
-                    Some(format!("number {place} in the queue: {starting} others are starting"))
-                }
-                None => None,
+                (None, None) if starting >= limit => queued(format!("{starting} others are starting")),
+                (None, None) => None,
             };
             match reason {
                 None => {
@@ -192,7 +194,9 @@ impl Gate {
         let first = self.starting.iter().any(|t| {
             (account && t.account == ticket.account) || (directory && t.directory == ticket.directory)
         });
-        first.then(|| "waits for the prompt of the first one here: it may ask for trust or a login".into())
+        first.then(|| {
+            "the first one here comes to its prompt first, since it may ask for trust or a login".into()
+        })
     }
 
     /// Why this one waits for an answer that another one asks for.
