@@ -9,7 +9,7 @@ use crate::{
     ours::{Ours, WORKSPACE},
     peers::{Fleet, Peer},
     place::Place,
-    programs::{self, FLOOD_READY, KEYS_READY, flood_end, key_echo},
+    programs::{self, FLOOD_READY, KEYS_READY, Text, flood_end, key_echo},
     report::{Figure, Row, Target, Unit},
     terminal::Terminal,
 };
@@ -42,7 +42,7 @@ pub fn measure_flood(plan: &Plan) -> Vec<Row> {
     let measured = (|| {
         let shared = Place::new()?;
         let text = shared.path("text");
-        programs::write_text(&text, bytes as u64)?;
+        programs::write_text(&text, bytes as u64, Text::Plain)?;
         let mut views = View::open_all(plan, &programs::flood(&text), FLOOD_READY)?;
         for round in 1..=rounds {
             for view in &mut views {

@@ -8,7 +8,7 @@ use crate::{
     peers::Peer,
     place::{Place, wait_for},
     proc::{self, Memory},
-    programs,
+    programs::{self, Text},
     report::{Figure, Row, Target},
 };
 
@@ -43,7 +43,7 @@ pub fn measure(plan: &Plan) -> Vec<Row> {
 
     let full = Place::new().and_then(|place| {
         let text = place.path("text");
-        programs::write_text(&text, TEXT_BYTES)?;
+        programs::write_text(&text, TEXT_BYTES, Text::Coloured)?;
         weigh(place, kept, &programs::show(&text), true)
     });
     let [full_all, full_daemon, full_keeper] = rows(full, kept, [FULL, FULL_DAEMON, FULL_KEEPER]);
@@ -52,7 +52,7 @@ pub fn measure(plan: &Plan) -> Vec<Row> {
         |p| p == Peer::Tmux,
         |peer, place| {
             let text = place.path("text");
-            programs::write_text(&text, TEXT_BYTES)?;
+            programs::write_text(&text, TEXT_BYTES, Text::Coloured)?;
             let fleet = peer.start(place, kept, &programs::show(&text))?;
             fleet.wait_programs("sleep", kept)?;
             Ok(weigh_peer(&fleet.pids()?)?.noted("10,000 lines of history each"))

@@ -85,26 +85,32 @@ pub fn greeting(number: usize) -> String {
     format!("here~{number}~")
 }
 
-/// Writes `bytes` of text in lines of many lengths, some of it in colour, the same each time.
-pub fn write_text(path: &Path, bytes: u64) -> Try<()> {
-    const WORDS: [&str; 16] = [
+/// What a text is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// ASCII alone, as in most logs.
+    Plain,
+    /// With colours and wide characters.
+    Coloured,
+}
+
+/// Writes `bytes` of text in lines of many lengths, the same each time.
+pub fn write_text(path: &Path, bytes: u64, text: Text) -> Try<()> {
+    const PLAIN: [&str; 8] = ["fn", "supervisor", "let", "restart", "0.25s", "keeper", "=>", "workspace"];
+    const COLOURED: [&str; 8] = [
         "fn",
         "supervisor",
         "let",
-        "mut",
         "restart",
-        "the",
-        "keeper",
-        "a",
-        "=>",
-        "workspace",
-        "{",
-        "}",
         "\x1b[32mpassed\x1b[0m",
         "\x1b[1;31mfailed\x1b[0m",
-        "0.25s",
         "日本語",
+        "workspace",
     ];
+    let words = match text {
+        Text::Plain => PLAIN,
+        Text::Coloured => COLOURED,
+    };
     let mut out = BufWriter::new(fs::File::create(path).failed_to("make a text")?);
     let (mut written, mut line, mut random) = (0, 0, 0x9e37_79b9_u32);
     while written < bytes {
@@ -112,7 +118,7 @@ pub fn write_text(path: &Path, bytes: u64) -> Try<()> {
         random ^= random << 13;
         random ^= random >> 17;
         random ^= random << 5;
-        let word = WORDS[(random >> 7) as usize % WORDS.len()];
+        let word = words[(random >> 7) as usize % words.len()];
         let end = line > 8 + (random >> 20) % 130;
         let separator = if end { '\n' } else { ' ' };
         write!(out, "{word}{separator}").failed_to("write a text")?;
