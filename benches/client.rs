@@ -16,7 +16,7 @@ use wezterm_parallel_schemas::{
     envelope::{Message, split},
     method::{HelloCall, Method},
     rpc::{Request, WireError},
-    scan::Scanner,
+    scan::{Limits, Scanner},
 };
 
 use crate::{
@@ -43,7 +43,7 @@ impl Client {
     pub fn connect(path: &Path) -> Try<Self> {
         let socket = UnixStream::connect(path).failed_to(format!("connect to {}", path.display()))?;
         socket.set_read_timeout(Some(DEADLINE)).failed_to("set a timeout")?;
-        let (scanner, buffer) = (Scanner::default(), vec![0; BUFFER_BYTES]);
+        let (scanner, buffer) = (Scanner::new(Limits::ANSWER), vec![0; BUFFER_BYTES]);
         let mut client =
             Self { socket, scanner, received: Vec::new(), buffer, next_id: 1, early: HashMap::new() };
         client.call::<HelloCall>(&Hello { protocol: PROTOCOL, client: "bench".into(), config: None })?;

@@ -290,3 +290,45 @@ fn the_schema_that_editors_read_is_printed() {
         serde_json::from_str(&fs::read_to_string(file).expect("it is part of the repository")).expect("json");
     assert_eq!(printed, generated);
 }
+
+#[test]
+fn a_config_that_is_moved_away_for_a_moment_takes_nothing_away() {
+    let site = site();
+    let a = site.process("w/a");
+    let seq = site.seq();
+    let aside = site.config_path().with_extension("aside");
+    fs::rename(site.config_path(), &aside).expect("it is there");
+    let event = site.wait_event(seq, "it is missed", |e| e.kind == EventKind::ConfigRefused);
+    assert!(event.message.is_some_and(|m| m.contains("config.yaml")));
+    assert_eq!(site.process("w/a"), a);
+    // nor does a daemon that starts without it
+    site.kill_daemon();
+    site.daemon();
+    assert_eq!(site.wait_state("w/a", State::Running).pid, a.pid);
+    let seq = site.seq();
+    fs::rename(&aside, site.config_path()).expect("it is there");
+    site.wait_event(seq, "it is back", |e| e.kind == EventKind::ConfigApplied);
+    assert_eq!(site.process("w/a").pid, a.pid);
+}
+
+#[test]
+fn a_workspace_that_is_taken_out_and_put_back_while_it_ends_comes_back_whole() {
+    let site = Site::new();
+    // takes its time to end
+    let slow =
+        "      a: { command: [sh, -c, 'trap \"sleep 0.5; exit\" TERM; while :; do sleep 0.1; done'] }\n";
+    site.config(&config(slow));
+    site.daemon();
+    let before = site.wait_state("w/a", State::Running);
+    let seq = site.seq();
+    site.config("version: 1\n");
+    site.wait_event(seq, "it ends", |e| e.state == Some(State::Stopping));
+    site.config(&config(slow));
+    site.wait_event(seq, "the old one is gone", |e| e.kind == EventKind::WorkspaceRemoved);
+    let after = site.wait_process("w/a", |p| p.id != before.id && p.state == State::Running);
+    assert!(!lives(before.pid.expect("it ran")));
+    // and it is on the disk: the next daemon finds it
+    site.kill_daemon();
+    site.daemon();
+    assert_eq!(site.wait_state("w/a", State::Running).pid, after.pid);
+}

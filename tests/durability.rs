@@ -216,3 +216,54 @@ fn a_config_that_became_bad_while_no_daemon_was_there_leaves_the_last_good_one_i
     assert_eq!(by_name(&site)["p0"].pid, before["p0"].pid);
     assert_eq!(status.processes.len(), PROCESSES);
 }
+
+#[test]
+fn a_stop_whose_client_goes_away_ends_the_daemon_all_the_same() {
+    let site = site();
+    let pid = site.daemon_pid();
+    let mut client = site.client();
+    client.send("daemon.stop", &serde_json::json!({}));
+    drop(client);
+    wait_end(pid);
+    assert_eq!(site.living(), []);
+}
+
+#[test]
+fn a_restart_that_the_daemon_does_not_live_to_see_is_finished_by_the_next_one() {
+    let site = Site::new();
+    site.config("version: 1\nworkspaces: { w: { cwd: $WORK, processes: { p: { command: [sh, -c, 'trap \"sleep 1; exit\" TERM; while :; do sleep 0.1; done'] } } } }\n");
+    site.daemon();
+    let before = site.wait_state("w/p", State::Running);
+    let mut client = site.client();
+    client.send("process.restart", &serde_json::json!({ "process": "w/p" }));
+    site.wait_state("w/p", State::Stopping);
+    site.kill_daemon();
+    site.daemon();
+    let after = site.wait_process("w/p", |p| p.state == State::Running && p.pid != before.pid);
+    assert!(!lives(before.pid.expect("it ran")) && after.pid.is_some());
+}
+
+#[test]
+fn a_daemon_started_from_inside_of_a_run_outlives_it() {
+    let site = Site::new();
+    let state = site.path("inner");
+    let exe = crate::support::site::executable();
+    // its own places, so that it is a daemon of its own
+    site.script(
+        "nested",
+        &format!("#!/bin/sh\nexport WEZTERM_PARALLEL_STATE_DIR={0}/state WEZTERM_PARALLEL_RUNTIME_DIR={0}/run\n{exe} daemon > {0}/up\nexec tail -f /dev/null\n", state.display()),
+    );
+    std::fs::create_dir_all(&state).expect("it is ours");
+    site.config("version: 1\nworkspaces: { w: { cwd: $WORK, processes: { p: { command: [nested] } } } }\n");
+    site.daemon();
+    site.wait_file(&state.join("up"), |text| text.contains("serves"));
+    let info = std::fs::read_to_string(state.join("state/daemon.json")).expect("it serves");
+    let info: serde_json::Value = serde_json::from_str(&info).expect("json");
+    let inner = i32::try_from(info["pid"].as_i64().expect("a number")).expect("a process id");
+    site.run(&["process", "stop", "w/p"]).ok();
+    assert!(lives(inner), "the inner daemon is not part of the run");
+    let mut stop = site.command(exe);
+    stop.env("WEZTERM_PARALLEL_STATE_DIR", state.join("state"));
+    stop.env("WEZTERM_PARALLEL_RUNTIME_DIR", state.join("run")).args(["stop", "--yes"]);
+    crate::support::site::finish(stop).ok();
+}

@@ -12,9 +12,12 @@ pub const RESPONSE: u8 = 1;
 /// Type tag of a notification.
 pub const NOTIFICATION: u8 = 2;
 
-/// Largest frame in bytes, either way. A request is some hundred bytes; a listing of 1,000 processes
-/// is half of this.
+/// Largest request in bytes. They have some hundred; one with an environment has some thousand.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
+/// Largest answer in bytes: a listing of 10,000 processes.
+pub const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Most values in one answer: such a listing has 80 for each process.
+pub const ANSWER_ITEMS_MAX: u64 = 1 << 20;
 /// Deepest nesting of a frame. Ours need 6.
 pub const FRAME_DEPTH_MAX: usize = 32;
 /// Most values in one frame.

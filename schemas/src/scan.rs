@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::{
     error::{Code, Error},
-    rpc::{FRAME_BYTES_MAX, FRAME_DEPTH_MAX, FRAME_ITEMS_MAX},
+    rpc::{ANSWER_BYTES_MAX, ANSWER_ITEMS_MAX, FRAME_BYTES_MAX, FRAME_DEPTH_MAX, FRAME_ITEMS_MAX},
 };
 
 /// What a frame may come to.
@@ -22,6 +22,12 @@ pub struct Limits {
     pub depth: usize,
     /// Values, all levels together, arrays and maps themselves counted, and keys of maps.
     pub items: u64,
+}
+
+impl Limits {
+    /// What a client takes from a daemon: the same, and larger.
+    pub const ANSWER: Self =
+        Self { bytes: ANSWER_BYTES_MAX, depth: FRAME_DEPTH_MAX, items: ANSWER_ITEMS_MAX };
 }
 
 impl Default for Limits {

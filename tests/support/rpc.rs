@@ -17,7 +17,7 @@ use wezterm_parallel_schemas::{
     event::{Event, Snapshot, Subscribe},
     method::{HelloCall, Method, SubscribeCall},
     rpc::{Request, WireError},
-    scan::Scanner,
+    scan::{Limits, Scanner},
 };
 
 use super::DEADLINE;
@@ -46,7 +46,7 @@ impl Client {
             .unwrap_or_else(|e| panic!("nobody answers at {}: {e}", socket.display()));
         Self {
             socket: connection,
-            scanner: Scanner::default(),
+            scanner: Scanner::new(Limits::ANSWER),
             received: Vec::new(),
             events: VecDeque::new(),
             next_id: 1,

@@ -23,7 +23,7 @@ use wezterm_parallel_schemas::{
     method::{HelloCall, Method},
     places::{DaemonInfo, Places, SOCKET_PATH_BYTES_MAX},
     rpc::{FRAME_BYTES_MAX, Request, WireError},
-    scan::Scanner,
+    scan::{Limits, Scanner},
 };
 
 use crate::failure::{Exit, Failure, Outcome};
@@ -114,7 +114,7 @@ impl Connection {
             .map_err(|e| ConnectError::Unreachable(socket.to_owned(), e))?;
         let mut connection = Self {
             stream,
-            scanner: Scanner::default(),
+            scanner: Scanner::new(Limits::ANSWER),
             buffer: Vec::new(),
             events: VecDeque::new(),
             last_id: 0,

@@ -100,6 +100,8 @@ pub enum Input {
         /// Kill at once.
         now: bool,
     },
+    /// It shall end and run again because others do; not if somebody wants it down.
+    Bounce,
     /// Those that come first have come far enough.
     Cleared,
     /// It waits for others, for this reason.
@@ -293,8 +295,10 @@ impl Process {
     }
 
     /// A run that was alive when the daemon ended, about to be adopted or found dead.
-    pub fn resume_run(&mut self, run: Run, goal: Goal) {
+    /// `ending`: it was being ended then; if it is meant to run, it was to start again after that.
+    pub fn resume_run(&mut self, run: Run, goal: Goal, ending: bool) {
         self.goal = goal;
+        self.bounce = ending && goal == Goal::Up;
         self.status.started(run.started_at.cast_signed());
         self.actual = Actual::Up { run, ready: false };
     }
@@ -315,6 +319,8 @@ impl Process {
                     self.history.forget();
                     self.restarts = 0;
                 }
+                // it is on its way down: it goes all the way, and then up again
+                self.bounce |= self.goal == Goal::Down && matches!(self.actual, Actual::Stopping { .. });
                 self.goal = Goal::Up;
                 if resting {
                     self.epoch += 1;
@@ -343,6 +349,12 @@ impl Process {
                     Actual::Launching { .. } | Actual::Up { .. } | Actual::Stopping { .. } => {
                         self.bounce = true
                     }
+                }
+            }
+            Input::Bounce => {
+                let crashed = matches!(self.actual, Actual::Down(Rest::CrashLoop(_)));
+                if self.goal == Goal::Up || crashed {
+                    self.take(Input::Restart { now: false }, now, out);
                 }
             }
             Input::Cleared => {
@@ -381,7 +393,10 @@ impl Process {
                 }
             }
             Input::LaunchFailed { reason, message } => self.launch_failed(reason, message, now, out),
-            Input::Ready => self.ready(out),
+            Input::Ready => {
+                self.leave_gate(out);
+                self.ready(out);
+            }
             Input::Said(report) => self.said(|status| status.said(&report), out),
             Input::Recalled { report, news } => self.said(|status| status.recall(&report, news), out),
             Input::Seen => self.status.seen(),
@@ -957,7 +972,7 @@ mod tests {
     #[test]
     fn an_old_claude_that_is_adopted_is_not_called_unknown_before_its_keeper_could_speak() {
         let mut p = Process::new(spec(Kind::Claude));
-        p.resume_run(run("r1"), Goal::Up);
+        p.resume_run(run("r1"), Goal::Up, false);
         let e = p.step(Input::Adopted(run("r1")), at(3_600_000));
         let Some(Effect::Arm { delay, .. }) = e.last() else { panic!("{e:?}") };
         assert_eq!(*delay, 10_000);
@@ -969,6 +984,43 @@ mod tests {
         p.resume_launch("r1".into(), Goal::Down);
         let e = p.step(Input::Launched(run("r1")), at(1));
         assert!(e.contains(&Effect::Stop { run_id: "r1".into(), grace: 3_000 }), "{e:?}");
+    }
+
+    #[test]
+    fn a_start_while_it_ends_starts_it_again_afterwards() {
+        let mut p = up(spec(Kind::Command));
+        p.step(Input::Stop { now: false }, at(1));
+        assert_eq!(p.step(Input::Start, at(2)), []);
+        let e = p.step(Input::Exited { run_id: "r1".into(), exit: exit(143) }, at(3));
+        assert_eq!(e, [Effect::Report(Report::Rested { success: false }), Effect::AskClearance]);
+    }
+
+    #[test]
+    fn a_restart_that_the_daemon_did_not_live_to_see_is_finished_by_the_next_one() {
+        let mut p = Process::new(spec(Kind::Command));
+        p.resume_run(run("r1"), Goal::Up, true);
+        let e = p.step(
+            Input::Exited { run_id: "r1".into(), exit: ExitRecord { stopped: true, ..exit(143) } },
+            at(3),
+        );
+        assert_eq!(e, [Effect::Report(Report::Rested { success: false }), Effect::AskClearance]);
+    }
+
+    #[test]
+    fn what_somebody_wants_down_is_not_started_again_with_the_others() {
+        let mut p = up(spec(Kind::Command));
+        p.step(Input::Stop { now: false }, at(1));
+        p.step(Input::Bounce, at(2));
+        p.step(Input::Exited { run_id: "r1".into(), exit: exit(143) }, at(3));
+        assert_eq!(p.state(), State::Stopped);
+    }
+
+    #[test]
+    fn one_that_is_ready_by_another_sign_leaves_the_queue() {
+        let mut s = spec(Kind::Claude);
+        s.ready = Some(Ready::Port(1));
+        let mut p = up(s);
+        assert_eq!(p.step(Input::Ready, at(1)), [Effect::LeaveGate, Effect::Report(Report::Ready)]);
     }
 
     #[test]

@@ -122,6 +122,13 @@ impl Workspace {
         }
     }
 
+    /// A member of which the last run may be alive: it says so itself, or that it rests.
+    pub fn adopt_unknown(&mut self, name: &str) {
+        if let Some((_, s)) = self.members.get_mut(name) {
+            *s = Standing::default();
+        }
+    }
+
     /// A member that rests after a run that ended well.
     pub fn adopt_done(&mut self, name: &str) {
         if let Some((_, s)) = self.members.get_mut(name) {

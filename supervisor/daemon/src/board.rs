@@ -44,8 +44,8 @@ pub struct Board {
     workspaces: RefCell<BTreeMap<(u32, String), WorkspaceView>>,
     processes: RefCell<BTreeMap<(String, u32, String), ProcessView>>,
     problem: RefCell<Option<String>>,
-    /// Why the newest commit that had something in it was refused, if it was.
-    refused: RefCell<Option<Error>>,
+    /// How many commits have been refused so far, and why the last one.
+    refusals: RefCell<(u64, Option<Error>)>,
 }
 
 struct Commit {
@@ -73,7 +73,7 @@ impl Board {
             workspaces: RefCell::default(),
             processes: RefCell::default(),
             problem: RefCell::new(problem),
-            refused: RefCell::new(None),
+            refusals: RefCell::default(),
         });
         let weak = Rc::downgrade(&board);
         actix_rt::spawn(async move {
@@ -158,7 +158,10 @@ impl Board {
 
     /// A refused commit stands in the status until one goes through again.
     fn note_disk(&self, error: Option<&Error>) {
-        *self.refused.borrow_mut() = error.filter(|e| e.code == Code::Storage).cloned();
+        if let Some(e) = error {
+            let mut refusals = self.refusals.borrow_mut();
+            *refusals = (refusals.0 + 1, Some(e.clone()));
+        }
         let mut problem = self.problem.borrow_mut();
         match error {
             Some(e) if e.code == Code::Storage => *problem = Some(e.line()),
@@ -209,9 +212,9 @@ impl Board {
     pub fn store(&self) -> &Store {
         &self.store
     }
-    /// Why the disk took the newest change not, if it did not.
-    pub fn refused(&self) -> Option<Error> {
-        self.refused.borrow().clone()
+    /// How many commits have been refused so far, and why the last one.
+    pub fn refusals(&self) -> (u64, Option<Error>) {
+        self.refusals.borrow().clone()
     }
     /// What is wrong with the disk or the store, in words.
     pub fn problem(&self) -> Option<String> {
@@ -265,9 +268,8 @@ impl Board {
 fn storage_error(e: &StoreError) -> Error {
     match e {
         StoreError::Refused(_) => Error::new(Code::Conflict, e.to_string()),
-        StoreError::Full => {
-            Error::new(Code::Storage, "the disk is full").hint("make room; nothing was changed")
-        }
+        StoreError::Full => Error::new(Code::Storage, "the disk is full")
+            .hint("make room; what was done since may not be kept over a restart of the daemon"),
         _ => Error::new(Code::Storage, e.to_string()),
     }
 }

@@ -20,7 +20,9 @@ use wezterm_parallel_schemas::{
     error::{Code, Error},
     event::{Event, Snapshot, Subscribe},
     method::{self as call, Method as _},
-    rpc::{FRAME_BYTES_MAX, FRAME_DEPTH_MAX, Failure, NOTIFICATION, Notification, RESPONSE},
+    rpc::{
+        ANSWER_BYTES_MAX, FRAME_BYTES_MAX, FRAME_DEPTH_MAX, Failure, NOTIFICATION, Notification, RESPONSE,
+    },
     scan::{Refused, Scanner},
 };
 use wezterm_parallel_store::{EventFilter, Take};
@@ -49,6 +51,7 @@ pub async fn serve(stream: UnixStream, router: Rc<Router>) -> bool {
         in_flight: Cell::new(0),
         greeted: Cell::new(false),
         end_daemon: Cell::new(false),
+        stopping: RefCell::new(None),
         subscription: RefCell::new(None),
     });
     if let Err(reason) = client.read(from).await {
@@ -62,6 +65,11 @@ pub async fn serve(stream: UnixStream, router: Rc<Router>) -> bool {
         }
     }
     client.subscription.borrow_mut().take();
+    let stopping = client.stopping.borrow_mut().take();
+    if let Some(stopping) = stopping {
+        // who asked for the end may be gone before it has come; it comes all the same
+        let _ = stopping.await;
+    }
     outbox.close();
     // what is still to be said is said, the last word included
     let _ = tokio::time::timeout(FRAME_TIMEOUT, writer).await;
@@ -74,6 +82,8 @@ struct Client {
     in_flight: Cell<u32>,
     greeted: Cell<bool>,
     end_daemon: Cell<bool>,
+    /// A `daemon.stop` that is under way.
+    stopping: RefCell<Option<tokio::task::JoinHandle<()>>>,
     subscription: RefCell<Option<Rc<dyn Listener>>>,
 }
 
@@ -161,7 +171,8 @@ impl Client {
             _ => {
                 let client = self.clone();
                 self.in_flight.set(self.in_flight.get() + 1);
-                actix_rt::spawn(async move {
+                let stops = method == call::StopDaemon::NAME;
+                let carried_out = actix_rt::spawn(async move {
                     let answer = client.router.call(&method, params_of(&frame)).await;
                     if method == call::StopDaemon::NAME && answer.is_ok() {
                         client.end_daemon.set(true);
@@ -172,6 +183,9 @@ impl Client {
                         client.outbox.end();
                     }
                 });
+                if stops {
+                    *self.stopping.borrow_mut() = Some(carried_out);
+                }
                 Ok(())
             }
         }
@@ -179,7 +193,7 @@ impl Client {
 
     fn answer(&self, id: u32, answer: Result<Vec<u8>, Error>) {
         match answer {
-            Ok(result) if result.len() + 16 <= FRAME_BYTES_MAX => {
+            Ok(result) if result.len() + 16 <= ANSWER_BYTES_MAX => {
                 // [1, id, nil, result], the result being encoded already
                 let mut frame = Vec::with_capacity(result.len() + 8);
                 frame.extend_from_slice(&[0x94, RESPONSE]);
@@ -349,7 +363,8 @@ impl Outbox {
         if self.closed.get() {
             return;
         }
-        if self.bytes.get() + frame.len() > OUTBOX_BYTES_MAX {
+        // one answer always has room, however large
+        if self.bytes.get() > 0 && self.bytes.get() + frame.len() > OUTBOX_BYTES_MAX {
             // it is told why, if it reads on; what waited is dropped, or memory would have no bound
             self.overrun.set(true);
             self.frames.borrow_mut().clear();

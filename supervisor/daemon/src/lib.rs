@@ -63,6 +63,9 @@ const BLOCKING_THREADS_MAX: usize = 8;
 /// They end after this long without work, so that an idle daemon has none.
 const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(2);
 
+/// How long a run that the store knows nothing of has to end: the grace of its keeper and some more.
+const ORPHAN_END: Duration = Duration::from_secs(10);
+
 /// Exit code of a daemon that could not begin.
 const EXIT_FAILED: i32 = 1;
 
@@ -178,6 +181,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         path: places.config.clone(),
         home: home.clone(),
         trust: loaded.trust.iter().map(|t| (t.path.clone(), t.clone())).collect(),
+        in_force: loaded.config.as_ref().is_some_and(|c| c.text != effects::config_file::NOTHING),
     };
     let (first, refused) = first_config(&sources, loaded.config.as_ref());
 
@@ -310,6 +314,10 @@ fn end_orphans(runs: &Path, known: &HashSet<&str>) {
             {
                 // a keeper takes this as the order to stop its run
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                let until = std::time::Instant::now() + ORPHAN_END;
+                while rundir::is_alive(&dir) && std::time::Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
             }
         } else {
             let _ = std::fs::remove_dir_all(&dir);

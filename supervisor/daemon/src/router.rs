@@ -157,7 +157,17 @@ impl Router {
         kept.and(answer)
     }
 
+    /// Carries out a call that changes something, and answers when that is on the disk.
     async fn change(&self, method: &str, params: &[u8]) -> Answer {
+        let before = self.shared.board.refusals().0;
+        let answer = self.carry_out(method, params).await?;
+        if method != call::StopDaemon::NAME {
+            self.saved(before).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn carry_out(&self, method: &str, params: &[u8]) -> Answer {
         match method {
             call::StopDaemon::NAME => self.answer::<call::StopDaemon>(params, |p| self.stop(p)).await,
             call::CreateWorkspace::NAME => {
@@ -307,18 +317,17 @@ impl Router {
         let actor = self.process_actor(&view).await?;
         let (reply, answer) = oneshot::channel();
         actor.do_send(Do { order, environment: None, reply });
-        let view = answer.await.map_err(|_| fault())??;
-        self.saved().await?;
-        Ok(view)
+        answer.await.map_err(|_| fault())?
     }
 
-    /// Waits until everything that has been done so far is on the disk.
-    async fn saved(&self) -> Result<(), Error> {
+    /// Waits until everything that has been done so far is on the disk. `before` is how many commits had
+    /// been refused when the call began: one more since, and its effect may not be kept.
+    async fn saved(&self, before: u64) -> Result<(), Error> {
         let board = &self.shared.board;
         board.commit_and_wait(Vec::new(), Vec::new()).await?;
-        match board.refused() {
-            Some(e) => Err(e),
-            None => Ok(()),
+        match board.refusals() {
+            (now, Some(e)) if now > before => Err(e),
+            _ => Ok(()),
         }
     }
 
@@ -330,10 +339,10 @@ impl Router {
 
     async fn create(&self, p: WorkspaceCreate) -> Result<WorkspaceView, Error> {
         let cwd = directory(&p.cwd)?;
+        let before = self.shared.board.refusals().0;
         let create = supervisor::Create { name: p.name, cwd, layout: p.layout };
         let id = self.supervisor.send(create).await.map_err(gone)??;
-        // what was asked for is true once it is on the disk
-        if let Err(e) = self.saved().await {
+        if let Err(e) = self.saved(before).await {
             self.supervisor.send(supervisor::DeleteIt(id)).await.map_err(gone)??;
             return Err(e);
         }
@@ -344,19 +353,16 @@ impl Router {
         let environment = client_environment(p.environment);
         let open = supervisor::OpenIt { workspace: p.workspace, environment };
         let id = self.supervisor.send(open).await.map_err(gone)??;
-        self.saved().await?;
         self.workspace_view(&id)
     }
 
     async fn close(&self, p: WorkspaceTarget) -> Result<WorkspaceView, Error> {
         let id = self.supervisor.send(supervisor::CloseIt(p.workspace)).await.map_err(gone)??;
-        self.saved().await?;
         self.workspace_view(&id)
     }
 
     async fn delete(&self, p: WorkspaceTarget) -> Result<Empty, Error> {
         self.supervisor.send(supervisor::DeleteIt(p.workspace)).await.map_err(gone)??;
-        self.saved().await?;
         Ok(Empty {})
     }
 
@@ -367,13 +373,13 @@ impl Router {
         let find = supervisor::FindWorkspace(id.clone());
         let actor = self.supervisor.send(find).await.map_err(gone)??;
         let _ = actor.send(workspace::Find(String::new())).await.map_err(gone)?;
-        self.saved().await?;
         self.workspace_view(&id)
     }
 
     async fn add(&self, p: ProcessAdd) -> Result<ProcessView, Error> {
         let environment = client_environment(p.environment.clone());
         let home = self.workspace_view(&p.workspace)?.name;
+        let before = self.shared.board.refusals().0;
         let add = supervisor::Add { add: p, environment };
         let (workspace, name) = self.supervisor.send(add).await.map_err(gone)??;
         let made = workspace.send(workspace::FindByName(name.clone())).await.map_err(gone)?;
@@ -382,7 +388,7 @@ impl Router {
         // it starts whatever its workspace does: whoever adds a process wants it to run
         actor.do_send(Do { order: Order::Start, environment: None, reply });
         let started = answer.await.map_err(|_| fault())?;
-        let saved = self.saved().await;
+        let saved = self.saved(before).await;
         match (started, saved) {
             (Ok(view), Ok(())) => Ok(view),
             (Err(e), _) | (_, Err(e)) => {
@@ -398,7 +404,6 @@ impl Router {
         let view = self.process_view(p.workspace.as_deref(), &p.process)?;
         let remove = supervisor::Remove { workspace: view.workspace, process: view.name };
         self.supervisor.send(remove).await.map_err(gone)??;
-        self.saved().await?;
         Ok(Empty {})
     }
 
@@ -493,16 +498,20 @@ const KEEPERS_GONE: Duration = Duration::from_secs(5);
 
 /// Waits until the keepers of these runs are gone.
 async fn until_gone(runs: Vec<PathBuf>) {
-    let all = tokio::task::spawn_blocking(move || {
+    let all = async {
         for run in runs {
-            // a directory that is gone has no keeper any more
-            let _ = rundir::wait_until_gone(&run);
+            while rundir::is_alive(&run) {
+                tokio::time::sleep(KEEPER_LOOK).await;
+            }
         }
-    });
+    };
     if tokio::time::timeout(KEEPERS_GONE, all).await.is_err() {
         tracing::warn!("some keepers have not ended in time");
     }
 }
+
+/// Between two looks at a keeper that is about to end: it has nothing left to do but to leave.
+const KEEPER_LOOK: Duration = Duration::from_millis(2);
 
 /// A process as it would stand in the config.
 fn exported(p: &ProcessSpec, workspace: &Path, agent: Option<&AgentSpec>) -> Process {

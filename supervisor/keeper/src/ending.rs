@@ -11,6 +11,8 @@ use crate::{os, rundir};
 /// What the program left behind gets SIGTERM and then this long, unless a longer grace was asked for.
 /// Short, since the program's successor waits for it.
 const LEFTOVER_GRACE_MS: u64 = 200;
+/// Between two looks at what could not be killed.
+const SURVIVOR_LOOK_MS: u64 = 1_000;
 /// Longest grace: a day, so that adding it to a time cannot overflow.
 const GRACE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// While killing, what has come up anew is looked for this often: a fork may be under way.
@@ -123,6 +125,8 @@ impl Ending {
             let until = *self.kill_until.get_or_insert(now + Duration::from_millis(KILL_MS_MAX));
             if now > until {
                 self.survivors = tree.len();
+                // the program itself may hang in the kernel: it is looked at now and then
+                self.kill_at = Some(now + Duration::from_millis(SURVIVOR_LOOK_MS));
                 return self.status.is_some();
             }
             for &pid in &tree {

@@ -71,11 +71,35 @@ pub fn connect(run_dir: &Path) -> io::Result<UnixStream> {
 /// Whether the run's keeper lives. The answer is the kernel's and knows no race with process ids. A
 /// killed keeper's connections may close a moment before its lock is free: [`wait_until_gone`] is for
 /// those who have just seen that.
+///
+/// What cannot be looked at, for want of descriptors say, counts as alive: to wait is safe, and to start a
+/// second one beside it is not.
 pub fn is_alive(run_dir: &Path) -> bool {
-    let Ok(file) = File::open(run_dir.join(LOCK)) else { return false };
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => false,
-        Err(e) => e == rustix::io::Errno::WOULDBLOCK,
+    match File::open(run_dir.join(LOCK)) {
+        Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
+        Err(e) => !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    }
+}
+
+/// Closes the gate of a run that is not to begin any more: a keeper that comes late finds the name taken.
+/// False if one has passed it already.
+///
+/// # Errors
+/// The disk refuses.
+pub fn close_gate(runs_dir: &Path, run_id: &str) -> io::Result<bool> {
+    let draft = runs_dir.join(format!(".{run_id}.{}", getpid()));
+    let _ = fs::remove_dir_all(&draft);
+    DirBuilder::new().mode(0o700).create(&draft)?;
+    create(&draft.join(LOCK))?;
+    match fs::rename(&draft, run_dir(runs_dir, run_id)) {
+        Ok(()) => Ok(true),
+        Err(e) => {
+            let _ = fs::remove_dir_all(&draft);
+            match e.kind() {
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => Ok(false),
+                _ => Err(e),
+            }
+        }
     }
 }
 
@@ -169,13 +193,15 @@ pub fn remove_abandoned(runs_dir: &Path) -> io::Result<u32> {
     Ok(removed)
 }
 
-/// All that descends from a process now, parents first.
+/// All that descends from a process now, parents first. A daemon that somebody started from inside of a
+/// run, and the keepers that came to us with it, hold runs of their own: they are not part of this one.
 pub(crate) fn descendants(root: Pid) -> Vec<Pid> {
     let mut found = os::children(root);
+    found.retain(|pid| !os::is_one_of_us(*pid));
     let mut next = 0;
     while let Some(&pid) = found.get(next) {
         for child in os::children(pid) {
-            if !found.contains(&child) {
+            if !found.contains(&child) && !os::is_one_of_us(child) {
                 found.push(child);
             }
         }

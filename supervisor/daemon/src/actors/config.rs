@@ -22,7 +22,7 @@ use wezterm_parallel_store::{Change, ConfigRow, TrustRow};
 
 use super::supervisor::{Adopt, Adopted, Preview, SupervisorActor};
 use crate::{
-    effects::config_file::{Read, Sources},
+    effects::config_file::{NOTHING, Read, Sources},
     shared::Shared,
 };
 
@@ -129,6 +129,7 @@ impl ConfigActor {
             self.shared.board.commit(vec![Change::PutConfig(row)], vec![event], None);
             tracing::info!(generation = self.generation, changes = adopted.changes.len(), "config applied");
         }
+        self.sources.in_force |= loaded.text != NOTHING;
         self.loaded = Some(loaded);
         let plan = ConfigPlan { generation: self.generation, changes: adopted.changes };
         let Some(reply) = reply else { return };

@@ -101,6 +101,10 @@ pub struct ProcessActor {
     start_failure: Option<Error>,
     waiters: Vec<(Until, oneshot::Sender<Result<ProcessView, Error>>)>,
     retiring: bool,
+    /// What was last handed to the store was refused by the disk.
+    resave: bool,
+    /// Runs that are still in the store and should not be.
+    undeleted: Vec<String>,
 }
 
 /// What a caller waits for.
@@ -116,7 +120,16 @@ impl ProcessActor {
     /// Starts the actor of a process.
     pub fn start(made: Made) -> Addr<Self> {
         let path = format!("workspace/{}/process/{}", made.workspace_name, made.row.name);
-        let on_panic = made.shared.on_panic();
+        let (report, gate) = (made.shared.on_panic(), made.shared.gate.clone());
+        let (workspace, id) = (made.workspace.clone(), made.row.id.clone());
+        let on_panic: guard::OnPanic = Rc::new(move |path, what, goes_on| {
+            report(path, what, goes_on);
+            if !goes_on {
+                // nobody may wait for it, nor for its place in the queue
+                gate.do_send(gate::Leave { process: id.clone(), through: false, prompt: false });
+                workspace.do_send(FromProcess { process: id.clone(), news: News::Lost });
+            }
+        });
         let mut machine = Process::new(made.row.spec.clone());
         let last_exit = made.runs.iter().rev().find_map(|r| r.exit.clone());
         machine.restore(
@@ -147,6 +160,8 @@ impl ProcessActor {
             start_failure: None,
             waiters: Vec::new(),
             retiring: false,
+            resave: false,
+            undeleted: Vec::new(),
         };
         guard::start(path, actor, on_panic)
     }
@@ -165,6 +180,8 @@ impl ProcessActor {
         mut events: Vec<Event>,
         ctx: &mut Context<Self>,
     ) {
+        // the gate must know of a question before it hears that the one who asks is through
+        self.hold_others();
         let mut launch = None;
         for effect in effects {
             match effect {
@@ -175,17 +192,18 @@ impl ProcessActor {
                 other => self.run(other, ctx),
             }
         }
-        self.hold_others();
         self.publish(&mut changes, &mut events);
         match launch {
             // the run is on the disk before anything is started: whatever happens to the daemon, the
             // next one knows that this run may exist, and under which id
             Some(run_id) => {
                 let board = self.shared.board.clone();
+                let lost = deletions(&changes);
                 let saved = async move { board.commit_and_wait(changes, events).await };
                 ctx.spawn(saved.into_actor(self).map(move |saved, actor, ctx| match saved {
                     Ok(()) => actor.launch(run_id, ctx),
                     Err(e) => {
+                        actor.unsaved(lost);
                         actor.runs.retain(|r| r.run_id != run_id);
                         let message = e.line();
                         actor.input(Input::LaunchFailed { reason: StartFailure::System, message }, ctx);
@@ -193,7 +211,16 @@ impl ProcessActor {
                 }));
             }
             None if changes.is_empty() && events.is_empty() => {}
-            None => self.shared.board.commit(changes, events, None),
+            None => {
+                let me = ctx.address();
+                let lost = deletions(&changes);
+                let then: Box<dyn FnOnce(Result<(), Error>)> = Box::new(move |saved| {
+                    if saved.is_err() {
+                        me.do_send(Unsaved(lost));
+                    }
+                });
+                self.shared.board.commit(changes, events, Some(then));
+            }
         }
         self.answer();
         if self.retiring && self.machine.at_rest() {
@@ -380,8 +407,8 @@ impl ProcessActor {
     fn open_link(&mut self, run_id: &str, ctx: &mut Context<Self>) {
         let me = ctx.address();
         let id = run_id.to_owned();
-        let now = self.shared.clock.at();
-        self.link = Some(Link::open(self.shared.places.runs(), run_id.to_owned(), now, move |said| {
+        let clock = self.shared.clock;
+        self.link = Some(Link::open(self.shared.places.runs(), run_id.to_owned(), clock, move |said| {
             me.do_send(Heard { run_id: id.clone(), said });
         }));
     }
@@ -497,11 +524,26 @@ impl ProcessActor {
             self.view = Some(view);
         }
         let row = self.make_row();
-        if row != self.row {
+        if self.resave {
+            // the disk did not take what came before: all of it goes along with what comes now
+            self.resave = false;
+            let mut all: Vec<Change> = self.undeleted.drain(..).map(Change::DeleteRun).collect();
+            all.push(Change::PutProcess(row.clone()));
+            all.extend(self.runs.iter().cloned().map(Change::PutRun));
+            all.append(changes);
+            *changes = all;
+            self.row = row;
+        } else if row != self.row {
             self.row = row.clone();
             // before the runs that belong to it
             changes.insert(0, Change::PutProcess(row));
         }
+    }
+
+    /// The disk did not take a change, and these deletions with it.
+    fn unsaved(&mut self, deletions: Vec<String>) {
+        self.resave = true;
+        self.undeleted.extend(deletions);
     }
 
     fn make_row(&self) -> ProcessRow {
@@ -629,7 +671,7 @@ impl ProcessActor {
                 self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
             }
             Found::Alive => {
-                self.machine.resume_run(run.clone(), goal);
+                self.machine.resume_run(run.clone(), goal, self.row.state == State::Stopping);
                 self.tell_workspace(News::Adopted);
                 self.open_link(&run.id, ctx);
                 let effects = self.machine.step(Input::Adopted(run), self.shared.clock.now());
@@ -652,7 +694,7 @@ impl ProcessActor {
                 self.begin(ctx);
             }
             Found::Over(exit) => {
-                self.machine.resume_run(run.clone(), goal);
+                self.machine.resume_run(run.clone(), goal, self.row.state == State::Stopping);
                 self.on_exit(&run.id, exit, ctx);
             }
         }
@@ -669,7 +711,11 @@ impl ProcessActor {
     fn begin(&mut self, ctx: &mut Context<Self>) {
         match self.begin {
             Begin::Start => self.input(Input::Start, ctx),
-            Begin::Rest => self.settle(Vec::new(), Vec::new(), Vec::new(), ctx),
+            Begin::Rest => {
+                let success = self.machine.state() == State::Exited;
+                self.tell_workspace(News::Told(Report::Rested { success }));
+                self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
+            }
         }
     }
 }
@@ -688,6 +734,15 @@ fn remove_run_dirs(runs: PathBuf, ids: Vec<String>) {
             }
         }
     });
+}
+
+/// Runs that these changes delete.
+fn deletions(changes: &[Change]) -> Vec<String> {
+    let deleted = |c: &Change| match c {
+        Change::DeleteRun(id) => Some(id.clone()),
+        _ => None,
+    };
+    changes.iter().filter_map(deleted).collect()
 }
 
 /// All that it takes to say how a run is to be started.
@@ -794,6 +849,18 @@ impl Handler<Tell> for ProcessActor {
     }
 }
 
+/// The disk did not take a change of its rows, nor these deletions of runs.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Unsaved(Vec<String>);
+
+impl Handler<Unsaved> for ProcessActor {
+    type Result = ();
+    fn handle(&mut self, m: Unsaved, _: &mut Context<Self>) {
+        self.unsaved(m.0);
+    }
+}
+
 /// It may start.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -802,6 +869,10 @@ pub struct Admitted;
 impl Handler<Admitted> for ProcessActor {
     type Result = ();
     fn handle(&mut self, _: Admitted, ctx: &mut Context<Self>) {
+        if self.shared.ending.get() {
+            // the door is closed: whatever else has been decided meanwhile, nothing starts any more
+            return self.input(Input::Stop { now: false }, ctx);
+        }
         self.input(Input::Admitted { run_id: ulid::Ulid::generate().to_string() }, ctx);
     }
 }

@@ -4,9 +4,16 @@
 //! workspaces. Receives: configs, orders of the router. Sends: definitions and orders to workspaces,
 //! limits to the gate. Dies when: the daemon ends. After a panic it goes on with the workspaces it has.
 
-use std::{collections::HashMap, path::PathBuf, rc::Rc, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+};
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, ResponseFuture, Supervised};
+use actix::{
+    Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, ResponseFuture, Supervised,
+};
 use indexmap::IndexMap;
 use tokio::sync::oneshot;
 use wezterm_parallel_config::{Dirs, resolve};
@@ -37,6 +44,9 @@ pub struct SupervisorActor {
     config: Config,
     problems: IndexMap<String, String>,
     workspaces: HashMap<String, Entry>,
+    /// Names of workspaces that are still ending: nothing of the name is made before.
+    deleting: HashSet<String>,
+    me: Option<Addr<Self>>,
     /// What was in the store; taken when the actor starts.
     stored: Stored,
 }
@@ -69,6 +79,8 @@ impl SupervisorActor {
             config: Config::default(),
             problems: IndexMap::new(),
             workspaces: HashMap::new(),
+            deleting: HashSet::new(),
+            me: None,
             stored,
         }
     }
@@ -82,13 +94,24 @@ impl SupervisorActor {
             if let Some(entry) = self.workspaces.remove(&name) {
                 let (told, wait) = oneshot::channel();
                 entry.address.do_send(Delete { told });
-                waits.push(wait);
+                self.deleting.insert(name.clone());
+                let (tell, deleted) = oneshot::channel();
+                waits.push(deleted);
+                let me = self.me.clone();
+                actix_rt::spawn(async move {
+                    // an error is an actor that is gone: that is what is waited for
+                    let _ = wait.await;
+                    if let Some(me) = me {
+                        me.do_send(Deleted(name));
+                    }
+                    let _ = tell.send(());
+                });
             }
         }
         for (position, (name, spec)) in desired.workspaces.iter().enumerate() {
             let position = u32::try_from(position).unwrap_or(u32::MAX);
             let known = self.workspaces.contains_key(name);
-            if !known {
+            if !known && !self.deleting.contains(name) {
                 self.make(name, spec, position);
             }
             let Some(entry) = self.workspaces.get(name) else { continue };
@@ -200,7 +223,8 @@ fn check_name(name: &str) -> Result<(), Error> {
 impl Actor for SupervisorActor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Context<Self>) {
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.me = Some(ctx.address());
         let stored = std::mem::take(&mut self.stored);
         let mut runs: HashMap<String, Vec<RunRow>> = HashMap::new();
         for run in stored.runs {
@@ -273,6 +297,21 @@ impl Handler<Adopt> for SupervisorActor {
     }
 }
 
+/// A workspace is gone; if one of its name is wanted by now, it may come.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Deleted(String);
+
+impl Handler<Deleted> for SupervisorActor {
+    type Result = ();
+    fn handle(&mut self, m: Deleted, _: &mut Context<Self>) {
+        self.deleting.remove(&m.0);
+        if self.desired.workspaces.contains_key(&m.0) {
+            drop(self.become_as(self.desired.clone()));
+        }
+    }
+}
+
 /// What adopting this would change.
 #[derive(Message)]
 #[rtype(result = "Vec<ConfigChange>")]
@@ -325,7 +364,7 @@ impl Handler<Create> for SupervisorActor {
     type Result = Result<String, Error>;
     fn handle(&mut self, m: Create, _: &mut Context<Self>) -> Self::Result {
         check_name(&m.name)?;
-        if self.workspaces.contains_key(&m.name) {
+        if self.workspaces.contains_key(&m.name) || self.deleting.contains(&m.name) {
             return Err(Error::new(Code::Exists, format!("there is a workspace {} already", m.name))
                 .hint("choose another name, or `workspace open` that one"));
         }
@@ -382,7 +421,10 @@ impl Handler<CloseIt> for SupervisorActor {
             let (id, address) = found?;
             let (told, wait) = oneshot::channel();
             address.do_send(Close { told, stay_open: false });
-            let _ = wait.await;
+            wait.await.map_err(|_| {
+                Error::new(Code::Conflict, "it was opened again before it was closed")
+                    .hint("`process list` shows what runs")
+            })?;
             Ok(id)
         })
     }
@@ -430,7 +472,7 @@ impl Handler<RenameIt> for SupervisorActor {
     fn handle(&mut self, m: RenameIt, _: &mut Context<Self>) -> Self::Result {
         let old = self.of_command(&m.workspace)?;
         check_name(&m.name)?;
-        if self.workspaces.contains_key(&m.name) {
+        if self.workspaces.contains_key(&m.name) || self.deleting.contains(&m.name) {
             return Err(Error::new(Code::Exists, format!("there is a workspace {} already", m.name)));
         }
         let Some(entry) = self.workspaces.remove(&old) else { return Err(no_workspace(&old)) };
@@ -539,18 +581,19 @@ impl Handler<EndAll> for SupervisorActor {
     type Result = ResponseFuture<()>;
     fn handle(&mut self, _: EndAll, _: &mut Context<Self>) -> Self::Result {
         self.shared.ending.set(true);
-        let waits: Vec<oneshot::Receiver<()>> = self
-            .workspaces
-            .values()
-            .map(|entry| {
-                let (told, wait) = oneshot::channel();
-                entry.address.do_send(Close { told, stay_open: true });
-                wait
-            })
-            .collect();
+        let close = |address: &Addr<WorkspaceActor>| {
+            let (told, wait) = oneshot::channel();
+            address.do_send(Close { told, stay_open: true });
+            wait
+        };
+        let waits: Vec<_> =
+            self.workspaces.values().map(|entry| (entry.address.clone(), close(&entry.address))).collect();
         Box::pin(async move {
-            for wait in waits {
-                let _ = wait.await;
+            for (address, wait) in waits {
+                if wait.await.is_err() {
+                    // it was opened, or panicked, meanwhile: once more
+                    let _ = close(&address).await;
+                }
             }
         })
     }

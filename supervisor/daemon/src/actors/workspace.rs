@@ -23,7 +23,7 @@ use wezterm_parallel_schemas::{
     process::State,
     workspace::WorkspaceView,
 };
-use wezterm_parallel_store::{Change, ProcessRow, RunRow, WorkspaceRow};
+use wezterm_parallel_store::{Change, ProcessRow, RunRow, RunState, WorkspaceRow};
 
 use super::process::{Begin, Define, Made, Moved, ProcessActor, Retire, Tell};
 use crate::{guard, shared::Shared};
@@ -96,7 +96,7 @@ impl WorkspaceActor {
             let (name, input) = match effect {
                 Effect::Start(name) => (name, ProcessInput::Start),
                 Effect::Stop(name) => (name, ProcessInput::Stop { now: false }),
-                Effect::Restart(name) => (name, ProcessInput::Restart { now: false }),
+                Effect::Restart(name) => (name, ProcessInput::Bounce),
                 Effect::Clear(name) => (name, ProcessInput::Cleared),
                 Effect::HoldBack(name, why) => (name, ProcessInput::HeldBack(why)),
                 Effect::Closed => {
@@ -287,21 +287,32 @@ impl Actor for WorkspaceActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.publish();
         let resume = self.resume;
-        let exited =
-            |(row, _): &(ProcessRow, Vec<RunRow>)| (row.state == State::Exited).then(|| row.name.clone());
-        let done: Vec<String> = self.stored.iter().filter_map(exited).collect();
+        let (mut done, mut unknown) = (Vec::new(), Vec::new());
         for (row, runs) in std::mem::take(&mut self.stored) {
-            let wanted = match resume {
+            // after a reboot the config says what starts again; after a mere restart of the daemon, what
+            // was meant to run is meant to run
+            let boot = runs.last().and_then(|r| r.boot_id.as_ref());
+            let rebooted = boot.is_some_and(|b| *b != self.shared.boot_id);
+            let start = match resume {
                 Resume::Open => row.wanted,
-                Resume::All => row.wanted || row.spec.autostart,
+                _ if !rebooted => row.wanted,
+                Resume::All => row.wanted || (row.spec.autostart && self.row.open),
                 Resume::Lazy => false,
             };
-            let begin = if wanted && self.row.open { Begin::Start } else { Begin::Rest };
+            if runs.iter().any(|r| r.state != RunState::Ended) {
+                unknown.push(row.name.clone());
+            } else if row.state == State::Exited {
+                done.push(row.name.clone());
+            }
+            let begin = if start { Begin::Start } else { Begin::Rest };
             self.take_in(row, runs, begin, ctx);
         }
         self.set_members();
         for name in done {
             self.machine.adopt_done(&name);
+        }
+        for name in unknown {
+            self.machine.adopt_unknown(&name);
         }
     }
 }
@@ -338,12 +349,14 @@ pub enum News {
     Told(Report),
     /// It is retired: nothing of it is left.
     Gone,
+    /// Its actor was given up after too many panics.
+    Lost,
 }
 
 impl Handler<FromProcess> for WorkspaceActor {
     type Result = ();
     fn handle(&mut self, m: FromProcess, ctx: &mut Context<Self>) {
-        if matches!(m.news, News::Gone) {
+        if matches!(m.news, News::Gone | News::Lost) && self.leaving.contains_key(&m.process) {
             return self.gone(&m.process, ctx);
         }
         let Some(name) = self.members.iter().find(|(_, p)| p.id == m.process).map(|(n, _)| n.clone()) else {
@@ -353,6 +366,7 @@ impl Handler<FromProcess> for WorkspaceActor {
             News::Asks => self.step(Input::Asks(name)),
             News::Told(report) => self.step(Input::Told(name, report)),
             News::Adopted => self.machine.adopt(&name),
+            News::Lost => self.step(Input::Told(name, Report::Rested { success: false })),
             News::Gone => {}
         }
     }
@@ -420,6 +434,8 @@ impl Handler<Open> for WorkspaceActor {
             self.row.open = true;
             self.save();
         }
+        // who waits for its end learns that it is open again
+        self.closing.clear();
         self.step(Input::Open);
     }
 }
@@ -458,6 +474,9 @@ impl Handler<Delete> for WorkspaceActor {
     type Result = ();
     fn handle(&mut self, m: Delete, ctx: &mut Context<Self>) {
         self.deleting = Some(m.told);
+        for leaving in self.leaving.values_mut() {
+            leaving.next = None;
+        }
         let names: Vec<String> = self.members.keys().rev().cloned().collect();
         for name in names {
             self.take_out(&name, None);

@@ -28,21 +28,24 @@ pub struct Sources {
     pub home: PathBuf,
     /// Trusted files of projects, by path.
     pub trust: HashMap<PathBuf, TrustRow>,
+    /// A config has been in force: if the file is gone now, somebody moved it for a moment, and nothing is
+    /// taken away for that.
+    pub in_force: bool,
 }
 
 /// An empty config, for who has written none yet.
-const NOTHING: &str = "version: 1\n";
+pub const NOTHING: &str = "version: 1\n";
 
 impl Sources {
-    /// Reads the config file and the projects' files. A config that is not there counts as empty.
-    /// Blocks.
+    /// Reads the config file and the projects' files. A config that is not there counts as empty if there
+    /// never was one. Blocks.
     ///
     /// # Errors
     /// The whole message of what is wrong with the config. What is wrong with a project's file is in
     /// [`Read::projects`].
     pub fn read(&self) -> Result<Read, ConfigError> {
         match load(&self.path, variables(), &self.home) {
-            Err(ConfigError::Missing { .. }) => self.read_text(NOTHING.to_owned()),
+            Err(ConfigError::Missing { .. }) if !self.in_force => self.read_text(NOTHING.to_owned()),
             loaded => loaded.map(|l| self.with_projects(l)),
         }
     }

@@ -20,6 +20,8 @@ use wezterm_parallel_schemas::keeper::{
     Title, VERSION, Welcome, encode, frame,
 };
 
+use crate::clock::Clock;
+
 /// A keeper says how its start went within a few milliseconds; one that says nothing for this long
 /// is stuck on a dead disk.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,11 +34,23 @@ const RECONNECT_WAIT: Duration = Duration::from_millis(50);
 
 /// Starts a keeper and waits for its report.
 pub async fn launch(executable: &Path, spec: &RunSpec) -> StartReport {
-    let system = |message: String| StartReport::Failed { reason: StartFailure::System, message };
-    match tokio::time::timeout(REPORT_TIMEOUT, ask(executable, spec)).await {
-        Ok(Ok(report)) => report,
-        Ok(Err(e)) => system(format!("the keeper did not start: {e}")),
-        Err(_) => system("the keeper did not report in time".into()),
+    let message = match tokio::time::timeout(REPORT_TIMEOUT, ask(executable, spec)).await {
+        Ok(Ok(report)) => return report,
+        Ok(Err(e)) => format!("the keeper did not start: {e}"),
+        Err(_) => "the keeper did not report in time".into(),
+    };
+    // it may come yet; before the run counts as failed, its gate is closed, or it is found to have passed
+    let (runs, id) = (spec.runs_dir.clone(), spec.run_id.clone());
+    let closed = tokio::task::spawn_blocking(move || {
+        let closed = rundir::close_gate(&runs, &id)?;
+        if closed {
+            rundir::sweep_marked(&id);
+        }
+        Ok::<bool, io::Error>(closed)
+    });
+    match closed.await {
+        Ok(Ok(false)) => StartReport::Exists,
+        Ok(Ok(true)) | Ok(Err(_)) | Err(_) => StartReport::Failed { reason: StartFailure::System, message },
     }
 }
 
@@ -74,7 +88,8 @@ pub enum Found {
 /// in the last case for a walk over all processes of the machine.
 pub fn find(runs: &Path, run_id: &str, now: i64) -> Found {
     let dir = rundir::run_dir(runs, run_id);
-    if !dir.exists() {
+    // what cannot be looked at is there
+    if let Ok(false) = dir.try_exists() {
         return Found::Never;
     }
     if rundir::is_alive(&dir) {
@@ -144,16 +159,18 @@ impl Drop for Link {
 impl Link {
     /// Connects to the keeper of a run, and calls `hear` with all that it says; the last thing is
     /// always [`Said::Exit`], however the keeper ends.
-    pub fn open(runs: PathBuf, run_id: String, now: i64, mut hear: impl FnMut(Said) + 'static) -> Self {
+    pub fn open(runs: PathBuf, run_id: String, clock: Clock, mut hear: impl FnMut(Said) + 'static) -> Self {
         let (orders, mut waiting) = mpsc::unbounded_channel();
         let task = actix_rt::spawn(async move {
             let mut tries = 0;
+            // told again after a connection broke: it may have been lost with it
+            let mut told = None;
             let exit = loop {
-                match converse(&runs, &run_id, &mut waiting, &mut hear).await {
+                match converse(&runs, &run_id, &mut waiting, &mut told, &mut hear).await {
                     Ok(exit) => break exit,
                     Err(e) => tracing::warn!(run = run_id, error = %e, "lost a keeper"),
                 }
-                let (dir, id) = (runs.clone(), run_id.clone());
+                let (dir, id, now) = (runs.clone(), run_id.clone(), clock.at());
                 let found = tokio::task::spawn_blocking(move || find(&dir, &id, now)).await;
                 match found {
                     Ok(Found::Over(exit)) => break exit,
@@ -189,6 +206,7 @@ async fn converse(
     runs: &Path,
     run_id: &str,
     orders: &mut mpsc::UnboundedReceiver<StopRun>,
+    told: &mut Option<StopRun>,
     hear: &mut impl FnMut(Said),
 ) -> io::Result<ExitRecord> {
     let stream = rundir::connect(&rundir::run_dir(runs, run_id))?;
@@ -197,12 +215,16 @@ async fn converse(
     let hello =
         Hello { version: VERSION, role: Role::Control, size: None, detach_key: Vec::new(), read_only: true };
     to.write_all(&message(frame::HELLO, &hello)?).await?;
+    if let Some(order) = told {
+        to.write_all(&message(frame::STOP, order)?).await?;
+    }
     let mut frames = Frames::default();
     let mut buffer = vec![0; 4096];
     loop {
         tokio::select! {
             order = orders.recv() => {
                 let Some(order) = order else { return Err(io::Error::other("not wanted any more")) };
+                *told = Some(order.clone());
                 to.write_all(&message(frame::STOP, &order)?).await?;
             }
             n = from.read(&mut buffer) => {

@@ -20,6 +20,18 @@ pub fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
     Ok(rustix::net::sockopt::socket_peercred(socket)?.uid.as_raw())
 }
 
+/// Whether a process is a daemon or a keeper of this product: our executable, called as one of the two.
+pub fn is_one_of_us(pid: Pid) -> bool {
+    let ours = |path: std::path::PathBuf| {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        // an executable that was replaced since has a word behind its name
+        name.split(' ').next() == Some("wezterm-parallel")
+    };
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(ours)
+        && fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| matches!(line.split(|b| *b == 0).nth(1), Some(b"daemon" | b"keeper")))
+}
+
 /// The processes whose parent is `pid` now, zombies included.
 pub fn children(pid: Pid) -> Vec<Pid> {
     let mut found = vec![];

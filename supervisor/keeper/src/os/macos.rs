@@ -24,6 +24,12 @@ pub fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
     if failed { Err(io::Error::last_os_error()) } else { Ok(uid) }
 }
 
+/// Whether a process is a daemon or a keeper of this product. Orphans never come to a keeper here, so no
+/// such process is ever found below one.
+pub fn is_one_of_us(_: Pid) -> bool {
+    false
+}
+
 /// The processes whose parent is `pid` now.
 pub fn children(pid: Pid) -> Vec<Pid> {
     list(|buffer, bytes| {

@@ -15,12 +15,12 @@ use rustix::fs::{Mode, OFlags};
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::{become_reaper, children, marked, peer_uid, reopen_terminal};
+pub use linux::{become_reaper, children, is_one_of_us, marked, peer_uid, reopen_terminal};
 
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(target_os = "macos")]
-pub use macos::{become_reaper, children, marked, peer_uid, reopen_terminal};
+pub use macos::{become_reaper, children, is_one_of_us, marked, peer_uid, reopen_terminal};
 
 /// Longest path that every system takes as a socket's address; above it the directory is entered
 /// by its descriptor where that can be done. Linux has 107, macOS 103.
