@@ -9,7 +9,7 @@ use wezterm_parallel_schemas::{
     process::{ProcessView, State},
 };
 
-use crate::support::site::{Site, kill, lives, wait_end};
+use crate::support::site::{Site, executable, finish, kill, lives, wait_end};
 
 const PROCESSES: usize = 8;
 
@@ -247,17 +247,17 @@ fn a_restart_that_the_daemon_does_not_live_to_see_is_finished_by_the_next_one() 
 fn a_daemon_started_from_inside_of_a_run_outlives_it() {
     let site = Site::new();
     let state = site.path("inner");
-    let exe = crate::support::site::executable();
+    let exe = executable();
     // its own places, so that it is a daemon of its own
     site.script(
         "nested",
         &format!("#!/bin/sh\nexport WEZTERM_PARALLEL_STATE_DIR={0}/state WEZTERM_PARALLEL_RUNTIME_DIR={0}/run\n{exe} daemon > {0}/up\nexec tail -f /dev/null\n", state.display()),
     );
-    std::fs::create_dir_all(&state).expect("it is ours");
+    fs::create_dir_all(&state).expect("it is ours");
     site.config("version: 1\nworkspaces: { w: { cwd: $WORK, processes: { p: { command: [nested] } } } }\n");
     site.daemon();
     site.wait_file(&state.join("up"), |text| text.contains("serves"));
-    let info = std::fs::read_to_string(state.join("state/daemon.json")).expect("it serves");
+    let info = fs::read_to_string(state.join("state/daemon.json")).expect("it serves");
     let info: serde_json::Value = serde_json::from_str(&info).expect("json");
     let inner = i32::try_from(info["pid"].as_i64().expect("a number")).expect("a process id");
     site.run(&["process", "stop", "w/p"]).ok();
@@ -265,5 +265,5 @@ fn a_daemon_started_from_inside_of_a_run_outlives_it() {
     let mut stop = site.command(exe);
     stop.env("WEZTERM_PARALLEL_STATE_DIR", state.join("state"));
     stop.env("WEZTERM_PARALLEL_RUNTIME_DIR", state.join("run")).args(["stop", "--yes"]);
-    crate::support::site::finish(stop).ok();
+    finish(stop).ok();
 }

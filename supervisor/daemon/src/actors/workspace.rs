@@ -213,15 +213,14 @@ impl WorkspaceActor {
     fn define(&mut self, spec: WorkspaceSpec, ctx: &mut Context<Self>) -> Vec<oneshot::Receiver<()>> {
         let mut waits = Vec::new();
         let gone: Vec<String> =
-            self.members.keys().cloned().filter(|name| !spec.processes.contains_key(name)).collect();
+            self.members.keys().filter(|name| !spec.processes.contains_key(*name)).cloned().collect();
         // the last one started is the first one to end
         for name in gone.iter().rev() {
             let (tell, wait) = oneshot::channel();
             self.take_out(name, Some(tell));
             waits.push(wait);
         }
-        let mut position = 0;
-        for (name, process) in &spec.processes {
+        for (position, (name, process)) in (0u32..).zip(&spec.processes) {
             if let Some(member) = self.members.get_mut(name) {
                 let restart = plan::needs_restart(&member.spec, process);
                 if member.spec != *process {
@@ -238,7 +237,6 @@ impl WorkspaceActor {
             } else {
                 self.make(name, process.clone(), position, ctx);
             }
-            position += 1;
         }
         let order = |name: &String| spec.processes.get_index_of(name).unwrap_or(usize::MAX);
         self.members.sort_by(|a, _, b, _| order(a).cmp(&order(b)));

@@ -161,9 +161,9 @@ mod tests {
     #[test]
     fn a_line_is_found_however_it_arrives_and_whatever_colours_it_has() {
         let text = b"starting\r\n\x1b[32mlistening\x1b[0m on port 80\r\n";
+        let pattern = Regex::new("^listening on").expect("a pattern");
         for cut in 0..text.len() {
-            let mut lines =
-                Lines { pattern: Regex::new("^listening on").expect("a pattern"), rest: Vec::new() };
+            let mut lines = Lines { pattern: pattern.clone(), rest: Vec::new() };
             let found = lines.feed(&text[..cut]) | lines.feed(&text[cut..]);
             assert!(found, "cut at {cut}");
         }
