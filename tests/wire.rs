@@ -187,6 +187,28 @@ fn events_follow_a_snapshot_without_a_gap_and_can_be_had_again() {
 }
 
 #[test]
+fn events_that_are_being_written_down_are_no_gap_to_who_comes_just_then() {
+    let site = Site::new();
+    // something happens all the time
+    let restless = "{ command: [\"true\"], restart: { policy: always, max_restarts: 1000000, backoff: { initial: 1ms, max: 1ms } } }";
+    site.config(&format!(
+        "version: 1\nworkspaces: {{ w: {{ cwd: $WORK, processes: {{ a: {restless}, b: {restless}, c: {restless} }} }} }}\n"
+    ));
+    site.daemon();
+    let mut last = site.seq();
+    for _ in 0..100 {
+        let mut client = site.client();
+        let from = Subscribe { topics: Vec::new(), from_seq: Some(last) };
+        let snapshot = client.call::<SubscribeCall>(from).expect("everybody may subscribe");
+        assert_eq!(snapshot.gap, None, "after {last}, at {}", snapshot.seq);
+        for expected in last + 1..=snapshot.seq + 1 {
+            assert_eq!(client.event().seq, expected);
+        }
+        last = snapshot.seq;
+    }
+}
+
+#[test]
 fn what_is_no_message_ends_that_connection_and_no_other() {
     let site = site();
     let mut bystander = site.client();

@@ -264,7 +264,8 @@ impl Site {
         use wezterm_parallel_schemas::{event::Subscribe, method::SubscribeCall};
         let mut client = self.client();
         let from = Subscribe { topics: Vec::new(), from_seq: Some(since) };
-        client.call::<SubscribeCall>(from).expect("everybody may subscribe");
+        let snapshot = client.call::<SubscribeCall>(from).expect("everybody may subscribe");
+        assert_eq!(snapshot.gap, None, "events that have just happened are still kept");
         let deadline = Instant::now() + DEADLINE;
         let mut seen = Vec::new();
         loop {

@@ -186,7 +186,9 @@ fn a_program_that_takes_sigterm_ends_by_itself_within_its_grace() {
 #[test]
 fn asking_again_shortens_the_grace() {
     let runs = Runs::new();
-    let run = runs.start(&runs.script("r1", "trap '' TERM; while :; do sleep 1000; done"));
+    let run = runs.start(&runs.script("r1", "trap '' TERM; echo up; while :; do sleep 1000; done"));
+    // before that, it would still end by a SIGTERM
+    run.wait_for_first_output();
     let mut control = run.control();
     control.send(frame::STOP, &StopRun { grace_ms: 3_600_000 });
     control.send(frame::STOP, &StopRun { grace_ms: 0 });
