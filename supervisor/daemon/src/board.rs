@@ -37,6 +37,8 @@ pub struct Board {
     store: Store,
     committed: mpsc::UnboundedSender<(u64, Result<(), StoreError>)>,
     seq: Cell<u64>,
+    /// The newest event that subscribers have been told of; later ones are being written down.
+    told: Cell<u64>,
     token: Cell<u64>,
     waiting: RefCell<VecDeque<Commit>>,
     listeners: RefCell<Vec<(u64, Weak<dyn Listener>)>>,
@@ -66,6 +68,7 @@ impl Board {
             store,
             committed,
             seq: Cell::new(last_seq),
+            told: Cell::new(last_seq),
             token: Cell::new(0),
             waiting: RefCell::default(),
             listeners: RefCell::default(),
@@ -171,6 +174,7 @@ impl Board {
     }
 
     fn tell(&self, event: Rc<Event>) {
+        self.told.set(event.seq);
         let listeners: Vec<_> = self.listeners.borrow().clone();
         let mut gone = false;
         for (after, listener) in listeners {
@@ -190,18 +194,21 @@ impl Board {
         }
     }
 
-    /// Adds a subscriber, who hears every event after the newest one now.
-    pub fn subscribe(&self, listener: &Rc<dyn Listener>) {
-        self.listeners.borrow_mut().push((self.seq.get(), Rc::downgrade(listener)));
+    /// Adds a subscriber, who hears every event after number `after`, of those that have not been told yet.
+    pub fn subscribe(&self, listener: &Rc<dyn Listener>, after: u64) {
+        self.listeners.borrow_mut().push((after, Rc::downgrade(listener)));
     }
 
-    /// Events after `seq`, up to the newest one now, from memory; none if memory does not go back
-    /// that far, or if one of them is not on the disk yet.
+    /// Events after `seq` that have been told, from memory; none if memory does not go back that far.
     pub fn recent(&self, seq: u64) -> Option<Vec<Rc<Event>>> {
         let ring = self.ring.borrow();
-        let (first, last) = (ring.front()?.seq, ring.back()?.seq);
-        (first <= seq + 1 && last == self.seq.get())
-            .then(|| ring.iter().filter(|e| e.seq > seq).cloned().collect())
+        let first = ring.front()?.seq;
+        (first <= seq + 1).then(|| ring.iter().filter(|e| e.seq > seq).cloned().collect())
+    }
+
+    /// Number of the newest event that has been told.
+    pub fn told(&self) -> u64 {
+        self.told.get()
     }
 
     /// Number of the newest event.

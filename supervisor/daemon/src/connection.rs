@@ -263,22 +263,24 @@ impl Client {
             }
         };
         let board = &self.router.shared().board;
-        // what the snapshot holds must be on the disk before older events are read from there
-        if subscribe.from_seq.is_some() {
-            let _ = board.commit_and_wait(Vec::new(), Vec::new()).await;
-        }
         let wants = {
             let topics = subscribe.topics.clone();
             move |e: &Event| topics.is_empty() || topics.iter().any(|t| t == e.kind.topic())
         };
         let seq = board.seq();
-        let (past, gap) = match subscribe.from_seq {
-            Some(from) if from < seq => self.past(from, seq),
-            _ => (Vec::new(), None),
+        // what the snapshot holds is not told again; to who asks for the past it is, also what is still
+        // being written down
+        let (past, gap, after) = match subscribe.from_seq {
+            Some(from) => {
+                let told = board.told();
+                let (past, gap) = if from < told { self.past(from, told) } else { (Vec::new(), None) };
+                (past, gap, from.max(told))
+            }
+            None => (Vec::new(), None, seq),
         };
         let listener: Rc<dyn Listener> =
             Rc::new(Subscription { outbox: self.outbox.clone(), wants: Box::new(wants.clone()) });
-        board.subscribe(&listener);
+        board.subscribe(&listener, after);
         *self.subscription.borrow_mut() = Some(listener);
         let snapshot = Snapshot { seq, gap, workspaces: board.workspaces(), processes: board.processes() };
         let encoded = rmp_serde::to_vec_named(&snapshot);
@@ -288,8 +290,8 @@ impl Client {
         }
     }
 
-    /// Events after `from` up to `seq`, and the range that is no longer kept.
-    fn past(&self, from: u64, seq: u64) -> (Vec<Rc<Event>>, Option<[u64; 2]>) {
+    /// Events after `from` up to `told`, and the range that is no longer kept.
+    fn past(&self, from: u64, told: u64) -> (Vec<Rc<Event>>, Option<[u64; 2]>) {
         let board = &self.router.shared().board;
         if let Some(recent) = board.recent(from) {
             return (recent, None);
@@ -299,13 +301,13 @@ impl Client {
         match board.store().events_since(from, 1_000, &filter) {
             Ok(read) => {
                 let events: Vec<Rc<Event>> =
-                    read.events.into_iter().filter(|e| e.seq <= seq).map(Rc::new).collect();
-                let first = events.first().map_or(seq + 1, |e| e.seq);
+                    read.events.into_iter().filter(|e| e.seq <= told).map(Rc::new).collect();
+                let first = events.first().map_or(told + 1, |e| e.seq);
                 (events, (first > from + 1).then_some([from + 1, first - 1]))
             }
             Err(e) => {
                 tracing::error!(error = %e, "cannot read events");
-                (Vec::new(), Some([from + 1, seq]))
+                (Vec::new(), Some([from + 1, told]))
             }
         }
     }
