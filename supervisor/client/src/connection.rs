@@ -128,7 +128,11 @@ impl Connection {
         };
         connection.welcome = connection
             .call_within::<HelloCall>(&hello, Duration::from_millis(HELLO_MS))
-            .map_err(|e| ConnectError::Hello(socket.to_owned(), e))?;
+            .map_err(|e| match e {
+                // it died, or was ending, just as we came: nobody has answered
+                CallError::Lost(_) => ConnectError::NoDaemon(socket.to_owned()),
+                e => ConnectError::Hello(socket.to_owned(), e),
+            })?;
         Ok(connection)
     }
 
@@ -505,6 +509,17 @@ mod tests {
             assert_eq!(e.failure().exit, Exit::NoDaemon);
             drop(UnixListener::bind(&socket));
         }
+    }
+
+    #[test]
+    fn a_daemon_that_dies_as_we_come_is_none() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("s");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let dies = std::thread::spawn(move || drop(listener.accept().expect("a client")));
+        let got = Connection::open_at(&socket, Path::new("/c"));
+        assert!(matches!(got.map(|_| ()), Err(ConnectError::NoDaemon(_))));
+        dies.join().expect("it accepted");
     }
 
     #[test]
