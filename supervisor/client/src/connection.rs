@@ -516,7 +516,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("s");
         let listener = UnixListener::bind(&socket).expect("a socket");
-        let dies = std::thread::spawn(move || drop(listener.accept().expect("a client")));
+        let dies = thread::spawn(move || drop(listener.accept().expect("a client")));
         let got = Connection::open_at(&socket, Path::new("/c"));
         assert!(matches!(got.map(|_| ()), Err(ConnectError::NoDaemon(_))));
         dies.join().expect("it accepted");
