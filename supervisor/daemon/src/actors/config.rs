@@ -20,7 +20,7 @@ use wezterm_parallel_schemas::{
 };
 use wezterm_parallel_store::{Change, ConfigRow, TrustRow};
 
-use super::supervisor::{Adopt, Adopted, Preview, SupervisorActor};
+use super::supervisor::{Adopt, Adopted, Preview, SupervisorActor, all_told};
 use crate::{
     effects::config_file::{NOTHING, Read, Sources},
     shared::Shared,
@@ -134,10 +134,7 @@ impl ConfigActor {
         let plan = ConfigPlan { generation: self.generation, changes: adopted.changes };
         let Some(reply) = reply else { return };
         let wait = async move {
-            for wait in adopted.waits {
-                // an error is a process actor that is gone: that is what is waited for
-                let _ = wait.await;
-            }
+            all_told(adopted.waits).await;
             let _ = reply.send(Ok(plan));
         };
         ctx.spawn(wait.into_actor(self));

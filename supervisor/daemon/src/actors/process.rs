@@ -1038,7 +1038,6 @@ impl Handler<Define> for ProcessActor {
         // the row is saved in any case: its place may have changed
         let changes = vec![Change::PutProcess(self.make_row())];
         self.row = self.make_row();
-        self.view = None.or_else(|| self.view.take());
         self.settle(effects, changes, events, ctx);
     }
 }

@@ -205,6 +205,13 @@ impl SupervisorActor {
     }
 }
 
+/// Waits until all of these have been told, or are gone, which is as good.
+pub async fn all_told(waits: Vec<oneshot::Receiver<()>>) {
+    for wait in waits {
+        let _ = wait.await;
+    }
+}
+
 fn no_workspace(name: &str) -> Error {
     Error::new(Code::NotFound, format!("there is no workspace {name}"))
         .hint("`wezterm-parallel workspace list` shows all")
@@ -449,9 +456,7 @@ impl Handler<DeleteIt> for SupervisorActor {
         desired.workspaces.shift_remove(&name);
         let waits = self.become_as(desired);
         Box::pin(async move {
-            for wait in waits {
-                let _ = wait.await;
-            }
+            all_told(waits).await;
             Ok(())
         })
     }
@@ -564,9 +569,7 @@ impl Handler<Remove> for SupervisorActor {
         }
         let waits = self.become_as(desired);
         Box::pin(async move {
-            for wait in waits {
-                let _ = wait.await;
-            }
+            all_told(waits).await;
             Ok(())
         })
     }

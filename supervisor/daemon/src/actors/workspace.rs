@@ -26,6 +26,7 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, RunState, WorkspaceRow};
 
 use super::process::{Begin, Define, Made, Moved, ProcessActor, Retire, Tell};
+use super::supervisor::all_told;
 use crate::{guard, shared::Shared};
 
 /// See the module.
@@ -400,10 +401,7 @@ impl Handler<DefineWorkspace> for WorkspaceActor {
         }
         let waits = self.define(spec, ctx);
         actix_rt::spawn(async move {
-            for wait in waits {
-                // an error is an actor that is gone: that is what is waited for
-                let _ = wait.await;
-            }
+            all_told(waits).await;
             let _ = m.told.send(());
         });
     }
