@@ -134,7 +134,7 @@ pub fn executable() -> PathBuf {
 }
 
 fn of(workspace: &str) -> ProcessList {
-    ProcessList { workspace: Some(workspace.into()) }
+    ProcessList { workspace: Some(workspace.into()), all: false }
 }
 
 fn config(cwd: &str, count: usize, command: &[String]) -> Try<String> {

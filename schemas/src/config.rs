@@ -24,6 +24,10 @@ pub struct Config {
     /// Programs that processes can be told to run by name. `claude` is always there.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub agents: IndexMap<String, Agent>,
+    /// What agents may do without asking, and what they may not. The first rule that fits decides; where
+    /// none does, you are asked. Nothing is allowed by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<Rule>,
     /// The workspaces, by name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub workspaces: IndexMap<String, Workspace>,
@@ -36,6 +40,7 @@ impl Default for Config {
             defaults: Defaults::default(),
             daemon: Daemon::default(),
             agents: IndexMap::new(),
+            permissions: Vec::new(),
             workspaces: IndexMap::new(),
         }
     }
@@ -194,6 +199,88 @@ pub struct Agent {
     /// Which of Claude's two renderers to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub screen: Option<Screen>,
+    /// Where its status is read from. A Claude's: `[osc7501, hooks, registry]`; any other program's:
+    /// `[osc7501]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Vec<StatusFrom>>,
+    /// What its titles mean, for `status: [title]`: a regular expression for each status. The first that
+    /// matches is meant; a title that matches none says nothing.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub titles: IndexMap<TitleMeaning, String>,
+    /// What is done when the usage limit of its account has passed. `notify` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_limit: Option<OnLimit>,
+}
+
+/// Where the status of an agent is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusFrom {
+    /// The Program Status Protocol: the agent tells its terminal.
+    Osc7501,
+    /// Claude's hooks, and its status line: given to it by `--settings`; your own go on.
+    Hooks,
+    /// Claude's file of living sessions.
+    Registry,
+    /// Progress reports to the terminal (`OSC 9;4`): working while there is one.
+    Progress,
+    /// The title, by the patterns in `titles`.
+    Title,
+}
+
+/// What a title can mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TitleMeaning {
+    /// It waits for a prompt.
+    Idle,
+    /// It works.
+    Working,
+    /// It waits for an answer of the user.
+    Blocked,
+    /// Its last turn ended with an error.
+    Error,
+}
+
+/// What is done when a usage limit has passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLimit {
+    /// You are told.
+    #[default]
+    Notify,
+    /// Those that were stopped by it are told to continue.
+    Continue,
+}
+
+/// What is decided of a request without asking you. Write `allow` or `deny`, and what it is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rule {
+    /// Tools that may be used: `Bash`, `Edit`, `mcp__github__*`. `*` stands for anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<String>,
+    /// Tools that may not be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deny: Option<String>,
+    /// Only if this fits what the tool is to do: the command of Bash, the address of WebFetch, else the
+    /// input as JSON. `*` stands for anything; an `allow` never fits a command that has a second one
+    /// behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Only if the file that the tool works on lies here: `src/**`, relative to the process's directory,
+    /// or absolute. `*` stops at a `/`, `**` does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Only for processes of this name, `WORKSPACE/PROCESS`; `*` stands for anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+    /// Only until then: `2026-12-31`, or `2026-12-31T18:00:00Z`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Why: kept with each decision, and told to an agent that is denied something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What kind of program an agent is.

@@ -47,6 +47,8 @@ pub enum Code {
     Storage,
     /// The caller may not do this.
     Forbidden,
+    /// A prompt did not reach its agent, and will not.
+    Undelivered,
     /// A fault of ours; the log has more.
     Internal,
     /// A code of a newer release.

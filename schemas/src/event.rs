@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     keeper::ExitRecord,
+    limit::Usage,
     process::{ProcessView, State, Status},
     workspace::WorkspaceView,
 };
@@ -55,6 +56,46 @@ pub enum EventKind {
     /// A process is gone.
     #[serde(rename = "process.removed")]
     ProcessRemoved,
+    /// What a process has used changed; told every few seconds at most.
+    #[serde(rename = "process.usage")]
+    ProcessUsage,
+    /// A process has begun or taken up a session of Claude; `message` says how: `startup`, `resume`,
+    /// `clear`, `compact`, `fork`.
+    #[serde(rename = "session.started")]
+    SessionStarted,
+    /// A process has left a session of Claude; `message` says why.
+    #[serde(rename = "session.ended")]
+    SessionEnded,
+    /// A prompt waits for its agent to be idle.
+    #[serde(rename = "prompt.queued")]
+    PromptQueued,
+    /// An agent has a prompt.
+    #[serde(rename = "prompt.delivered")]
+    PromptDelivered,
+    /// A prompt did not reach its agent; `message` says why.
+    #[serde(rename = "prompt.undelivered")]
+    PromptUndelivered,
+    /// The turn that a prompt began is over; `message` has the beginning of the answer.
+    #[serde(rename = "prompt.answered")]
+    PromptAnswered,
+    /// Somebody took a prompt back.
+    #[serde(rename = "prompt.canceled")]
+    PromptCanceled,
+    /// An agent asks its user for something; `message` says what.
+    #[serde(rename = "inbox.asked")]
+    InboxAsked,
+    /// A request has been decided, or is moot; `message` says how and by whom.
+    #[serde(rename = "inbox.decided")]
+    InboxDecided,
+    /// An account has reached a usage limit; `until` says when it ends.
+    #[serde(rename = "limit.reached")]
+    LimitReached,
+    /// A usage window has passed a threshold that Claude warns of.
+    #[serde(rename = "limit.warning")]
+    LimitWarning,
+    /// A usage limit is over.
+    #[serde(rename = "limit.passed")]
+    LimitPassed,
     /// A kind of a newer release.
     #[serde(other, rename = "unknown")]
     Unknown,
@@ -78,6 +119,19 @@ impl EventKind {
             Self::ProcessStatus => "process.status",
             Self::ProcessExit => "process.exit",
             Self::ProcessRemoved => "process.removed",
+            Self::ProcessUsage => "process.usage",
+            Self::SessionStarted => "session.started",
+            Self::SessionEnded => "session.ended",
+            Self::PromptQueued => "prompt.queued",
+            Self::PromptDelivered => "prompt.delivered",
+            Self::PromptUndelivered => "prompt.undelivered",
+            Self::PromptAnswered => "prompt.answered",
+            Self::PromptCanceled => "prompt.canceled",
+            Self::InboxAsked => "inbox.asked",
+            Self::InboxDecided => "inbox.decided",
+            Self::LimitReached => "limit.reached",
+            Self::LimitWarning => "limit.warning",
+            Self::LimitPassed => "limit.passed",
             Self::Unknown => "unknown",
         }
     }
@@ -129,6 +183,21 @@ pub struct Event {
     /// How the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ExitRecord>,
+    /// The request in the inbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
+    /// The prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The account: Claude's config directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Until when, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+    /// What has been used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
 }
 
 impl Event {
@@ -149,6 +218,11 @@ impl Event {
             pid: None,
             message: None,
             exit: None,
+            ask: None,
+            prompt: None,
+            account: None,
+            until: None,
+            usage: None,
         }
     }
 }
@@ -157,7 +231,8 @@ impl Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Subscribe {
-    /// Topics (`process`, `workspace`, `config`, `daemon`); all if empty.
+    /// Topics (`process`, `workspace`, `config`, `daemon`, `session`, `prompt`, `inbox`, `limit`); all if
+    /// empty.
     pub topics: Vec<String>,
     /// First send what happened after this event, if it is still kept.
     #[serde(skip_serializing_if = "Option::is_none")]

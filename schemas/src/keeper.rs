@@ -55,6 +55,12 @@ pub mod frame {
     pub const ATTACHED: u8 = b'A';
     /// From the keeper: [`super::Looked`].
     pub const LOOKED: u8 = b'L';
+    /// To the keeper: [`super::Type`]. For who steers: bytes for the program, on a condition.
+    pub const TYPE: u8 = b'K';
+    /// From the keeper: [`super::Typed`], the answer to [`TYPE`].
+    pub const TYPED: u8 = b'k';
+    /// From the keeper: [`super::Progress`].
+    pub const PROGRESS: u8 = b'G';
     /// From the keeper: the client's detach key was pressed. Nothing follows.
     pub const DETACHED: u8 = b'D';
     /// From the keeper: [`super::ExitRecord`]. Nothing follows.
@@ -89,6 +95,18 @@ pub struct RunSpec {
     pub log_bytes: u64,
     /// How many log files are kept, the current one included; at least 1.
     pub log_files: u32,
+    /// Whether the program is told that its status is welcome (`OSC 7501`).
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub program_status: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_true(v: &bool) -> bool {
+    *v
 }
 
 impl std::fmt::Debug for RunSpec {
@@ -269,6 +287,71 @@ pub struct Attached {
 pub struct Looked {
     /// The newest [`ProgramStatus::seq`] then.
     pub seq: u64,
+}
+
+/// The program's progress report changed (`OSC 9;4`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "KeeperProgress")]
+pub struct Progress {
+    /// Grows by one with each.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// 0 none, 1 so many percent, 2 error, 3 under way without a figure, 4 paused.
+    pub state: u8,
+    /// Percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<u8>,
+}
+
+/// Bytes for the program, typed only if nothing has happened in between: so that no word goes into a
+/// dialog that has just opened.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Type {
+    /// Number of this order, which the answer repeats.
+    pub id: u64,
+    /// The newest [`ProgramStatus::seq`] that the sender knows; if the program has said something newer,
+    /// nothing is typed. None: whatever it has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_seq: Option<u64>,
+    /// Nothing is typed if an attached client has typed within so many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_ms: Option<u64>,
+    /// The bytes.
+    #[serde(with = "raw")]
+    #[schemars(with = "Vec<u8>")]
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Type {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // a prompt may hold secrets
+        f.debug_struct("Type").field("id", &self.id).field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+/// What became of a [`Type`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Typed {
+    /// Number of the order.
+    pub id: u64,
+    /// Why nothing was typed; none if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<TypeRefusal>,
+    /// The newest [`ProgramStatus::seq`] then.
+    pub status_seq: u64,
+}
+
+/// Why nothing was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TypeRefusal {
+    /// The program has said something since.
+    Status,
+    /// Somebody is typing.
+    Person,
+    /// The program does not read its input, or has no terminal.
+    Full,
 }
 
 /// End the run.

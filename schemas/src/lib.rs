@@ -10,12 +10,18 @@ pub mod envelope;
 pub mod environment;
 pub mod error;
 pub mod event;
+pub mod evidence;
+pub mod hook;
+pub mod inbox;
 pub mod keeper;
+pub mod limit;
 pub mod method;
 pub mod places;
 pub mod process;
+pub mod prompt;
 pub mod rpc;
 pub mod scan;
+pub mod session;
 pub mod units;
 pub mod workspace;
 

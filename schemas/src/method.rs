@@ -9,7 +9,13 @@ use crate::{
         ConfigPlan, ConfigTarget, ConfigTrust, DaemonStop, Empty, Hello, StatusView, Stopped, Text, Welcome,
     },
     event::{Event, EventList, Snapshot, Subscribe},
+    evidence::Explanation,
+    hook::{HookAnswer, HookReport},
+    inbox::{AskView, InboxAnswer, InboxDeny, InboxList, InboxTarget, InboxTest, RuleVerdict},
+    limit::AccountView,
     process::{AttachPoint, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView},
+    prompt::{ProcessSend, PromptList, PromptTarget, PromptView, PromptWait},
+    session::{ProcessAdopt, SessionList, SessionView},
     workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
 };
 
@@ -92,6 +98,38 @@ methods! {
     "process.attach" AttachProcess(ProcessTarget) -> AttachPoint;
     /// Somebody has looked: `unread` becomes false.
     "process.seen" SeeProcess(ProcessTarget) -> ProcessView;
+    /// Which evidence there is of an agent's status, which of it won, and why.
+    "process.explain" ExplainProcess(ProcessTarget) -> Explanation;
+    /// Sends a prompt to an agent. Answered when the agent has it, or it is kept in the queue; `busy` or
+    /// `undelivered` if neither can be.
+    "process.send" SendPrompt(ProcessSend) -> PromptView;
+    /// Ends a Claude that somebody started by hand and goes on with its session as a process. Answered
+    /// as `process.add`.
+    "process.adopt" AdoptProcess(ProcessAdopt) -> ProcessView;
+    /// Prompts that were sent: those that wait or are under way, or all.
+    "prompt.list" ListPrompts(PromptList) -> Vec<PromptView>;
+    /// Takes a prompt back that waits in the queue.
+    "prompt.cancel" CancelPrompt(PromptTarget) -> PromptView;
+    /// Waits until the turn that a prompt began is over, or it cannot be delivered.
+    "prompt.wait" WaitForPrompt(PromptWait) -> PromptView;
+    /// Claude's sessions that can be gone on with, newest first.
+    "session.list" ListSessions(SessionList) -> Vec<SessionView>;
+    /// What agents ask their user, oldest first.
+    "inbox.list" ListAsks(InboxList) -> Vec<AskView>;
+    /// One request, whole.
+    "inbox.show" ShowAsk(InboxTarget) -> AskView;
+    /// Allows a request. Answered when the agent has been told; `conflict` if somebody was first.
+    "inbox.allow" AllowAsk(InboxTarget) -> AskView;
+    /// Denies a request. Answered as `inbox.allow`.
+    "inbox.deny" DenyAsk(InboxDeny) -> AskView;
+    /// Answers the questions of a request. Answered as `inbox.allow`.
+    "inbox.answer" AnswerAsk(InboxAnswer) -> AskView;
+    /// What rules would have decided of past requests. Decides nothing.
+    "inbox.test" TestRules(InboxTest) -> Vec<RuleVerdict>;
+    /// Accounts with their usage windows, limits and cost.
+    "limit.list" ListLimits(Empty) -> Vec<AccountView>;
+    /// A hook of a supervised Claude tells what happened. For `wezterm-parallel hook`.
+    "hook.report" ReportHook(HookReport) -> HookAnswer;
     /// Reads a config and says what applying it would change. Applies nothing.
     "config.diff" DiffConfig(ConfigTarget) -> ConfigPlan;
     /// Reads the config anew and applies it. Answered when it is applied.

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::keeper::ExitRecord;
+use crate::{keeper::ExitRecord, limit::Usage};
 
 /// The supervisor's view of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -158,6 +158,8 @@ pub enum Source {
     Project,
     /// A command; kept in the store.
     Runtime,
+    /// Somebody started it by hand: it is shown, and never touched.
+    Foreign,
 }
 
 /// A process as it is shown.
@@ -221,6 +223,23 @@ pub struct ProcessView {
     /// When it is started again, in milliseconds since 1970, while in `backoff`.
     #[serde(default)]
     pub next_start_at: Option<i64>,
+    /// Until when its account is limited, in milliseconds since 1970, while it is `rate_limited`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited_until: Option<i64>,
+    /// What its session has used, where the agent says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Prompts that wait to be sent to it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub prompts: u32,
+    /// Requests of it that wait in the inbox.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub asks: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Names one process: `PROCESS`, `WORKSPACE/PROCESS`, or an id.
@@ -245,6 +264,9 @@ pub struct ProcessList {
     /// Only those of this workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
+    /// Also Claudes that somebody started by hand, with the source `foreign`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
 }
 
 /// Parameters of `process.add`: a process made by a command, kept in the store.
@@ -262,6 +284,9 @@ pub struct ProcessAdd {
     /// A Claude session to go on with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
+    /// A Claude session to begin a new one from, with all that was said in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fork: Option<String>,
     /// The program and its arguments, or with an agent, further arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,

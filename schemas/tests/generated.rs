@@ -97,6 +97,7 @@ fn protocol_schema() -> Value {
         frame(keeper::frame::HELLO, g.subschema_for::<keeper::Hello>()),
         frame(keeper::frame::RESIZE, g.subschema_for::<keeper::Size>()),
         frame(keeper::frame::STOP, g.subschema_for::<keeper::StopRun>()),
+        frame(keeper::frame::TYPE, g.subschema_for::<keeper::Type>()),
     ]
     .into_iter()
     .collect();
@@ -104,6 +105,8 @@ fn protocol_schema() -> Value {
         frame(keeper::frame::WELCOME, g.subschema_for::<keeper::Welcome>()),
         frame(keeper::frame::STATUS, g.subschema_for::<keeper::ProgramStatus>()),
         frame(keeper::frame::TITLE, g.subschema_for::<keeper::Title>()),
+        frame(keeper::frame::TYPED, g.subschema_for::<keeper::Typed>()),
+        frame(keeper::frame::PROGRESS, g.subschema_for::<keeper::Progress>()),
         frame(keeper::frame::ATTACHED, g.subschema_for::<keeper::Attached>()),
         frame(keeper::frame::LOOKED, g.subschema_for::<keeper::Looked>()),
         frame(keeper::frame::EXIT, g.subschema_for::<keeper::ExitRecord>()),

@@ -17,7 +17,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use wezterm_parallel_schemas::{
     PROTOCOL,
-    config::{OnCrashLoop, Strategy},
+    config::{OnCrashLoop, Rule, Strategy},
     daemon::{
         ConfigAction, ConfigChange, ConfigPlan, ConfigTarget, ConfigTrust, DaemonStop, DaemonView, Empty,
         Hello, Limits, StatusView, Stopped, Text, Welcome,
@@ -25,14 +25,26 @@ use wezterm_parallel_schemas::{
     envelope::{Message, split},
     error::{Code, Error},
     event::{Event, EventKind, EventList, Snapshot, Subscribe},
+    evidence::{Evidence, EvidenceSource, Explanation, Standing},
+    hook::{HookAnswer, HookKind, HookReport},
+    inbox::{
+        AskKind, AskState, AskView, Decision, InboxAnswer, InboxDeny, InboxList, InboxTarget, InboxTest,
+        Question, QuestionOption, RuleAction, RuleVerdict,
+    },
     keeper::{self, ExitRecord},
+    limit::{AccountView, Usage, Window},
     method::{self, METHODS, Method},
     process::{
         AttachPoint, Blocked, Kind, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView, Source,
         State, Status,
     },
+    prompt::{
+        Answer, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait, Proof,
+        WhileWorking,
+    },
     rpc,
     scan::Scanner,
+    session::{ProcessAdopt, SessionList, SessionOpen, SessionView},
     workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
 };
 
@@ -66,7 +78,7 @@ fn every_method_has_golden_bytes_of_its_request_and_its_response() {
         WorkspaceView { name: "backend".into(), ..workspace() },
     );
     g.call::<method::ListProcesses>(
-        ProcessList { workspace: Some("api".into()) },
+        ProcessList { workspace: Some("api".into()), all: false },
         vec![claude(), command(), resting()],
     );
     g.call::<method::AddProcess>(
@@ -75,6 +87,7 @@ fn every_method_has_golden_bytes_of_its_request_and_its_response() {
             name: Some("lead".into()),
             agent: Some("claude".into()),
             resume: Some(SESSION.into()),
+            fork: None,
             command: vec!["--model".into(), "opus".into()],
             environment: environment(),
             key: key(),
@@ -94,6 +107,122 @@ fn every_method_has_golden_bytes_of_its_request_and_its_response() {
         },
     );
     g.call::<method::SeeProcess>(target(), ProcessView { unread: false, ..claude() });
+    g.call::<method::ExplainProcess>(
+        target(),
+        Explanation {
+            process: claude_with_all(),
+            because: "the agent tells its terminal itself".into(),
+            evidence: vec![evidence()],
+            history: vec![Evidence { standing: Standing::Overruled, ..evidence() }],
+        },
+    );
+    g.call::<method::SendPrompt>(
+        ProcessSend {
+            workspace: Some("api".into()),
+            process: "lead".into(),
+            text: "fix the tests\n直して".into(),
+            while_working: WhileWorking::Queue,
+            command: true,
+            key: key(),
+        },
+        prompt(),
+    );
+    g.call::<method::AdoptProcess>(
+        ProcessAdopt {
+            pid: 4_711,
+            workspace: "api".into(),
+            name: Some("lead".into()),
+            session_id: Some(SESSION.into()),
+            while_working: true,
+            environment: environment(),
+            key: key(),
+        },
+        claude(),
+    );
+    g.call::<method::ListPrompts>(
+        PromptList { workspace: Some("api".into()), process: Some("lead".into()), all: true },
+        vec![prompt()],
+    );
+    g.call::<method::CancelPrompt>(
+        PromptTarget { prompt: PROMPT.into(), key: key() },
+        PromptView { state: PromptState::Canceled, answer: None, ..prompt() },
+    );
+    g.call::<method::WaitForPrompt>(PromptWait { prompt: PROMPT.into(), timeout_ms: Some(60_000) }, prompt());
+    g.call::<method::ListSessions>(
+        SessionList {
+            cwd: Some("/home/u/src/api".into()),
+            config_dir: Some("/home/u/.claude".into()),
+            limit: Some(20),
+        },
+        vec![SessionView {
+            session_id: SESSION.into(),
+            cwd: "/home/u/src/api".into(),
+            title: Some("直す".into()),
+            first_prompt: Some("fix the tests".into()),
+            last_prompt: Some("and the docs".into()),
+            started_at: AT,
+            updated_at: AT + 60_000,
+            cost_usd: Some(1.25),
+            model: Some("claude-opus-5-5".into()),
+            branch: Some("main".into()),
+            bytes: 34_567,
+            open: Some(SessionOpen { pid: 4_001, process: Some("api/lead".into()) }),
+        }],
+    );
+    g.call::<method::ListAsks>(
+        InboxList { all: true, workspace: Some("api".into()), limit: Some(5) },
+        vec![ask()],
+    );
+    let item = InboxTarget { item: ask().id, key: key() };
+    g.call::<method::ShowAsk>(item.clone(), ask());
+    g.call::<method::AllowAsk>(item, AskView { state: AskState::Allowed, ..ask() });
+    g.call::<method::DenyAsk>(
+        InboxDeny { item: ask().id, message: Some("not there".into()), key: key() },
+        AskView { state: AskState::Denied, ..ask() },
+    );
+    g.call::<method::AnswerAsk>(
+        InboxAnswer {
+            item: ask().id,
+            answers: [("Which one?".to_string(), "A".to_string())].into_iter().collect(),
+            key: key(),
+        },
+        ask(),
+    );
+    g.call::<method::TestRules>(
+        InboxTest { rule: Some(rule()), limit: Some(10) },
+        vec![RuleVerdict { ask: ask(), would: Some(RuleAction::Deny), rule: Some(1) }],
+    );
+    g.call::<method::ListLimits>(
+        Empty {},
+        vec![AccountView {
+            account: "/home/u/.claude".into(),
+            limited_until: Some(AT + 3_600_000),
+            reason: Some("You've hit your limit".into()),
+            windows: vec![Window {
+                name: "five_hour".into(),
+                used_percent: Some(100.0),
+                resets_at: Some(AT + 3_600_000),
+                at: AT,
+            }],
+            processes: vec!["api/lead".into()],
+            cost_usd: 1.25,
+            input_tokens: 120_000,
+            output_tokens: 3_400,
+        }],
+    );
+    g.call::<method::ReportHook>(
+        HookReport {
+            kind: HookKind::StatusLine,
+            run: RUN.into(),
+            process: PROCESS.into(),
+            pid: Some(4_001),
+            at: AT,
+            payload: r#"{"session_id":"x"}"#.into(),
+            hold: true,
+            ask: Some(ask().id),
+        },
+        HookAnswer { output: Some("{}".into()) },
+    );
     g.call::<method::DiffConfig>(ConfigTarget { path: Some("/tmp/new.yaml".into()) }, plan(0));
     g.call::<method::ReloadConfig>(Empty {}, plan(7));
     g.call::<method::ShowConfig>(Empty {}, Text { text: "version: 1\n".into() });
@@ -131,15 +260,15 @@ fn every_kind_of_event_has_golden_bytes() {
         });
     }
     // everything an event can hold, and that it comes back
-    let full = full_event();
-    let frame = event_frame(&full);
-    g.check("event", &frame, |frame| match split(frame) {
-        Ok(Message::Notification { method: "event", params }) => {
-            assert_eq!(decode::<Event>(params)?, full);
-            Ok(())
-        }
-        other => Err(format!("{other:?}")),
-    });
+    for (name, full) in [("event", full_event()), ("event.with_all", event_with_all())] {
+        g.check(name, &event_frame(&full), |frame| match split(frame) {
+            Ok(Message::Notification { method: "event", params }) => {
+                assert_eq!(decode::<Event>(params)?, full);
+                Ok(())
+            }
+            other => Err(format!("{other:?}")),
+        });
+    }
 }
 
 #[test]
@@ -226,7 +355,7 @@ fn names_on_the_wire_are_only_ever_added() {
 }
 
 /// Kinds of frames of the keeper's protocol.
-const FRAMES: [(u8, &str); 14] = {
+const FRAMES: [(u8, &str); 17] = {
     use keeper::frame::*;
     [
         (HELLO, "hello"),
@@ -238,6 +367,9 @@ const FRAMES: [(u8, &str); 14] = {
         (OUTPUT, "output"),
         (STATUS, "status"),
         (TITLE, "title"),
+        (TYPE, "type"),
+        (TYPED, "typed"),
+        (PROGRESS, "progress"),
         (ATTACHED, "attached"),
         (LOOKED, "looked"),
         (DETACHED, "detached"),
@@ -380,6 +512,7 @@ fn names_of<T: schemars::JsonSchema>() -> Vec<String> {
 
 const SESSION: &str = "0d9e4a10-5a1c-4a52-9c0f-2a1f0a6f3b11";
 const RUN: &str = "01JD7Z3Q0V5W8X2Y4Z6A8B0C2D";
+const PROMPT: &str = "01JD7Z3Q0V0000000000PR0MPT";
 const PROCESS: &str = "01JD7Z3Q0V000000000000PR0C";
 /// 2026-11-22T06:00:00Z, in milliseconds.
 const AT: i64 = 1_795_327_200_000;
@@ -483,6 +616,116 @@ fn claude() -> ProcessView {
         attached: 1,
         last_exit: Some(exit_by_signal()),
         next_start_at: None,
+        limited_until: None,
+        usage: None,
+        prompts: 0,
+        asks: 0,
+    }
+}
+
+/// What came with later releases, all of it set.
+fn claude_with_all() -> ProcessView {
+    ProcessView {
+        status: Some(Status::RateLimited),
+        limited_until: Some(AT + 3_600_000),
+        usage: Some(usage()),
+        prompts: 2,
+        asks: 1,
+        ..claude()
+    }
+}
+
+fn usage() -> Usage {
+    Usage {
+        model: Some("claude-opus-5-5".into()),
+        cost_usd: Some(1.25),
+        input_tokens: Some(120_000),
+        output_tokens: Some(3_400),
+        context_percent: Some(12.5),
+        context_size: Some(1_000_000),
+        at: AT,
+    }
+}
+
+fn evidence() -> Evidence {
+    Evidence {
+        source: EvidenceSource::Osc7501,
+        seq: 7,
+        at: AT,
+        said: "state=working:app=claude-code".into(),
+        status: Some(Status::Working),
+        standing: Standing::Won,
+        why: "the agent tells its terminal itself".into(),
+    }
+}
+
+fn prompt() -> PromptView {
+    PromptView {
+        id: PROMPT.into(),
+        workspace: "api".into(),
+        process: "lead".into(),
+        process_id: PROCESS.into(),
+        state: PromptState::Answered,
+        reason: Some("it worked, and was waited for".into()),
+        text: "fix the tests".into(),
+        at: AT,
+        delivered_at: Some(AT + 40),
+        proof: Some(Proof::Hook),
+        place: Some(1),
+        session_id: Some(SESSION.into()),
+        prompt_id: Some("8e60c03d-b075-4d7b-909b-a875dbd006be".into()),
+        answer: Some(Answer {
+            text: Some("done".into()),
+            status: Status::Idle,
+            reason: Some("it is done".into()),
+            cost_usd: Some(0.02),
+            at: AT + 9_000,
+        }),
+    }
+}
+
+fn ask() -> AskView {
+    AskView {
+        id: "01JD7Z3Q0V00000000000000ASK".into(),
+        workspace: "api".into(),
+        process: "lead".into(),
+        process_id: PROCESS.into(),
+        run_id: RUN.into(),
+        session_id: Some(SESSION.into()),
+        kind: AskKind::Question,
+        tool: "AskUserQuestion".into(),
+        summary: "Which one?".into(),
+        input: r#"{"questions":[]}"#.into(),
+        diff: Some("-a\n+b\n".into()),
+        questions: vec![Question {
+            question: "Which one?".into(),
+            header: "Pick".into(),
+            multi_select: true,
+            options: vec![QuestionOption { label: "A".into(), description: "the first".into() }],
+        }],
+        cwd: "/home/u/src/api".into(),
+        agent: Some("general-purpose".into()),
+        at: AT,
+        state: AskState::Answered,
+        decision: Some(Decision {
+            at: AT + 1_000,
+            by: "user".into(),
+            pid: Some(4_242),
+            message: Some("the first is enough".into()),
+            answers: [("Which one?".to_string(), "A".to_string())].into_iter().collect(),
+        }),
+    }
+}
+
+fn rule() -> Rule {
+    Rule {
+        allow: Some("Bash".into()),
+        deny: None,
+        pattern: Some("git status*".into()),
+        path: Some("src/**".into()),
+        process: Some("api/*".into()),
+        until: Some("2026-12-31".into()),
+        why: Some("it only looks".into()),
     }
 }
 
@@ -593,5 +836,17 @@ fn full_event() -> Event {
         message: Some("it was killed".into()),
         exit: Some(exit_by_signal()),
         ..event(EventKind::ProcessExit)
+    }
+}
+
+/// What came with later releases, all of it set.
+fn event_with_all() -> Event {
+    Event {
+        ask: Some(ask().id),
+        prompt: Some(PROMPT.into()),
+        account: Some("/home/u/.claude".into()),
+        until: Some(AT + 3_600_000),
+        usage: Some(usage()),
+        ..full_event()
     }
 }

@@ -9,9 +9,9 @@ use std::{fs, path::PathBuf};
 use indexmap::IndexMap;
 use serde::{Serialize, de::DeserializeOwned};
 use wezterm_parallel_schemas::keeper::{
-    Attached, ExitRecord, Frames, HEADER_BYTES, Hello, Looked, Mode, PAYLOAD_BYTES_MAX, ProgramStatus, Role,
-    RunMeta, RunSpec, Size, StartFailure, StartReport, StopRun, Title, VERSION, Welcome, encode,
-    encode_bytes, frame,
+    Attached, ExitRecord, Frames, HEADER_BYTES, Hello, Looked, Mode, PAYLOAD_BYTES_MAX, ProgramStatus,
+    Progress, Role, RunMeta, RunSpec, Size, StartFailure, StartReport, StopRun, Title, Type, TypeRefusal,
+    Typed, VERSION, Welcome, encode, encode_bytes, frame,
 };
 
 /// The value's bytes are those of the file, and the file's bytes are the value.
@@ -60,6 +60,7 @@ fn a_run_spec_is_read_by_every_release() {
             history_bytes: 1 << 20,
             log_bytes: 8 << 20,
             log_files: 4,
+            program_status: true,
         },
     );
 }
@@ -155,6 +156,32 @@ fn frames_and_their_kinds_are_what_they_were() {
         encode(kind, b"payload", &mut bytes);
     }
     check_bytes("frames", &bytes);
+}
+
+#[test]
+fn what_came_with_later_releases_is_read_by_every_later_one() {
+    check("progress", &Progress { seq: 3, at: 1_795_000_000_123, state: 1, value: Some(40) });
+    let typing = Type { id: 5, status_seq: Some(7), quiet_ms: Some(2_000), bytes: b"hello\r".to_vec() };
+    check("type", &typing);
+    check("typed", &Typed { id: 5, refused: None, status_seq: 7 });
+    for (name, refused) in [
+        ("typed_status", TypeRefusal::Status),
+        ("typed_person", TypeRefusal::Person),
+        ("typed_full", TypeRefusal::Full),
+    ] {
+        check(name, &Typed { id: 5, refused: Some(refused), status_seq: 8 });
+    }
+    let mut bytes = vec![];
+    for kind in [frame::TYPE, frame::TYPED, frame::PROGRESS] {
+        encode(kind, b"payload", &mut bytes);
+    }
+    check_bytes("frames.2", &bytes);
+}
+
+#[test]
+fn a_run_spec_of_before_the_choice_tells_the_program_that_its_status_is_welcome() {
+    let golden = fs::read(path("run_spec")).expect("the golden file");
+    assert!(rmp_serde::from_slice::<RunSpec>(&golden).expect("a run").program_status);
 }
 
 #[test]

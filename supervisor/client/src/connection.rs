@@ -494,7 +494,7 @@ mod tests {
 
     #[test]
     fn a_request_larger_than_a_frame_is_not_sent() {
-        let params = ProcessList { workspace: Some("w".repeat(FRAME_BYTES_MAX)) };
+        let params = ProcessList { workspace: Some("w".repeat(FRAME_BYTES_MAX)), all: false };
         let got = encode(&Request::new(1, "process.list", &params));
         assert!(matches!(got, Err(CallError::Refused(e)) if e.code == Code::BadFrame));
     }

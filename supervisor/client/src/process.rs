@@ -30,7 +30,7 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
     let mut daemon = app.connect()?;
     match verb {
         Process::List { workspace } => {
-            let params = ProcessList { workspace: workspace.clone() };
+            let params = ProcessList { workspace: workspace.clone(), all: false };
             let list = daemon.ask::<ListProcesses>(&params).to(|| "list the processes".into())?;
             if app.json {
                 return output::print_json(&list);
@@ -43,6 +43,7 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
                 name: name.clone(),
                 agent: agent.clone(),
                 resume: resume.clone(),
+                fork: None,
                 command: command.clone(),
                 environment: environment::passed_on(std::env::vars_os()),
                 key: None,

@@ -184,7 +184,7 @@ fn open(daemon: &mut Connection, workspace: &WorkspaceView, claude: Option<&Foun
 }
 
 fn list(daemon: &mut Connection, workspace: Option<&str>) -> Outcome<Vec<ProcessView>> {
-    let params = ProcessList { workspace: workspace.map(Into::into) };
+    let params = ProcessList { workspace: workspace.map(Into::into), all: false };
     daemon.ask::<ListProcesses>(&params).to(|| "list the processes".into())
 }
 

@@ -144,6 +144,7 @@ fn workspace_row(w: &WorkspaceView) -> Vec<String> {
         Source::Config => "config",
         Source::Project => "project",
         Source::Runtime => "command",
+        Source::Foreign => "foreign",
     };
     vec![
         format!("{glyph} {}", w.name),
@@ -307,6 +308,10 @@ pub(crate) mod tests {
             attached: 0,
             last_exit: None,
             next_start_at: None,
+            limited_until: None,
+            usage: None,
+            prompts: 0,
+            asks: 0,
         }
     }
 

@@ -7,14 +7,16 @@ use std::{
 };
 
 use indexmap::IndexMap;
+use wezterm_parallel_core::rule as core_rule;
 use wezterm_parallel_core::spec::{
     AgentSpec, BackoffSpec, DaemonSpec, Desired, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT,
     Millis, ProcessSpec, READY_TIMEOUT_MS_DEFAULT, RestartSpec, START_AT_ONCE_DEFAULT, STOP_GRACE_MS_DEFAULT,
-    WorkspaceSpec,
+    StatusSpec, WorkspaceSpec,
 };
 use wezterm_parallel_schemas::{
     config::{
-        Agent, AgentKind, Condition, Config, Process, Ready, Restart, RestartPolicy, Screen, Workspace,
+        Agent, AgentKind, Condition, Config, OnLimit, Process, Ready, Restart, RestartPolicy, Rule, Screen,
+        StatusFrom, Workspace,
     },
     process::{Kind, Source},
     units::Span,
@@ -77,7 +79,11 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
             .min_free_memory
             .map_or(DaemonSpec::default().min_free_memory, |bytes| bytes.0),
     };
-    let desired = Desired { agents: work.agents, workspaces, daemon };
+    for (at, rule) in config.permissions.iter().enumerate() {
+        work.check_rule(&KeyPath::of(["permissions"]).key(&at.to_string()), rule);
+    }
+    let desired =
+        Desired { agents: work.agents, workspaces, daemon, permissions: config.permissions.clone() };
     if work.problems.is_empty() {
         Ok(Resolved { desired, warnings: work.warnings })
     } else {
@@ -147,6 +153,55 @@ impl<'a> Resolver<'a> {
         }
         if agent.start_at_once == Some(0) {
             self.problem(at.key("start_at_once"), "at least 1 must be able to start");
+        }
+        for (meaning, pattern) in &agent.titles {
+            if let Some(why) = not_a_regex(pattern) {
+                let key = serde_json::to_value(meaning).ok().and_then(|v| v.as_str().map(str::to_owned));
+                let at = at.key("titles").key(&key.unwrap_or_default());
+                self.problem(at, format!("this is not a regular expression: {why}"));
+            }
+        }
+        let reads_titles = agent.status.as_ref().is_some_and(|s| s.contains(&StatusFrom::Title));
+        if reads_titles == agent.titles.is_empty() {
+            let (key, message) = if reads_titles {
+                ("status", "`title` needs patterns that say what titles mean")
+            } else {
+                ("titles", "these say nothing unless `status` has `title`")
+            };
+            self.problem_with_hint(
+                at.key(key),
+                message,
+                Some("write both, as in `status: [title]` and `titles: { working: '^✳' }`".into()),
+            );
+        }
+    }
+
+    fn check_rule(&mut self, at: &KeyPath, rule: &Rule) {
+        match (&rule.allow, &rule.deny) {
+            (Some(_), Some(_)) => {
+                self.problem(at.clone(), "a rule allows or denies, not both");
+            }
+            (None, None) => self.problem_with_hint(
+                at.clone(),
+                "this rule says neither `allow` nor `deny`",
+                Some("name the tool, as in `allow: Read`".into()),
+            ),
+            (Some(tool), None) | (None, Some(tool)) if tool.is_empty() => {
+                self.problem(at.clone(), "the tool has no name; `*` stands for any");
+            }
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+        if let Some(until) = &rule.until
+            && core_rule::instant(until).is_none()
+        {
+            self.problem_with_hint(
+                at.key("until"),
+                format!("`{until}` is not a point in time"),
+                Some(
+                    "write a date, as in `2026-12-31`, or one with a time, as in `2026-12-31T18:00:00Z`"
+                        .into(),
+                ),
+            );
         }
     }
 
@@ -291,6 +346,9 @@ impl<'a> Resolver<'a> {
             ready: process.ready.clone(),
             ready_timeout: process.ready_timeout.map_or(READY_TIMEOUT_MS_DEFAULT, millis),
             resume: None,
+            fork: None,
+            status: agent.as_ref().map_or_else(|| StatusSpec::of(Kind::Command), |a| a.status.clone()),
+            on_limit: agent.as_ref().map_or(OnLimit::Notify, |a| a.on_limit),
             log_bytes: defaults.log.max_size.map_or(LOG_BYTES_DEFAULT, |b| b.0),
             log_files: defaults.log.files.unwrap_or(LOG_FILES_DEFAULT),
             history_bytes: defaults.history.map_or(HISTORY_BYTES_DEFAULT, |b| b.0),
@@ -343,11 +401,7 @@ impl<'a> Resolver<'a> {
         let key = at.key("ready");
         match &process.ready {
             Some(Ready::Log(pattern)) => {
-                if let Err(error) = regex::Regex::new(pattern) {
-                    // its text has several lines: a picture of the pattern, and what is wrong at the end
-                    let text = error.to_string();
-                    let why = text.lines().last().unwrap_or_default();
-                    let why = why.strip_prefix("error: ").unwrap_or(why);
+                if let Some(why) = not_a_regex(pattern) {
                     self.problem(key.key("log"), format!("this is not a regular expression: {why}"));
                 }
             }
@@ -450,6 +504,11 @@ fn agent_spec(name: &str, agent: &Agent) -> AgentSpec {
         None if command.first().is_some_and(|program| is_claude(program)) => Kind::Claude,
         None => Kind::Command,
     };
+    let mut status = StatusSpec::of(kind);
+    if let Some(from) = &agent.status {
+        status.from.clone_from(from);
+    }
+    status.titles.clone_from(&agent.titles);
     AgentSpec {
         kind,
         command,
@@ -457,7 +516,18 @@ fn agent_spec(name: &str, agent: &Agent) -> AgentSpec {
         env: agent.env.clone(),
         start_at_once: agent.start_at_once.unwrap_or(START_AT_ONCE_DEFAULT),
         screen: agent.screen.unwrap_or_default(),
+        status,
+        on_limit: agent.on_limit.unwrap_or_default(),
     }
+}
+
+/// Why a text is not a regular expression.
+fn not_a_regex(pattern: &str) -> Option<String> {
+    let error = regex::Regex::new(pattern).err()?;
+    // its text has several lines: a picture of the pattern, and what is wrong at the end
+    let text = error.to_string();
+    let why = text.lines().last().unwrap_or_default();
+    Some(why.strip_prefix("error: ").unwrap_or(why).to_owned())
 }
 
 fn is_claude(program: &str) -> bool {

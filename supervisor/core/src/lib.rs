@@ -2,10 +2,12 @@
 //! `step(input, now) -> effects`. No clock, no file, no socket, no thread; time and chance come in as
 //! numbers.
 
+pub mod claude;
 pub mod gate;
 pub mod plan;
 pub mod process;
 pub mod restart;
+pub mod rule;
 pub mod spec;
 pub mod status;
 pub mod workspace;

@@ -8,6 +8,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use wezterm_parallel_schemas::{
+    config::Rule,
     daemon::{ConfigAction, ConfigChange},
     process::Source,
 };
@@ -40,6 +41,11 @@ pub enum Step {
         keys: Vec<String>,
         /// What it keeps to from now on.
         to: DaemonSpec,
+    },
+    /// What is decided of agents' requests without asking is another.
+    ChangePermissions {
+        /// The rules from now on.
+        to: Vec<Rule>,
     },
     /// An agent comes to be.
     AddAgent {
@@ -150,6 +156,9 @@ impl Plan {
 pub fn diff(old: &Desired, new: &Desired) -> Plan {
     let mut parts = Parts::default();
     diff_daemon(old, new, &mut parts);
+    if old.permissions != new.permissions {
+        parts.changes.push(Step::ChangePermissions { to: new.permissions.clone() });
+    }
     diff_agents(old, new, &mut parts);
     for (name, from) in &old.workspaces {
         if from.source != Source::Runtime && !new.workspaces.contains_key(name) {
@@ -200,7 +209,7 @@ fn diff_agents(old: &Desired, new: &Desired, parts: &mut Parts) {
         match old.agents.get(name) {
             None => parts.changes.push(Step::AddAgent { agent: name.clone(), to: to.clone() }),
             Some(from) => {
-                let AgentSpec { kind, command, args, env, start_at_once, screen } = from;
+                let AgentSpec { kind, command, args, env, start_at_once, screen, status, on_limit } = from;
                 let mut keys = Keys::default();
                 keys.differ("kind", kind != &to.kind);
                 keys.differ("command", command != &to.command);
@@ -208,6 +217,9 @@ fn diff_agents(old: &Desired, new: &Desired, parts: &mut Parts) {
                 keys.env(env, &to.env);
                 keys.differ("start_at_once", start_at_once != &to.start_at_once);
                 keys.differ("screen", screen != &to.screen);
+                keys.differ("status", status.from != to.status.from);
+                keys.differ("titles", status.titles != to.status.titles);
+                keys.differ("on_limit", on_limit != &to.on_limit);
                 if let Some(keys) = keys.any() {
                     parts.changes.push(Step::ChangeAgent { agent: name.clone(), keys, to: to.clone() });
                 }
@@ -367,6 +379,9 @@ fn hot_keys(from: &ProcessSpec, to: &ProcessSpec) -> Keys {
         ready,
         ready_timeout,
         resume,
+        fork,
+        status,
+        on_limit,
         log_bytes,
         log_files,
         history_bytes,
@@ -390,6 +405,10 @@ fn hot_keys(from: &ProcessSpec, to: &ProcessSpec) -> Keys {
     keys.differ("ready", ready != &to.ready);
     keys.differ("ready_timeout", ready_timeout != &to.ready_timeout);
     keys.differ("resume", resume != &to.resume);
+    keys.differ("fork", fork != &to.fork);
+    keys.differ("status", status.from != to.status.from);
+    keys.differ("titles", status.titles != to.status.titles);
+    keys.differ("on_limit", on_limit != &to.on_limit);
     keys.differ("log.max_size", log_bytes != &to.log_bytes);
     keys.differ("log.files", log_files != &to.log_files);
     keys.differ("history", history_bytes != &to.history_bytes);
@@ -399,7 +418,12 @@ fn hot_keys(from: &ProcessSpec, to: &ProcessSpec) -> Keys {
 /// Whether the two differ in nothing but where they come from, and in the session that a command once
 /// asked to go on with.
 fn same_definition(made: &ProcessSpec, written: &ProcessSpec) -> bool {
-    let made = ProcessSpec { source: written.source, resume: written.resume.clone(), ..made.clone() };
+    let made = ProcessSpec {
+        source: written.source,
+        resume: written.resume.clone(),
+        fork: written.fork.clone(),
+        ..made.clone()
+    };
     made == *written
 }
 
@@ -445,6 +469,7 @@ impl Step {
             Self::RemoveWorkspace { workspace } => (ConfigAction::Remove, workspace.clone(), &[]),
             Self::RemoveAgent { agent } => (ConfigAction::Remove, agent.clone(), &[]),
             Self::ChangeDaemon { keys, .. } => (ConfigAction::Change, "daemon".into(), keys),
+            Self::ChangePermissions { .. } => (ConfigAction::Change, "permissions".into(), &[]),
             Self::AddAgent { agent, .. } => (ConfigAction::Add, agent.clone(), &[]),
             Self::ChangeAgent { agent, keys, .. } => (ConfigAction::Change, agent.clone(), keys),
             Self::AddWorkspace { workspace, .. } => (ConfigAction::Add, workspace.clone(), &[]),
@@ -474,6 +499,7 @@ impl Step {
                 desired.agents.shift_remove(agent);
             }
             Self::ChangeDaemon { to, .. } => desired.daemon = to.clone(),
+            Self::ChangePermissions { to } => desired.permissions.clone_from(to),
             Self::AddAgent { agent, to } | Self::ChangeAgent { agent, to, .. } => {
                 desired.agents.insert(agent.clone(), to.clone());
             }
@@ -529,6 +555,9 @@ mod tests {
             ready: None,
             ready_timeout: 60_000,
             resume: None,
+            fork: None,
+            status: Default::default(),
+            on_limit: Default::default(),
             log_bytes: 1,
             log_files: 1,
             history_bytes: 1,
@@ -701,6 +730,8 @@ mod tests {
             env: IndexMap::new(),
             start_at_once: n,
             screen: Screen::Default,
+            status: Default::default(),
+            on_limit: Default::default(),
         };
         let mut old = desired(&[]);
         old.agents = [("claude".to_owned(), agent(4)), ("old".to_owned(), agent(4))].into();

@@ -12,7 +12,7 @@ use wezterm_parallel_schemas::{
 use crate::{
     restart::{History, Verdict},
     spec::{Millis, ProcessSpec},
-    status::Tracker,
+    status::{Tracker, Word},
 };
 
 /// Grace of a Claude that is killed at once: a SIGKILL in its first seconds would make its next start
@@ -135,6 +135,8 @@ pub enum Input {
         /// It came while the daemon was away.
         news: bool,
     },
+    /// Something else was said about the agent.
+    Heard(Word),
     /// Somebody attached or typed.
     Seen,
     /// The run is over.
@@ -399,6 +401,7 @@ impl Process {
             }
             Input::Said(report) => self.said(|status| status.said(&report), out),
             Input::Recalled { report, news } => self.said(|status| status.recall(&report, news), out),
+            Input::Heard(word) => self.said(|status| status.hear(word), out),
             Input::Seen => self.status.seen(),
             Input::Exited { run_id, exit } => self.exited(&run_id, exit, now, out),
             Input::Timer { epoch } => self.timer(epoch, now, out),
@@ -755,6 +758,9 @@ mod tests {
             ready: None,
             ready_timeout: 60_000,
             resume: None,
+            fork: None,
+            status: Default::default(),
+            on_limit: Default::default(),
             log_bytes: 1,
             log_files: 1,
             history_bytes: 1,

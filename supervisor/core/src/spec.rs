@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use wezterm_parallel_schemas::{
-    config::{Condition, OnCrashLoop, Ready, RestartPolicy, Screen, Strategy},
+    config::{
+        Condition, OnCrashLoop, OnLimit, Ready, RestartPolicy, Rule, Screen, StatusFrom, Strategy,
+        TitleMeaning,
+    },
     process::{Kind, Source},
 };
 
@@ -21,6 +24,9 @@ pub struct Desired {
     pub workspaces: IndexMap<String, WorkspaceSpec>,
     /// What the daemon keeps to.
     pub daemon: DaemonSpec,
+    /// What is decided of agents' requests without asking the user; the first that fits.
+    #[serde(default)]
+    pub permissions: Vec<Rule>,
 }
 
 /// What the daemon keeps to.
@@ -53,6 +59,44 @@ pub struct AgentSpec {
     pub start_at_once: u32,
     /// Which of Claude's renderers.
     pub screen: Screen,
+    /// How its status is known.
+    #[serde(default)]
+    pub status: StatusSpec,
+    /// What is done when a usage limit has passed.
+    #[serde(default)]
+    pub on_limit: OnLimit,
+}
+
+/// How the status of an agent is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusSpec {
+    /// Where it is read from.
+    pub from: Vec<StatusFrom>,
+    /// What its titles mean: regular expressions.
+    #[serde(default)]
+    pub titles: IndexMap<TitleMeaning, String>,
+}
+
+impl StatusSpec {
+    /// Where the status of a program is read from if the config does not say.
+    pub fn of(kind: Kind) -> Self {
+        let from = match kind {
+            Kind::Claude => vec![StatusFrom::Osc7501, StatusFrom::Hooks, StatusFrom::Registry],
+            Kind::Command => vec![StatusFrom::Osc7501],
+        };
+        Self { from, titles: IndexMap::new() }
+    }
+    /// Whether it is read from there.
+    pub fn reads(&self, from: StatusFrom) -> bool {
+        self.from.contains(&from)
+    }
+}
+
+impl Default for StatusSpec {
+    /// That of a Claude: what definitions of before this was a choice mean.
+    fn default() -> Self {
+        Self::of(Kind::Claude)
+    }
 }
 
 /// A workspace.
@@ -105,6 +149,15 @@ pub struct ProcessSpec {
     /// A Claude session to go on with at the first start.
     #[serde(default)]
     pub resume: Option<String>,
+    /// A Claude session to begin a new one from at the first start.
+    #[serde(default)]
+    pub fork: Option<String>,
+    /// How its status is known.
+    #[serde(default)]
+    pub status: StatusSpec,
+    /// What is done when a usage limit has passed.
+    #[serde(default)]
+    pub on_limit: OnLimit,
     /// Size of a log file in bytes.
     pub log_bytes: u64,
     /// Log files of a run.

@@ -4,6 +4,7 @@
 //! `state=blocked:kind=permission:msg=BASE64`. The keeper, being its terminal, records each report;
 //! this module says what it means.
 
+use crate::claude::{hook::Hook, registry::Entry};
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -13,6 +14,35 @@ use wezterm_parallel_schemas::{
     keeper::ProgramStatus,
     process::{Blocked, Status},
 };
+
+/// Something that was said about an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    /// Its number among those of its source in this run. One that is not above the last is ignored.
+    pub seq: u64,
+    /// When it was said, in milliseconds since 1970, by the clock of whoever said it.
+    pub at: i64,
+    /// What.
+    pub claim: Claim,
+}
+
+/// What was said, by source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// `OSC 7501`: what stands between `7501;` and the end of the sequence.
+    Report(String),
+    /// A hook of Claude's.
+    Hook(Box<Hook>),
+    /// Claude's file of this living session.
+    Registry(Box<Entry>),
+    /// The title that it gave its terminal.
+    Title(String),
+    /// `OSC 9;4`.
+    Progress {
+        /// 0 none, 1 so many percent, 2 error, 3 under way without a figure, 4 paused.
+        state: u8,
+    },
+}
 
 /// Longest reason that is kept, in characters: two lines of a wide screen.
 const REASON_CHARS_MAX: usize = 400;
@@ -76,6 +106,13 @@ impl Tracker {
         self.said(report);
         if !news {
             self.unread = unread;
+        }
+    }
+
+    /// Something was said about it.
+    pub fn hear(&mut self, word: Word) {
+        if let Claim::Report(body) = word.claim {
+            self.said(&ProgramStatus { seq: word.seq, at: word.at, body });
         }
     }
 

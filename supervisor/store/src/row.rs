@@ -16,10 +16,6 @@ use wezterm_parallel_schemas::{
 /// the wire: add, never rename, new fields have a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a change lives for one commit; a box would cost more than it saves"
-)]
 pub enum Change {
     /// A workspace. Refused if another one has its name.
     PutWorkspace(WorkspaceRow),

@@ -21,7 +21,7 @@ use wezterm_parallel_core::{
 };
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
-    config::Screen,
+    config::{Screen, StatusFrom},
     error::{Code, Error},
     event::{Event, EventKind},
     keeper::{ExitRecord, Mode, RunSpec, Size, StartFailure, StartReport},
@@ -591,6 +591,10 @@ impl ProcessActor {
             attached: self.attached,
             last_exit: self.machine.last_exit().cloned(),
             next_start_at: self.machine.next_start().map(u64::cast_signed),
+            limited_until: None,
+            usage: None,
+            prompts: 0,
+            asks: 0,
         }
     }
 
@@ -805,6 +809,7 @@ impl Plan {
             history_bytes: spec.history_bytes,
             log_bytes: spec.log_bytes,
             log_files: spec.log_files,
+            program_status: spec.status.reads(StatusFrom::Osc7501),
         };
         Ok((spec, session))
     }

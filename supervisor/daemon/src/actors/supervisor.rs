@@ -201,7 +201,15 @@ impl SupervisorActor {
         })?;
         let made = resolved.desired.workspaces.get(workspace).and_then(|w| w.processes.get(&name)).cloned();
         let Some(made) = made else { return Err(Error::new(Code::Internal, "the process was not resolved")) };
-        Ok((name, ProcessSpec { source: Source::Runtime, resume: add.resume.clone(), ..made }))
+        Ok((
+            name,
+            ProcessSpec {
+                source: Source::Runtime,
+                resume: add.resume.clone(),
+                fork: add.fork.clone(),
+                ..made
+            },
+        ))
     }
 }
 
@@ -555,7 +563,7 @@ impl Handler<Remove> for SupervisorActor {
             desired.workspaces.get_mut(&m.workspace).and_then(|w| w.processes.shift_remove(&m.process));
         let refused = match removed.map(|p| p.source) {
             None => Some(Error::new(Code::NotFound, format!("{} has no process {}", m.workspace, m.process))),
-            Some(Source::Runtime) => None,
+            Some(Source::Runtime | Source::Foreign) => None,
             Some(Source::Config | Source::Project) => Some(
                 Error::new(
                     Code::ManagedByConfig,

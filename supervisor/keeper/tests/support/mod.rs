@@ -71,6 +71,7 @@ impl Runs {
             history_bytes: 1 << 20,
             log_bytes: 1 << 20,
             log_files: 2,
+            program_status: true,
         }
     }
 
