@@ -41,7 +41,7 @@ fn an_unknown_key_is_named_with_the_one_that_was_meant() {
           |
         2 | foo: 1
           | ^^^
-          = known are `version`, `defaults`, `daemon`, `agents`, `workspaces`
+          = known are `version`, `defaults`, `daemon`, `agents`, `permissions`, `workspaces`
         ");
     assert_snapshot!(toml("version = 1\n[workspaces.api]\ncwd = '/srv'\nproceses = {}\n"), @r"
         /etc/config.toml:4:1: workspaces.api: unknown key `proceses`

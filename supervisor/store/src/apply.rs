@@ -5,11 +5,11 @@ use std::path::Path;
 use rusqlite::{Connection, Params, params};
 use serde::Serialize;
 use wezterm_parallel_core::spec::{ProcessSpec, WorkspaceSpec};
-use wezterm_parallel_schemas::event::Event;
+use wezterm_parallel_schemas::{event::Event, inbox::AskView};
 
 use crate::{
     error::StoreError,
-    row::{Change, ConfigRow, ProcessRow, ReplyRow, RunRow, TrustRow, WorkspaceRow},
+    row::{AccountRow, Change, ConfigRow, ProcessRow, PromptRow, ReplyRow, RunRow, TrustRow, WorkspaceRow},
 };
 
 /// How many applied configs are kept: the one in force, and enough to see what was changed before it.
@@ -35,7 +35,13 @@ pub(crate) fn apply(db: &Connection, change: &Change, now: i64) -> Result<(), St
         }
         Change::PutTrust(row) => put_trust(db, row)?,
         Change::DeleteTrust(path) => run_sql(db, "DELETE FROM trust WHERE path = ?1", [text_of_path(path)?])?,
-        // these two are records of what happened, not state: they have no history of their own
+        // these are records of what happened, not state: they have no history of their own
+        Change::PutPrompt(row) => return put_prompt(db, row),
+        Change::PutAsk(row) => return put_ask(db, row),
+        Change::PutAccount(row) => return put_account(db, row),
+        Change::DeleteAccount(account) => {
+            return run_sql(db, "DELETE FROM account WHERE account = ?1", [account]);
+        }
         Change::PutReply(row) => return put_reply(db, row),
         Change::Event(event) => return put_event(db, event),
     }
@@ -102,6 +108,7 @@ fn delete_process(db: &Connection, id: &str, now: i64) -> Result<(), StoreError>
     for run_id in keys(db, "SELECT run_id FROM run WHERE process_id = ?1", id)? {
         apply(db, &Change::DeleteRun(run_id), now)?;
     }
+    run_sql(db, "DELETE FROM prompt WHERE process_id = ?1", [id])?;
     run_sql(db, "DELETE FROM process WHERE id = ?1", [id])?;
     journal(db, &Change::DeleteProcess(id.to_string()), now)
 }
@@ -173,6 +180,37 @@ fn put_reply(db: &Connection, row: &ReplyRow) -> Result<(), StoreError> {
         return Err(StoreError::Refused("there is an answer for this key already".into()));
     }
     Ok(())
+}
+
+fn put_prompt(db: &Connection, row: &PromptRow) -> Result<(), StoreError> {
+    let view = &row.view;
+    run_sql(
+        db,
+        "INSERT INTO prompt (id, process_id, state, at, text, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, data = excluded.data",
+        params![view.id, view.process_id, name(&view.state)?, view.at, row.text, json(view)?],
+    )
+}
+
+fn put_ask(db: &Connection, row: &AskView) -> Result<(), StoreError> {
+    run_sql(
+        db,
+        "INSERT INTO ask (id, state, at, data) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, data = excluded.data",
+        params![row.id, name(&row.state)?, row.at, json(row)?],
+    )
+}
+
+fn put_account(db: &Connection, row: &AccountRow) -> Result<(), StoreError> {
+    if !row.cost_usd.is_finite() {
+        return Err(StoreError::Refused("the cost is not a number".into()));
+    }
+    run_sql(
+        db,
+        "INSERT INTO account (account, data) VALUES (?1, ?2)
+         ON CONFLICT (account) DO UPDATE SET data = excluded.data",
+        [&row.account, &json(row)?],
+    )
 }
 
 fn put_event(db: &Connection, event: &Event) -> Result<(), StoreError> {

@@ -34,7 +34,10 @@ const BUSY_MS_MAX: u64 = 2_000;
 pub(crate) const SEQ_FLOOR: &str = "seq_floor";
 
 /// Every schema there ever was, in order.
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../migrations/0001-first.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("../migrations/0001-first.sql")),
+    M::up(include_str!("../migrations/0002-agents.sql")),
+];
 /// The schema's version: how many migrations there are.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 

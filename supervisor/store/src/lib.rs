@@ -18,6 +18,7 @@ mod error;
 mod event;
 mod file;
 mod load;
+mod record;
 mod upkeep;
 mod writer;
 
@@ -26,7 +27,11 @@ pub use crate::{
     error::StoreError,
     event::{EventFilter, Events, Take},
     load::{Loaded, REPLIES_LOADED_MAX},
-    row::{Change, ConfigRow, ProcessRow, ReplyRow, RunRow, RunState, TrustRow, WorkspaceRow},
+    record::{ASKS_KEPT_MAX, PROMPTS_KEPT_MAX},
+    row::{
+        AccountRow, Change, ConfigRow, ProcessRow, PromptRow, ReplyRow, RunRow, RunState, TrustRow,
+        WorkspaceRow,
+    },
     store::{EVENTS_KEPT_MAX, EVENTS_READ_MAX, JOURNAL_KEPT_MAX, Options, Store},
     upkeep::REPLIES_KEPT_MAX,
     writer::{GROUP_COMMANDS_MAX, GROUP_MS_MAX, QUEUE_COMMANDS_MAX},

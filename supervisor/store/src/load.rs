@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, Row};
 use serde::{Serialize, de::DeserializeOwned};
-use wezterm_parallel_schemas::event::Event;
+use wezterm_parallel_schemas::{event::Event, inbox::AskView};
 
 use crate::{
     apply::REPLY_AGE_MS_MAX,
     error::StoreError,
     file::SEQ_FLOOR,
-    row::{ConfigRow, ProcessRow, ReplyRow, RunRow, TrustRow, WorkspaceRow},
+    record,
+    row::{AccountRow, ConfigRow, ProcessRow, PromptRow, ReplyRow, RunRow, TrustRow, WorkspaceRow},
 };
 
 /// How many answers are loaded: one is about a kilobyte, and [`Store::reply`](crate::Store::reply)
@@ -32,6 +33,12 @@ pub struct Loaded {
     pub trust: Vec<TrustRow>,
     /// The newest answers of the last 24 hours, at most [`REPLIES_LOADED_MAX`], newest first.
     pub replies: Vec<ReplyRow>,
+    /// Prompts that are not over, oldest first.
+    pub prompts: Vec<PromptRow>,
+    /// Requests that wait for an answer, oldest first.
+    pub asks: Vec<AskView>,
+    /// All accounts.
+    pub accounts: Vec<AccountRow>,
     /// Number of the newest event; the next one is greater. 0 if there has been none.
     pub last_seq: u64,
     /// What went wrong and was mended, in words: to be said loudly.
@@ -108,6 +115,9 @@ pub(crate) fn load(db: &Connection, now: i64) -> Result<Loaded, StoreError> {
             &[now - REPLY_AGE_MS_MAX, i64::from(REPLIES_LOADED_MAX)],
             reply,
         )?,
+        prompts: record::prompts_under_way(db)?,
+        asks: record::open_asks(db)?,
+        accounts: rows(db, "SELECT * FROM account ORDER BY account", &[], |f| f.json("data"))?,
         last_seq: last_seq(db)?,
         problem: None,
     })

@@ -2,17 +2,22 @@
 
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use wezterm_parallel_core::spec::{ProcessSpec, WorkspaceSpec};
 use wezterm_parallel_schemas::{
     event::Event,
+    inbox::AskView,
     keeper::ExitRecord,
+    limit::{Usage, Window},
     process::{Source, State},
+    prompt::PromptView,
 };
 
 /// One change of one row. `Put` inserts the row or replaces the one with the same key.
 ///
-/// The text form of all but `PutReply` and `Event` stands in the journal, so it follows the rules of
+/// The text form of all but records (prompts, requests, accounts, answers, events) stands in the
+/// journal, so it follows the rules of
 /// the wire: add, never rename, new fields have a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +42,14 @@ pub enum Change {
     PutTrust(TrustRow),
     /// A project's file, by its path, is no longer trusted.
     DeleteTrust(PathBuf),
+    /// A prompt. Its text is written once, with the first change.
+    PutPrompt(PromptRow),
+    /// A request of an agent.
+    PutAsk(AskView),
+    /// What an account uses up.
+    PutAccount(AccountRow),
+    /// An account goes, by its name.
+    DeleteAccount(String),
     /// The answer to a call with an idempotency key. Refused if the key has one that is younger than
     /// 24 hours: in the same commit as the effect, it keeps the effect from happening twice.
     PutReply(ReplyRow),
@@ -153,6 +166,47 @@ pub struct TrustRow {
     pub text: String,
     /// When it was trusted, in milliseconds since 1970.
     pub at: i64,
+}
+
+/// A prompt that was sent to an agent.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptRow {
+    /// All of it.
+    pub text: String,
+    /// What has become of it; its own `text` is the beginning.
+    pub view: PromptView,
+}
+
+impl std::fmt::Debug for PromptRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // what people say to their agents is nobody else's business
+        f.debug_struct("PromptRow")
+            .field("id", &self.view.id)
+            .field("state", &self.view.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an account has used up, as far as it was told here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AccountRow {
+    /// Claude's config directory.
+    pub account: String,
+    /// Until when it is limited, in milliseconds since 1970.
+    pub limited_until: Option<i64>,
+    /// What Claude said with it.
+    pub reason: Option<String>,
+    /// Its usage windows.
+    pub windows: Vec<Window>,
+    /// What all its sessions have cost since they are known here, in US dollars.
+    pub cost_usd: f64,
+    /// Tokens that went in.
+    pub input_tokens: u64,
+    /// Tokens that came out.
+    pub output_tokens: u64,
+    /// The newest figures of each session, which grow over its life: what is above them is new.
+    pub sessions: IndexMap<String, Usage>,
 }
 
 /// The answer to a call with an idempotency key.

@@ -11,13 +11,15 @@ use std::{
 };
 
 use rusqlite::Connection;
+use wezterm_parallel_schemas::inbox::AskView;
 
 use crate::{
     error::StoreError,
     event::{self, EventFilter, Events},
     file,
     load::{Loaded, load_reply},
-    row::{Change, ReplyRow},
+    record::{self, ASKS_KEPT_MAX, PROMPTS_KEPT_MAX},
+    row::{Change, PromptRow, ReplyRow},
     upkeep::Upkeep,
     writer::{Command, QUEUE_COMMANDS_MAX, Writer, now},
 };
@@ -164,6 +166,30 @@ impl Store {
     /// `Unreadable`, `Io` or `Corrupt`.
     pub fn reply(&self, key: &str) -> Result<Option<ReplyRow>, StoreError> {
         self.read(|db| load_reply(db, key, now()))
+    }
+
+    /// The newest requests of agents, at most `limit`, newest first. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn asks(&self, limit: u32) -> Result<Vec<AskView>, StoreError> {
+        self.read(|db| record::newest_asks(db, limit.min(ASKS_KEPT_MAX)))
+    }
+
+    /// The newest prompts, at most `limit`, newest first. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn prompts(&self, limit: u32) -> Result<Vec<PromptRow>, StoreError> {
+        self.read(|db| record::newest_prompts(db, limit.clamp(1, PROMPTS_KEPT_MAX)))
+    }
+
+    /// One prompt, by its id. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn prompt(&self, id: &str) -> Result<Option<PromptRow>, StoreError> {
+        self.read(|db| record::prompt(db, id))
     }
 
     fn read<T>(&self, ask: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {

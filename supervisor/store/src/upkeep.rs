@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use crate::{apply::REPLY_AGE_MS_MAX, backup, error::StoreError, row::Change, store::Options};
+use crate::{apply::REPLY_AGE_MS_MAX, backup, error::StoreError, record, row::Change, store::Options};
 
 /// How many answers are kept, at most, also within their 24 hours: one call a second for a day is less.
 pub const REPLIES_KEPT_MAX: u32 = 100_000;
@@ -90,6 +90,7 @@ fn trim(db: &mut Connection, events_kept_max: u64, journal_kept_max: u64) -> Res
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     trim_events(&transaction, events_kept_max)?;
     trim_journal(&transaction, journal_kept_max)?;
+    record::trim(&transaction)?;
     Ok(transaction.commit()?)
 }
 
@@ -164,7 +165,12 @@ fn effect(change: Change) -> Option<Effect> {
         Change::DeleteConfig(generation) => Effect::Delete("config", generation.to_string()),
         Change::PutTrust(row) => Effect::Put("trust", row.path.to_string_lossy().into_owned()),
         Change::DeleteTrust(path) => Effect::Delete("trust", path.to_string_lossy().into_owned()),
-        Change::PutReply(_) | Change::Event(_) => return None,
+        Change::PutPrompt(_)
+        | Change::PutAsk(_)
+        | Change::PutAccount(_)
+        | Change::DeleteAccount(_)
+        | Change::PutReply(_)
+        | Change::Event(_) => return None,
     })
 }
 

@@ -5,14 +5,14 @@ mod common;
 
 use std::{fs, path::PathBuf};
 
-use common::{config, dir, event, look, process, reply, run, trust, workspace};
+use common::{account, ask, config, dir, event, look, process, prompt, reply, run, trust, workspace};
 use serde_json::Value;
-use wezterm_parallel_schemas::event::EventKind;
+use wezterm_parallel_schemas::{event::EventKind, inbox::AskState, prompt::PromptState};
 use wezterm_parallel_store::{Change, EventFilter, RunState, Store};
 
 /// Set to write the database of a schema that has none yet.
 const WRITE: &str = "WEZTERM_PARALLEL_WRITE_GOLDEN";
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 #[test]
 fn the_database_of_every_release_opens() {
@@ -66,6 +66,10 @@ fn write() {
             Change::PutConfig(config(2)),
             Change::PutTrust(trust("/home/me/src/api/.wezterm-parallel.yaml")),
             // answers are kept for a day: this one is of the year 2100
+            Change::PutPrompt(prompt("m0", "p", PromptState::Answered)),
+            Change::PutPrompt(prompt("m1", "p", PromptState::Queued)),
+            Change::PutAsk(ask("k", AskState::Open)),
+            Change::PutAccount(account("/home/me/.claude")),
             Change::PutReply(reply("key", 4_102_444_800_000)),
             Change::Event(event(1, EventKind::ProcessAdded)),
             Change::Event(event(2, EventKind::ProcessExit)),

@@ -63,6 +63,9 @@ fn what_was_committed_is_there_after_opening_anew() {
             config: Some(config(2)),
             trust: vec![trust("/home/me/src/api/.wezterm-parallel.yaml")],
             replies: vec![reply("key", at)],
+            prompts: Vec::new(),
+            asks: Vec::new(),
+            accounts: Vec::new(),
             last_seq: 2,
             problem: None,
         }

@@ -9,11 +9,14 @@ use rusqlite::Connection;
 use wezterm_parallel_core::spec::{ProcessSpec, RestartSpec, WorkspaceSpec};
 use wezterm_parallel_schemas::{
     event::{Event, EventKind},
+    inbox::{AskKind, AskState, AskView},
     keeper::ExitRecord,
     process::{Kind, Source, State},
+    prompt::{PromptState, PromptView},
 };
 use wezterm_parallel_store::{
-    Change, ConfigRow, Loaded, ProcessRow, ReplyRow, RunRow, RunState, TrustRow, WorkspaceRow,
+    AccountRow, Change, ConfigRow, Loaded, ProcessRow, PromptRow, ReplyRow, RunRow, RunState, TrustRow,
+    WorkspaceRow,
 };
 
 /// A directory that is gone when the test ends.
@@ -126,6 +129,62 @@ pub fn trust(path: &str) -> TrustRow {
     }
 }
 
+pub fn prompt(id: &str, process_id: &str, state: PromptState) -> PromptRow {
+    PromptRow {
+        text: "fix the tests\n直して".into(),
+        view: PromptView {
+            id: id.into(),
+            workspace: "api".into(),
+            process: "lead".into(),
+            process_id: process_id.into(),
+            state,
+            reason: None,
+            text: "fix the tests".into(),
+            at: 1_767_000_000_003,
+            delivered_at: None,
+            proof: None,
+            place: None,
+            session_id: Some("0f5c7a5e-7c39-4b8e-9d62-0f1c9a1f2b3c".into()),
+            prompt_id: None,
+            answer: None,
+        },
+    }
+}
+
+pub fn ask(id: &str, state: AskState) -> AskView {
+    AskView {
+        id: id.into(),
+        workspace: "api".into(),
+        process: "lead".into(),
+        process_id: "p".into(),
+        run_id: "r1".into(),
+        session_id: None,
+        kind: AskKind::Permission,
+        tool: "Bash".into(),
+        summary: "echo hi > zz".into(),
+        input: r#"{"command":"echo hi > zz"}"#.into(),
+        diff: None,
+        questions: Vec::new(),
+        cwd: "/home/me/src/api".into(),
+        agent: None,
+        at: 1_767_000_000_004,
+        state,
+        decision: None,
+    }
+}
+
+pub fn account(name: &str) -> AccountRow {
+    AccountRow {
+        account: name.into(),
+        limited_until: Some(1_767_000_900_000),
+        reason: Some("You've hit your limit".into()),
+        cost_usd: 1.5,
+        input_tokens: 10,
+        output_tokens: 20,
+        ..AccountRow::default()
+    }
+}
+
 pub fn reply(key: &str, at: i64) -> ReplyRow {
     ReplyRow {
         key: key.into(),
@@ -186,7 +245,12 @@ impl Tables {
             Change::DeleteConfig(generation) => drop(self.configs.remove(&generation)),
             Change::PutTrust(row) => drop(self.trust.insert(row.path.display().to_string(), row)),
             Change::DeleteTrust(path) => drop(self.trust.remove(&path.display().to_string())),
-            Change::PutReply(_) | Change::Event(_) => panic!("it has no place in the journal"),
+            Change::PutPrompt(_)
+            | Change::PutAsk(_)
+            | Change::PutAccount(_)
+            | Change::DeleteAccount(_)
+            | Change::PutReply(_)
+            | Change::Event(_) => panic!("it has no place in the journal"),
         }
     }
 

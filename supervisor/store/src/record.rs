@@ -1,0 +1,87 @@
+//! Prompts and requests that are over, read when somebody asks for them.
+
+use rusqlite::{Connection, params};
+use serde::de::DeserializeOwned;
+use wezterm_parallel_schemas::inbox::AskView;
+
+use crate::{error::StoreError, row::PromptRow};
+
+/// How many requests are kept, decided ones included: some weeks of a busy user's.
+pub const ASKS_KEPT_MAX: u32 = 10_000;
+/// How many prompts are kept that are over.
+pub const PROMPTS_KEPT_MAX: u32 = 1_000;
+
+/// States of a prompt in which something is still to be done with it.
+const PROMPT_UNDER_WAY: &str = "state IN ('queued', 'typing', 'delivered')";
+
+/// Prompts that are not over, oldest first.
+pub(crate) fn prompts_under_way(db: &Connection) -> Result<Vec<PromptRow>, StoreError> {
+    prompts(db, &format!("SELECT id, text, data FROM prompt WHERE {PROMPT_UNDER_WAY} ORDER BY at, id"), 0)
+}
+
+/// The newest prompts, whatever has become of them, newest first.
+pub(crate) fn newest_prompts(db: &Connection, limit: u32) -> Result<Vec<PromptRow>, StoreError> {
+    prompts(db, "SELECT id, text, data FROM prompt ORDER BY at DESC, id DESC LIMIT ?1", limit)
+}
+
+/// One prompt.
+pub(crate) fn prompt(db: &Connection, id: &str) -> Result<Option<PromptRow>, StoreError> {
+    let mut statement = db.prepare_cached("SELECT id, text, data FROM prompt WHERE id = ?1")?;
+    let mut found = statement.query([id])?;
+    found.next()?.map(prompt_row).transpose()
+}
+
+fn prompts(db: &Connection, sql: &str, limit: u32) -> Result<Vec<PromptRow>, StoreError> {
+    let mut statement = db.prepare(sql)?;
+    let mut found = if limit == 0 { statement.query([])? } else { statement.query([limit])? };
+    let mut all = Vec::new();
+    while let Some(row) = found.next()? {
+        all.push(prompt_row(row)?);
+    }
+    Ok(all)
+}
+
+fn prompt_row(row: &rusqlite::Row<'_>) -> Result<PromptRow, StoreError> {
+    let id: String = row.get(0)?;
+    Ok(PromptRow { text: row.get(1)?, view: read(&format!("prompt {id}"), &row.get::<_, String>(2)?)? })
+}
+
+/// Requests that wait for an answer, oldest first.
+pub(crate) fn open_asks(db: &Connection) -> Result<Vec<AskView>, StoreError> {
+    asks(db, "SELECT id, data FROM ask WHERE state = 'open' ORDER BY at, id LIMIT ?1", ASKS_KEPT_MAX)
+}
+
+/// The newest requests, newest first.
+pub(crate) fn newest_asks(db: &Connection, limit: u32) -> Result<Vec<AskView>, StoreError> {
+    asks(db, "SELECT id, data FROM ask ORDER BY at DESC, id DESC LIMIT ?1", limit)
+}
+
+fn asks(db: &Connection, sql: &str, limit: u32) -> Result<Vec<AskView>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut found = statement.query([limit])?;
+    let mut all = Vec::new();
+    while let Some(row) = found.next()? {
+        let id: String = row.get(0)?;
+        all.push(read(&format!("request {id}"), &row.get::<_, String>(1)?)?);
+    }
+    Ok(all)
+}
+
+/// Removes what is above the bounds, oldest first; never what is not over.
+pub(crate) fn trim(db: &Connection) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "DELETE FROM ask WHERE state <> 'open'
+            AND at < (SELECT at FROM ask ORDER BY at DESC LIMIT 1 OFFSET ?1)",
+    )?
+    .execute(params![ASKS_KEPT_MAX])?;
+    db.prepare_cached(&format!(
+        "DELETE FROM prompt WHERE NOT {PROMPT_UNDER_WAY}
+            AND at < (SELECT at FROM prompt ORDER BY at DESC LIMIT 1 OFFSET ?1)"
+    ))?
+    .execute(params![PROMPTS_KEPT_MAX])?;
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(row: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::Unreadable { row: row.to_owned(), why: e.to_string() })
+}

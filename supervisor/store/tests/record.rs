@@ -1,0 +1,95 @@
+//! Prompts, requests and accounts: kept as records, bounded, and never lost while something is to be done.
+
+mod common;
+
+use common::{account, ask, dir, process, prompt, workspace};
+use wezterm_parallel_schemas::{inbox::AskState, prompt::PromptState};
+use wezterm_parallel_store::{ASKS_KEPT_MAX, Change, PROMPTS_KEPT_MAX, Store};
+
+#[test]
+fn a_prompt_under_way_is_there_after_a_restart_and_one_that_is_over_only_if_asked_for() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let typing = prompt("m1", "p", PromptState::Typing);
+    let mut done = prompt("m2", "p", PromptState::Queued);
+    store.commit_wait(vec![Change::PutPrompt(typing.clone()), Change::PutPrompt(done.clone())]).expect("put");
+    done.view.state = PromptState::Answered;
+    // the text is written once: what a later change says of it does not count
+    let mut later = done.clone();
+    later.text = "another".into();
+    store.commit_wait(vec![Change::PutPrompt(later)]).expect("put");
+    drop(store);
+    let (store, loaded) = Store::open(dir.path()).expect("a store");
+    assert_eq!(loaded.prompts, [typing]);
+    assert_eq!(store.prompt("m2").expect("read"), Some(done));
+    assert_eq!(store.prompt("m3").expect("read"), None);
+    assert_eq!(store.prompts(10).expect("read").len(), 2);
+}
+
+#[test]
+fn prompts_go_with_their_process_and_requests_stay() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    store
+        .commit_wait(vec![
+            Change::PutWorkspace(workspace("w", "api")),
+            Change::PutProcess(process("p", "w", "lead")),
+            Change::PutPrompt(prompt("m", "p", PromptState::Queued)),
+            Change::PutAsk(ask("k", AskState::Denied)),
+            Change::DeleteWorkspace("w".into()),
+        ])
+        .expect("committed");
+    assert_eq!(store.prompts(10).expect("read"), []);
+    assert_eq!(store.asks(10).expect("read").len(), 1);
+}
+
+#[test]
+fn records_are_bounded_and_what_is_not_over_is_never_removed() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let mut oldest = ask("open", AskState::Open);
+    oldest.at = 0;
+    store.commit_wait(vec![Change::PutAsk(oldest)]).expect("put");
+    let mut queued = prompt("queued", "p", PromptState::Queued);
+    queued.view.at = 0;
+    store.commit_wait(vec![Change::PutPrompt(queued)]).expect("put");
+    for from in (0..i64::from(ASKS_KEPT_MAX) + 2_000).step_by(500) {
+        let changes = (from..from + 500).flat_map(|n| {
+            let (mut a, mut p) = (
+                ask(&format!("a{n}"), AskState::Allowed),
+                prompt(&format!("p{n}"), "p", PromptState::Answered),
+            );
+            (a.at, p.view.at) = (n + 1, n + 1);
+            [Change::PutAsk(a), Change::PutPrompt(p)]
+        });
+        store.commit_wait(changes.collect()).expect("put");
+    }
+    drop(store);
+    let (store, loaded) = Store::open(dir.path()).expect("a store");
+    assert_eq!((loaded.asks.len(), loaded.prompts.len()), (1, 1));
+    // trimmed while nobody waits for a commit: this one waits for all before it
+    store.commit_wait(vec![Change::PutAccount(account("/a"))]).expect("put");
+    drop(store);
+    let db = common::look(dir.path());
+    let count = |table: &str| -> u32 {
+        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
+    };
+    assert!(count("ask") <= ASKS_KEPT_MAX + 2, "{}", count("ask"));
+    assert!(count("prompt") <= PROMPTS_KEPT_MAX + 2, "{}", count("prompt"));
+}
+
+#[test]
+fn an_account_is_its_newest_figures() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let mut row = account("/home/me/.claude");
+    store.commit_wait(vec![Change::PutAccount(row.clone())]).expect("put");
+    row.cost_usd = 2.5;
+    store.commit_wait(vec![Change::PutAccount(row.clone()), Change::PutAccount(account("/x"))]).expect("put");
+    store.commit_wait(vec![Change::DeleteAccount("/x".into())]).expect("put");
+    row.cost_usd = f64::NAN;
+    assert!(store.commit_wait(vec![Change::PutAccount(row.clone())]).is_err());
+    drop(store);
+    row.cost_usd = 2.5;
+    assert_eq!(Store::open(dir.path()).expect("a store").1.accounts, [row]);
+}
