@@ -217,6 +217,12 @@ pub enum Process {
     Attach(Attach),
     /// Print what a process wrote
     Logs(Logs),
+    /// Say why an agent has the status that it has: the evidence, what won, and what did not
+    Explain {
+        /// The process
+        #[arg(value_name = TARGET)]
+        process: Target,
+    },
 }
 
 const TARGET: &str = "[WORKSPACE/]PROCESS";
@@ -360,6 +366,7 @@ mod tests {
             "process restart api/lead",
             "process attach lead",
             "process attach api/lead --read-only --relay --detach-key ctrl-q",
+            "process explain api/lead --json",
             "process logs -f api/lead",
             "process logs api/lead --follow --raw",
             "config check",

@@ -21,6 +21,7 @@ mod daemon;
 mod doctor;
 mod events;
 mod executable;
+mod explain;
 mod logs;
 mod process;
 mod status;

@@ -11,6 +11,7 @@ use crate::{
     arguments::Process,
     attach,
     connection::{CallContext, Patience},
+    explain,
     failure::{Failure, Outcome},
     logs, output, time, view,
 };
@@ -20,6 +21,7 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
     match verb {
         Process::Attach(args) => return attach::run(app, args),
         Process::Logs(args) => return logs::run(app, args),
+        Process::Explain { process } => return explain::run(app, process),
         Process::List { .. }
         | Process::Add { .. }
         | Process::Remove { .. }
@@ -83,7 +85,9 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
                 .to(|| format!("restart `{process}`"))?;
             say_if_it_runs(app, &restarted, "restart", "restarted")
         }
-        Process::Attach(_) | Process::Logs(_) => unreachable!("both are done by now"),
+        Process::Attach(_) | Process::Logs(_) | Process::Explain { .. } => {
+            unreachable!("these are done by now")
+        }
     }
 }
 

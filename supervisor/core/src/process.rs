@@ -3,8 +3,10 @@
 //! Start, reload, crash and shutdown are one path: inputs change what is meant or what is, and
 //! [`Process::step`] ends by comparing the two.
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 use wezterm_parallel_schemas::{
+    config::{StatusFrom, TitleMeaning},
     keeper::{ExitRecord, ProgramStatus, StartFailure},
     process::{Blocked, Kind, State, Status},
 };
@@ -12,7 +14,7 @@ use wezterm_parallel_schemas::{
 use crate::{
     restart::{History, Verdict},
     spec::{Millis, ProcessSpec},
-    status::{Tracker, Word},
+    status::{Claim, Limit, Tracker, Word},
 };
 
 /// Grace of a Claude that is killed at once: a SIGKILL in its first seconds would make its next start
@@ -137,6 +139,10 @@ pub enum Input {
     },
     /// Something else was said about the agent.
     Heard(Word),
+    /// The account of its agent has reached a usage limit, or is free again.
+    Limited(Option<Limit>),
+    /// What was decided of its agent held only until now, or the machine was to be looked at.
+    Tick,
     /// Somebody attached or typed.
     Seen,
     /// The run is over.
@@ -250,6 +256,8 @@ pub struct Process {
 impl Process {
     /// A process that rests. `goal` is only remembered: nothing starts before [`Input::Start`].
     pub fn new(spec: ProcessSpec) -> Self {
+        let mut status = Tracker::default();
+        status.set_titles(titles(&spec));
         Self {
             spec,
             goal: Goal::Down,
@@ -258,7 +266,7 @@ impl Process {
             actual: Actual::Down(Rest::Stopped),
             history: History::default(),
             restarts: 0,
-            status: Tracker::default(),
+            status,
             epoch: 0,
             last_exit: None,
             stop_sent: None,
@@ -399,19 +407,42 @@ impl Process {
                 self.leave_gate(out);
                 self.ready(out);
             }
-            Input::Said(report) => self.said(|status| status.said(&report), out),
-            Input::Recalled { report, news } => self.said(|status| status.recall(&report, news), out),
-            Input::Heard(word) => self.said(|status| status.hear(word), out),
+            Input::Said(report) if self.spec.status.reads(StatusFrom::Osc7501) => {
+                self.said(|status| status.said(&report, now.at.cast_signed()), out);
+            }
+            Input::Recalled { report, news } if self.spec.status.reads(StatusFrom::Osc7501) => {
+                self.said(|status| status.recall(&report, news, now.at.cast_signed()), out);
+            }
+            Input::Said(_) | Input::Recalled { .. } => {}
+            Input::Heard(word) if !self.reads(&word.claim) => {}
+            Input::Heard(word) => self.said(|status| status.hear(word, now.at.cast_signed()), out),
+            // also while it does not run: it may be started before the limit has passed
+            Input::Limited(limit) => self.status.set_limit(limit, now.at.cast_signed()),
+            Input::Tick => self.said(|status| status.tick(now.at.cast_signed()), out),
             Input::Seen => self.status.seen(),
             Input::Exited { run_id, exit } => self.exited(&run_id, exit, now, out),
             Input::Timer { epoch } => self.timer(epoch, now, out),
             Input::Redefined { spec, restart } => {
                 self.spec = *spec;
+                self.status.set_titles(titles(&self.spec));
                 if restart && self.goal == Goal::Up {
                     self.take(Input::Restart { now: false }, now, out);
                 }
             }
         }
+    }
+
+    /// Whether its status is read from there.
+    fn reads(&self, claim: &Claim) -> bool {
+        let from = match claim {
+            Claim::Report(_) => StatusFrom::Osc7501,
+            Claim::Hook(_) => StatusFrom::Hooks,
+            Claim::Registry(_) => StatusFrom::Registry,
+            Claim::Title(_) => StatusFrom::Title,
+            Claim::Progress { .. } => StatusFrom::Progress,
+            Claim::Machine(_) => return true,
+        };
+        self.spec.status.reads(from)
     }
 
     /// Its agent said something, which `note` takes down.
@@ -620,6 +651,12 @@ impl Process {
     }
 }
 
+/// The patterns of its titles. One that is none was refused with the config.
+fn titles(spec: &ProcessSpec) -> Vec<(TitleMeaning, Regex)> {
+    let compiled = spec.status.titles.iter().filter_map(|(m, p)| Some((*m, Regex::new(p).ok()?)));
+    compiled.collect()
+}
+
 impl Process {
     fn rest(&mut self, rest: Rest, success: bool, out: &mut Vec<Effect>) {
         self.actual = Actual::Down(rest);
@@ -703,7 +740,8 @@ impl Process {
     }
     /// What is known of its agent; none if it has no agent.
     pub fn status(&self) -> Option<&Tracker> {
-        (self.spec.kind == Kind::Claude).then_some(&self.status)
+        let has_agent = self.spec.kind == Kind::Claude || self.spec.agent.is_some();
+        (has_agent || self.status.heard()).then_some(&self.status)
     }
     /// A question of its agent that others would only ask again.
     pub fn question(&self) -> Option<Blocked> {

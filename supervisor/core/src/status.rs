@@ -1,24 +1,63 @@
-//! What an agent says of itself, as far as it can be believed.
+//! The status of an agent: decided from everything that is known of it, and never guessed.
 //!
-//! Claude Code reports by the Program Status Protocol (`OSC 7501`): `state=working:app=claude-code`,
-//! `state=blocked:kind=permission:msg=BASE64`. The keeper, being its terminal, records each report;
-//! this module says what it means.
+//! Several sources tell of the same agent, each in its own way and time. Of each the newest word is kept.
+//! [`Tracker::decide`] weighs them by fixed rules, in this order:
+//!
+//! 1. What the machine says of a process that is halted.
+//! 2. What the agent tells its terminal (`OSC 7501`): it comes from the same place as what is on the
+//!    screen, in order, also after Esc, where hooks are silent. Claude's file of living sessions is held
+//!    against it; if that says otherwise and is clearly newer, neither is believed.
+//! 3. Claude's file of living sessions, with what hooks add to it: how a turn ended, what is asked for.
+//!    A hook that is newer than the file is believed for the moment that the file takes to follow.
+//! 4. Titles and progress reports, for agents that have nothing better.
+//!
+//! Then a usage limit of the account is laid over what was decided. What is too old, or contradicts, is
+//! `unknown`.
+//!
+//! Order, loss and doubling of words change nothing but how soon the right status is known: of each source
+//! the newest word counts, by its number or its time.
 
-use crate::claude::{hook::Hook, registry::Entry};
-use base64::{
-    Engine as _,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
+mod explain;
+mod read;
+mod report;
+
+use std::collections::VecDeque;
+
+use regex::Regex;
 use wezterm_parallel_schemas::{
+    config::TitleMeaning,
+    evidence::{EvidenceSource as Source, Standing},
     keeper::ProgramStatus,
     process::{Blocked, Status},
 };
 
+pub use report::shorten;
+
+use crate::{
+    claude::{hook::Hook, registry::Entry},
+    spec::Millis,
+};
+
+/// How long Claude's file of living sessions may take to follow a hook: it is written 10 to 60 ms later,
+/// on a busy machine within a second. And how much newer it must be than a report to cast doubt on it.
+pub const FOLLOW_MS: i64 = 2_000;
+/// A Claude that works draws its clock every second. One that has drawn nothing for this long and runs
+/// nothing is not known to work.
+pub const STALE_MS: i64 = 60_000;
+/// Between two looks at the machine while an agent works and says nothing.
+pub const LOOK_MS: i64 = 30_000;
+/// How long Claude's file must say `idle` after it said `busy`, where nothing else tells: between two turns
+/// that follow each other it says so for up to 15 ms.
+pub const REST_MS: i64 = 100;
+/// What Claude's file and its report say of a dialog that Claude has no other word for.
+pub(crate) const DIALOG_OPEN: &str = "dialog open";
+/// Words that are remembered for an explanation.
+const HISTORY_MAX: usize = 32;
+
 /// Something that was said about an agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {
-    /// Its number among those of its source in this run. One that is not above the last is ignored.
+    /// Its number among those of its source in this run.
     pub seq: u64,
     /// When it was said, in milliseconds since 1970, by the clock of whoever said it.
     pub at: i64,
@@ -42,85 +81,201 @@ pub enum Claim {
         /// 0 none, 1 so many percent, 2 error, 3 under way without a figure, 4 paused.
         state: u8,
     },
+    /// What the machine says of its process.
+    Machine(Machine),
 }
 
-/// Longest reason that is kept, in characters: two lines of a wide screen.
-const REASON_CHARS_MAX: usize = 400;
+/// What the machine says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// It is halted by a signal.
+    pub halted: bool,
+    /// When it last wrote to its terminal, in milliseconds since 1970.
+    pub drawn_at: i64,
+    /// Some child of it runs.
+    pub children: bool,
+}
 
-/// Padding is left out by some writers and written by others.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+/// A usage limit of the agent's account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// When it was reached, in milliseconds since 1970.
+    pub at: i64,
+    /// When it passes.
+    pub until: Option<i64>,
+    /// What was said with it.
+    pub reason: Option<String>,
+}
 
-/// What is known of an agent now.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tracker {
-    /// Its status; none before it was started.
+/// The newest word of a source, understood.
+#[derive(Clone, Debug, PartialEq)]
+struct Said {
+    source: Source,
+    seq: u64,
+    at: i64,
+    /// In the source's own words, shortened; never what a user typed.
+    said: String,
     status: Option<Status>,
     reason: Option<String>,
-    since: Option<i64>,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq)]
+struct Verdict {
+    status: Status,
+    reason: Option<String>,
+    /// When what decided was said.
+    at: i64,
+    /// Which source, if it was one.
+    source: Option<Source>,
+    /// The rule, in words.
+    because: &'static str,
+    /// It holds until then, and must be decided anew.
+    until: Option<i64>,
+}
+
+/// What is known of an agent.
+#[derive(Clone, Debug, Default)]
+pub struct Tracker {
+    /// When the run began; none without one.
+    started: Option<i64>,
+    report: Option<Said>,
+    hook: Option<Said>,
+    registry: Option<Said>,
+    title: Option<Said>,
+    progress: Option<Said>,
+    machine: Option<(Said, Machine)>,
+    /// The newest time at which Claude's file said that it works or waits.
+    busy_at: i64,
+    /// The newest request for permission that a hook told of, with its kind.
+    ask: Option<(i64, Blocked, Option<String>)>,
+    /// The newest turn whose end counts as such: no later word of it makes it unread again.
+    turn_at: i64,
+    /// Nothing was said for as long as a start may take.
+    silent: Option<i64>,
+    limit: Option<Limit>,
     unread: bool,
-    seq: u64,
-    ever_idle: bool,
+    was_idle: bool,
+    verdict: Option<Verdict>,
+    since: Option<i64>,
+    history: VecDeque<Said>,
+    titles: Vec<(TitleMeaning, Regex)>,
 }
 
 impl Tracker {
+    /// What titles mean, in the order in which they are tried.
+    pub fn set_titles(&mut self, titles: Vec<(TitleMeaning, Regex)>) {
+        self.titles = titles;
+    }
+
     /// A new run begins.
     pub fn started(&mut self, at: i64) {
-        *self =
-            Self { status: Some(Status::Starting), since: Some(at), unread: self.unread, ..Self::default() };
+        *self = Self {
+            started: Some(at),
+            unread: self.unread,
+            limit: self.limit.take(),
+            titles: std::mem::take(&mut self.titles),
+            ..Self::default()
+        };
+        self.settle(at);
     }
 
     /// The run is over. What it left unread stays so.
     pub fn ended(&mut self) {
-        *self = Self { unread: self.unread, ..Self::default() };
-    }
-
-    /// It said something. Reports that came out of order or twice are ignored.
-    pub fn said(&mut self, report: &ProgramStatus) {
-        if report.seq <= self.seq && self.seq != 0 {
-            return;
-        }
-        self.seq = report.seq;
-        let Some(said) = parse(&report.body) else { return };
-        let (status, ends_turn) = match said.state.as_str() {
-            "idle" => (Status::Idle, false),
-            "working" => (Status::Working, false),
-            "done" => (Status::Idle, true),
-            "error" => (Status::Error, true),
-            "blocked" => (Status::Blocked(blocked(&said)), false),
-            // onboarding takes its state back and says nothing more until it is through
-            "clear" if !self.ever_idle => (Status::Blocked(Blocked::Setup), false),
-            _ => (Status::Unknown, false),
+        *self = Self {
+            unread: self.unread,
+            limit: self.limit.take(),
+            titles: std::mem::take(&mut self.titles),
+            ..Self::default()
         };
-        self.ever_idle |= matches!(status, Status::Idle | Status::Working);
-        self.unread |= ends_turn;
-        self.put(status, said.message, report.at);
     }
 
-    /// What it had said last when the daemon came back to it. `news`: it said so while the daemon was
+    /// It reported. Reports that came out of order or twice are ignored.
+    pub fn said(&mut self, report: &ProgramStatus, now: i64) {
+        let claim = Claim::Report(report.body.clone());
+        self.hear(Word { seq: report.seq, at: report.at, claim }, now);
+    }
+
+    /// What it had reported last when the daemon came back to it. `news`: it said so while the daemon was
     /// away, so nobody can have been told.
-    pub fn recall(&mut self, report: &ProgramStatus, news: bool) {
+    pub fn recall(&mut self, report: &ProgramStatus, news: bool, now: i64) {
         let unread = self.unread;
-        self.said(report);
+        self.said(report, now);
         if !news {
             self.unread = unread;
         }
     }
 
     /// Something was said about it.
-    pub fn hear(&mut self, word: Word) {
-        if let Claim::Report(body) = word.claim {
-            self.said(&ProgramStatus { seq: word.seq, at: word.at, body });
+    pub fn hear(&mut self, word: Word, now: i64) {
+        if self.started.is_none() {
+            return;
         }
+        let Some(read) = read::read(&word, self.was_idle, &self.titles) else { return };
+        let said = Said { seq: word.seq, at: word.at, ..read.said };
+        // the same word twice is one word, and must not end a second turn
+        if self.history.contains(&said) {
+            return;
+        }
+        self.history.push_front(said.clone());
+        self.history.truncate(HISTORY_MAX);
+        if let Claim::Registry(_) = word.claim
+            && matches!(said.status, Some(Status::Working | Status::Blocked(_)))
+        {
+            self.busy_at = self.busy_at.max(said.at);
+        }
+        if let Some((kind, reason)) = read.asks
+            && self.ask.as_ref().is_none_or(|(at, ..)| *at <= said.at)
+        {
+            self.ask = Some((said.at, kind, reason));
+        }
+        let slot = match &word.claim {
+            Claim::Report(_) => &mut self.report,
+            Claim::Hook(_) => &mut self.hook,
+            Claim::Registry(_) => &mut self.registry,
+            Claim::Title(_) => &mut self.title,
+            Claim::Progress { .. } => &mut self.progress,
+            Claim::Machine(look) => {
+                if self.machine.as_ref().is_none_or(|(old, _)| old.at <= said.at) {
+                    self.machine = Some((said, *look));
+                }
+                return self.settle(now);
+            }
+        };
+        let numbered = matches!(word.claim, Claim::Report(_));
+        let newer = slot.as_ref().is_none_or(|old| match numbered {
+            true => said.seq > old.seq,
+            false => (said.at, said.seq) >= (old.at, old.seq),
+        });
+        if newer && (said.status.is_some() || slot.is_none()) {
+            *slot = Some(said.clone());
+        }
+        if newer {
+            self.was_idle |= matches!(said.status, Some(Status::Idle | Status::Working));
+            // both Claude's report and its hook tell of the same end
+            if read.ends_turn && said.at > self.turn_at + FOLLOW_MS / 2 {
+                self.unread = true;
+                self.turn_at = said.at;
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Time has passed: what held only for a while is decided anew.
+    pub fn tick(&mut self, now: i64) {
+        self.settle(now);
     }
 
     /// It has said nothing for as long as a start may take.
     pub fn silent(&mut self, at: i64) {
-        if self.status == Some(Status::Starting) {
-            self.put(Status::Unknown, Some("it has not reported any status since it started".into()), at);
-        }
+        self.silent = Some(at);
+        self.settle(at);
+    }
+
+    /// Its account has reached a usage limit, or is free again.
+    pub fn set_limit(&mut self, limit: Option<Limit>, now: i64) {
+        self.limit = limit;
+        self.settle(now);
     }
 
     /// Somebody looked.
@@ -135,15 +290,19 @@ impl Tracker {
 
     /// The status; none where nothing runs.
     pub fn status(&self) -> Option<Status> {
-        self.status
+        self.verdict.as_ref().map(|v| v.status)
     }
     /// What was said with it.
     pub fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
+        self.verdict.as_ref().and_then(|v| v.reason.as_deref())
     }
     /// When it last changed.
     pub fn since(&self) -> Option<i64> {
         self.since
+    }
+    /// Until when its account is limited, as far as that is known.
+    pub fn limited_until(&self) -> Option<i64> {
+        self.limit.as_ref().and_then(|l| l.until)
     }
     /// A turn has ended and nobody has looked since.
     pub fn unread(&self) -> bool {
@@ -151,165 +310,280 @@ impl Tracker {
     }
     /// It has come as far as a prompt at least once in this run.
     pub fn ready(&self) -> bool {
-        self.ever_idle
+        self.was_idle
+    }
+    /// Number of its newest report: whoever types something is to know this one.
+    pub fn report_seq(&self) -> Option<u64> {
+        self.report.as_ref().map(|r| r.seq)
+    }
+    /// Whether anything was said of it in this run.
+    pub fn heard(&self) -> bool {
+        self.report.is_some() || self.hook.is_some() || self.registry.is_some()
     }
 
-    fn put(&mut self, status: Status, reason: Option<String>, at: i64) {
-        if self.status != Some(status) {
-            self.since = Some(at);
+    /// When it must be decided anew though nothing is said: [`Self::tick`] is due then.
+    pub fn due(&self) -> Option<Millis> {
+        self.verdict.as_ref().and_then(|v| v.until).map(|at| u64::try_from(at).unwrap_or(0))
+    }
+
+    /// When the machine is to be looked at: while it works and nothing is heard of it.
+    pub fn look_due(&self) -> Option<Millis> {
+        let working = self.status() == Some(Status::Working)
+            || self.machine.as_ref().is_some_and(|(_, look)| look.halted);
+        let heard = self.newest_at().max(self.machine.as_ref().map_or(0, |(said, _)| said.at));
+        working.then(|| u64::try_from(heard + LOOK_MS).unwrap_or(0))
+    }
+
+    fn newest_at(&self) -> i64 {
+        let all = [&self.report, &self.hook, &self.registry, &self.title, &self.progress];
+        all.into_iter().flatten().map(|s| s.at).max().or(self.started).unwrap_or(0)
+    }
+
+    fn settle(&mut self, now: i64) {
+        let verdict = self.decide(now);
+        let before = self.status();
+        match &verdict {
+            Some(v) if Some(v.status) != before => self.since = Some(v.at),
+            Some(_) => {}
+            None => self.since = None,
         }
-        self.status = Some(status);
-        self.reason = reason;
+        self.verdict = verdict;
     }
-}
 
-struct Said {
-    state: String,
-    kind: Option<String>,
-    message: Option<String>,
-}
+    /// The rules; see the module.
+    fn decide(&self, now: i64) -> Option<Verdict> {
+        let started = self.started?;
+        if let Some((said, look)) = &self.machine
+            && look.halted
+        {
+            return Some(Verdict {
+                status: Status::Unknown,
+                reason: Some("its process is halted by a signal".into()),
+                at: said.at,
+                source: Some(Source::Machine),
+                because: "a halted process does nothing, whatever it said before",
+                until: None,
+            });
+        }
+        let told = self.by_report(now).or_else(|| self.by_claude(now)).or_else(|| self.by_terminal());
+        let told = told.unwrap_or_else(|| match self.silent {
+            Some(at) => Verdict {
+                status: Status::Unknown,
+                reason: Some("it has not reported any status since it started".into()),
+                at,
+                source: None,
+                because: "no source has said anything for as long as a start may take",
+                until: None,
+            },
+            None => Verdict {
+                status: Status::Starting,
+                reason: None,
+                at: started,
+                source: None,
+                because: "it has been started, and no source has said anything yet",
+                until: None,
+            },
+        });
+        Some(self.limited(self.stale(told, now)))
+    }
 
-/// Takes a report apart. None for reports about something else than the program itself (subagents
-/// carry an `id`), and for those without a state.
-fn parse(body: &str) -> Option<Said> {
-    let (mut state, mut kind, mut message) = (None, None, None);
-    for field in body.split(':') {
-        let (key, value) = field.split_once('=')?;
-        match key {
-            "state" => state = Some(value.to_owned()),
-            "kind" => kind = Some(value.to_owned()),
-            "msg" => message = text(value),
-            "id" => return None,
-            _ => {}
+    /// By what it tells its terminal, held against Claude's file.
+    fn by_report(&self, now: i64) -> Option<Verdict> {
+        let report = self.report.as_ref()?;
+        let status = report.status?;
+        let mut verdict = won(report, status, "the agent tells its terminal itself");
+        let Some(registry) = self.registry.as_ref() else { return Some(verdict) };
+        let Some(other) = registry.status else { return Some(verdict) };
+        if registry.at >= report.at && registry.reason.as_deref() == Some(DIALOG_OPEN) {
+            // a list that the user opened: the agent does not report it, and takes no prompt
+            return Some(won(registry, other, "its session file says that a dialog is open in its terminal"));
+        }
+        if !same_kind(status, other) && registry.at > report.at + FOLLOW_MS {
+            // the file is written right after the report; if it is so much newer, a report is missing
+            if now < registry.at + FOLLOW_MS {
+                verdict.until = Some(registry.at + FOLLOW_MS);
+            } else {
+                verdict = Verdict {
+                    status: Status::Unknown,
+                    reason: Some(format!(
+                        "it told its terminal `{}`, and its session file says `{}` since",
+                        report.said, registry.said
+                    )),
+                    at: registry.at,
+                    source: None,
+                    because: "its newest report and its newer session file contradict each other",
+                    until: None,
+                };
+            }
+        }
+        Some(verdict)
+    }
+
+    /// By Claude's file, and by what hooks add to it.
+    fn by_claude(&self, now: i64) -> Option<Verdict> {
+        let hook = self.hook.as_ref().and_then(|h| h.status.map(|s| (h, s)));
+        let registry = self.registry.as_ref().and_then(|r| r.status.map(|s| (r, s)));
+        let ((hook, by_hook), (registry, by_file)) = match (hook, registry) {
+            (None, None) => return None,
+            (Some((hook, status)), None) => {
+                return Some(won(hook, status, "the newest hook, since there is no session file"));
+            }
+            (None, Some((file, status))) => return Some(self.rested(file, status, now)),
+            (Some(hook), Some(registry)) => (hook, registry),
+        };
+        if same_kind(by_hook, by_file) {
+            return Some(match by_file {
+                // how a turn ended is known by hooks alone, unless the file has told of a later turn
+                Status::Idle if self.busy_at <= hook.at => {
+                    won(hook, by_hook, "its session file says that the turn is over, and a hook how it ended")
+                }
+                Status::Blocked(_) => self.asked(registry, by_file),
+                _ if hook.at > registry.at => {
+                    won(hook, by_hook, "the newest hook, as its session file has it")
+                }
+                _ => won(registry, by_file, "Claude's own session file"),
+            });
+        }
+        if hook.at <= registry.at {
+            return Some(match by_file {
+                Status::Blocked(_) => self.asked(registry, by_file),
+                _ => self.rested(registry, by_file, now),
+            });
+        }
+        if now < hook.at + FOLLOW_MS {
+            let verdict = won(hook, by_hook, "the newest hook, which the session file has yet to follow");
+            return Some(Verdict { until: Some(hook.at + FOLLOW_MS), ..verdict });
+        }
+        Some(Verdict {
+            status: Status::Unknown,
+            reason: Some(format!(
+                "a hook said `{}`, and its session file still says `{}`",
+                hook.said, registry.said
+            )),
+            at: hook.at,
+            source: None,
+            because: "the newest hook and the session file contradict each other",
+            until: None,
+        })
+    }
+
+    /// What Claude's file says; `idle` only after a moment.
+    fn rested(&self, registry: &Said, by_file: Status, now: i64) -> Verdict {
+        let rest = registry.at + REST_MS;
+        match &self.verdict {
+            Some(before) if by_file == Status::Idle && before.status == Status::Working && now < rest => {
+                Verdict { until: Some(rest), ..before.clone() }
+            }
+            _ => won(registry, by_file, "Claude's own session file"),
         }
     }
-    Some(Said { state: state?, kind, message })
-}
 
-fn blocked(said: &Said) -> Blocked {
-    match said.kind.as_deref() {
-        Some("question") => Blocked::Question,
-        Some("auth") => Blocked::Auth,
-        Some("setup") => Blocked::Setup,
-        // the trust dialog calls itself a permission, with this text
-        _ if said.message.as_deref() == Some("trust this folder") => Blocked::Trust,
-        _ => Blocked::Permission,
+    /// What is asked for, where Claude's file only says that it waits.
+    fn asked(&self, registry: &Said, by_file: Status) -> Verdict {
+        match &self.ask {
+            Some((at, kind, reason)) if (registry.at - at).abs() <= FOLLOW_MS => Verdict {
+                reason: reason.clone(),
+                source: Some(Source::Hook),
+                ..won(
+                    registry,
+                    Status::Blocked(*kind),
+                    "its session file says that it waits, and a hook what for",
+                )
+            },
+            _ => won(registry, by_file, "Claude's own session file"),
+        }
+    }
+
+    /// By titles and progress reports, whichever is newer.
+    fn by_terminal(&self) -> Option<Verdict> {
+        let newest = [&self.title, &self.progress]
+            .into_iter()
+            .flatten()
+            .filter(|s| s.status.is_some())
+            .max_by_key(|s| s.at)?;
+        Some(won(newest, newest.status?, "the newest of its titles and progress reports"))
+    }
+
+    /// Doubts a `working` that nothing has borne out for long.
+    fn stale(&self, verdict: Verdict, now: i64) -> Verdict {
+        let Some((said, look)) = &self.machine else { return verdict };
+        let last = self.newest_at().max(look.drawn_at);
+        let stale = verdict.status == Status::Working
+            && !look.children
+            && said.at - last > STALE_MS
+            && now - last > STALE_MS;
+        if !stale {
+            return verdict;
+        }
+        Verdict {
+            status: Status::Unknown,
+            reason: Some(format!("it said that it works, and has drawn nothing for {} s", STALE_MS / 1_000)),
+            at: said.at,
+            source: Some(Source::Machine),
+            because: "what it said is too old, and nothing shows that it still works",
+            until: None,
+        }
+    }
+
+    /// Lays a limit of the account over what was decided.
+    fn limited(&self, verdict: Verdict) -> Verdict {
+        let Some(limit) = &self.limit else { return verdict };
+        let over = match verdict.status {
+            Status::Idle | Status::Error | Status::RateLimited => true,
+            // the list of what can be done about the limit
+            Status::Blocked(Blocked::Question) => verdict.reason.as_deref() == Some(DIALOG_OPEN),
+            // it was in the middle of a turn, and its next request is refused
+            Status::Working => verdict.at <= limit.at,
+            Status::Starting | Status::Blocked(_) | Status::Unknown => false,
+        };
+        if !over {
+            return verdict;
+        }
+        Verdict {
+            status: Status::RateLimited,
+            reason: limit.reason.clone().or(verdict.reason),
+            at: limit.at.max(verdict.at),
+            source: None,
+            because: "its account has reached a usage limit",
+            until: verdict.until,
+        }
     }
 }
 
-/// A message: base64, UTF-8, without control characters.
-fn text(encoded: &str) -> Option<String> {
-    let bytes = BASE64.decode(encoded).ok()?;
-    let text: String =
-        String::from_utf8_lossy(&bytes).chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
-    (!text.is_empty()).then_some(text)
+/// Says the same of what the agent does: it works, its turn is over, it waits for its user.
+fn same_kind(a: Status, b: Status) -> bool {
+    let kind = |s: Status| match s {
+        Status::Working => 0,
+        // who is not logged in has a prompt all the same, and its session file says so
+        Status::Idle | Status::Error | Status::RateLimited | Status::Blocked(Blocked::Auth) => 1,
+        Status::Blocked(_) => 2,
+        Status::Starting | Status::Unknown => 3,
+    };
+    kind(a) == kind(b)
+}
+
+fn won(said: &Said, status: Status, because: &'static str) -> Verdict {
+    Verdict {
+        status,
+        reason: said.reason.clone(),
+        at: said.at,
+        source: Some(said.source),
+        because,
+        until: None,
+    }
+}
+
+/// What became of a word that did not win.
+fn standing(said: &Said, verdict: &Verdict) -> Standing {
+    match said.status {
+        None => Standing::Silent,
+        Some(_) if verdict.source == Some(said.source) => Standing::Won,
+        Some(s) if s == verdict.status => Standing::Agrees,
+        Some(_) if verdict.status == Status::Unknown && verdict.source.is_none() => Standing::Contradicts,
+        Some(_) if verdict.status == Status::Unknown => Standing::Stale,
+        Some(_) => Standing::Overruled,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn after(bodies: &[&str]) -> Tracker {
-        let mut t = Tracker::default();
-        t.started(0);
-        for (i, body) in bodies.iter().enumerate() {
-            t.said(&ProgramStatus { seq: i as u64 + 1, at: i as i64 + 1, body: (*body).into() });
-        }
-        t
-    }
-
-    #[test]
-    fn reports_of_the_real_program_mean_what_it_shows() {
-        for (body, status, reason) in [
-            ("state=idle:app=claude-code", "idle", None),
-            ("state=working:app=claude-code", "working", None),
-            (
-                "state=blocked:app=claude-code:kind=permission:msg=YXBwcm92ZSBCYXNoOiBlY2hvIGhpID4geno=",
-                "blocked(permission)",
-                Some("approve Bash: echo hi > zz"),
-            ),
-            (
-                "state=blocked:app=claude-code:kind=question:msg=YW5zd2VyOiBXaGljaD8gKEEgwrcgQik=",
-                "blocked(question)",
-                Some("answer: Which? (A · B)"),
-            ),
-            (
-                "state=blocked:app=claude-code:kind=permission:msg=dHJ1c3QgdGhpcyBmb2xkZXI=",
-                "blocked(trust)",
-                Some("trust this folder"),
-            ),
-            (
-                "state=blocked:app=claude-code:kind=auth:msg=Tm90IGxvZ2dlZCBpbg==",
-                "blocked(auth)",
-                Some("Not logged in"),
-            ),
-            ("state=clear", "blocked(setup)", None),
-            (
-                "state=error:app=claude-code:msg=QVBJIEVycm9yOiA0MDAgbW9jayBlcnJvciA0MDA=",
-                "error",
-                Some("API Error: 400 mock error 400"),
-            ),
-            ("state=napping:app=claude-code", "unknown", None),
-        ] {
-            let t = after(&[body]);
-            assert_eq!(t.status().map(Status::name), Some(status), "{body}");
-            assert_eq!(t.reason(), reason, "{body}");
-        }
-    }
-
-    #[test]
-    fn a_finished_turn_is_unread_until_somebody_looks() {
-        let mut t = after(&["state=idle", "state=working", "state=done"]);
-        assert_eq!((t.status(), t.unread()), (Some(Status::Idle), true));
-        t.seen();
-        assert!(!t.unread());
-    }
-
-    #[test]
-    fn a_turn_that_was_seen_stays_seen_over_a_restart_of_the_daemon() {
-        let last = ProgramStatus { seq: 9, at: 5, body: "state=done".into() };
-        let mut t = Tracker::default();
-        t.started(0);
-        t.recall(&last, false);
-        assert_eq!((t.status(), t.unread()), (Some(Status::Idle), false));
-        let mut t = Tracker::default();
-        t.started(0);
-        t.recall(&last, true);
-        assert!(t.unread(), "it ended while nobody was there to hear of it");
-    }
-
-    #[test]
-    fn an_escape_is_no_finished_turn() {
-        let t = after(&["state=idle", "state=working", "state=idle"]);
-        assert_eq!((t.status(), t.unread()), (Some(Status::Idle), false));
-    }
-
-    #[test]
-    fn subagents_do_not_speak_for_the_agent() {
-        let t = after(&["state=working", "state=done:id=a1:title=c3Vi"]);
-        assert_eq!((t.status(), t.unread()), (Some(Status::Working), false));
-    }
-
-    #[test]
-    fn a_report_that_came_late_changes_nothing() {
-        let mut t = after(&["state=idle", "state=working", "state=done"]);
-        t.said(&ProgramStatus { seq: 2, at: 9, body: "state=working".into() });
-        assert_eq!(t.status(), Some(Status::Idle));
-    }
-
-    #[test]
-    fn an_agent_that_never_reports_is_unknown_and_not_guessed_at() {
-        let mut t = after(&[]);
-        t.silent(60_000);
-        assert_eq!((t.status(), t.ready()), (Some(Status::Unknown), false));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_that_is_said_panics(body in ".{0,200}") {
-            after(&[&body]);
-        }
-    }
-}
+mod tests;

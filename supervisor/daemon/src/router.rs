@@ -26,6 +26,7 @@ use wezterm_parallel_schemas::{
     environment,
     error::{Code, Error},
     event::{Event, EventKind, EventList},
+    evidence::Explanation,
     method::{self as call, Method},
     process::{AttachPoint, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView, Source},
     workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
@@ -35,7 +36,7 @@ use wezterm_parallel_store::{Change, EventFilter, ReplyRow, Take};
 use crate::{
     actors::{
         config::{self, ConfigActor},
-        process::{Do, Order, ProcessActor},
+        process::{Do, Explain, Order, ProcessActor},
         supervisor::{self, SupervisorActor},
         workspace,
     },
@@ -106,6 +107,9 @@ impl Router {
             }
             call::AttachProcess::NAME => {
                 self.answer::<call::AttachProcess>(params, async |p| self.attach(&p)).await
+            }
+            call::ExplainProcess::NAME => {
+                self.answer::<call::ExplainProcess>(params, |p| self.explain(p)).await
             }
             call::DiffConfig::NAME => self.answer::<call::DiffConfig>(params, |p| self.diff(p)).await,
             call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,
@@ -335,6 +339,11 @@ impl Router {
         let process = self.process_view(p.workspace.as_deref(), &p.process)?;
         let run_dir = process.run_id.as_ref().map(|id| self.shared.places.runs().join(id));
         Ok(AttachPoint { process, run_dir, seq: self.shared.board.seq() })
+    }
+
+    async fn explain(&self, p: ProcessTarget) -> Result<Explanation, Error> {
+        let view = self.process_view(p.workspace.as_deref(), &p.process)?;
+        self.process_actor(&view).await?.send(Explain).await.map_err(gone)
     }
 
     async fn create(&self, p: WorkspaceCreate) -> Result<WorkspaceView, Error> {

@@ -83,8 +83,10 @@ pub enum HookEvent {
     Stop {
         /// The last thing that was said.
         last_message: Option<String>,
-        /// Tasks that go on in the background.
-        background: usize,
+        /// Subagents that go on in the background: it works on when they are done.
+        subagents: usize,
+        /// Commands that go on in the background.
+        shells: usize,
     },
     /// A turn is over, with an error of the API.
     StopFailure {
@@ -103,7 +105,10 @@ pub enum HookEvent {
         trigger: String,
     },
     /// It has been.
-    PostCompact,
+    PostCompact {
+        /// `manual` or `auto`.
+        trigger: String,
+    },
     /// An MCP server asks the user for something.
     Elicitation,
     /// Anything else, by its name.
@@ -128,7 +133,7 @@ impl HookEvent {
             Self::SubagentStart => "SubagentStart",
             Self::SubagentStop => "SubagentStop",
             Self::PreCompact { .. } => "PreCompact",
-            Self::PostCompact => "PostCompact",
+            Self::PostCompact { .. } => "PostCompact",
             Self::Elicitation => "Elicitation",
             Self::Other(name) => name,
         }
@@ -161,7 +166,8 @@ pub fn parse(json: &str) -> Result<Hook, String> {
         },
         "Stop" => HookEvent::Stop {
             last_message: raw.last_assistant_message,
-            background: raw.background_tasks.as_array().map_or(0, Vec::len),
+            subagents: background(&raw.background_tasks, |kind| kind != "shell"),
+            shells: background(&raw.background_tasks, |kind| kind == "shell"),
         },
         "StopFailure" => HookEvent::StopFailure {
             error: raw.error.unwrap_or_default(),
@@ -170,7 +176,7 @@ pub fn parse(json: &str) -> Result<Hook, String> {
         "SubagentStart" => HookEvent::SubagentStart,
         "SubagentStop" => HookEvent::SubagentStop,
         "PreCompact" => HookEvent::PreCompact { trigger: raw.trigger.unwrap_or_default() },
-        "PostCompact" => HookEvent::PostCompact,
+        "PostCompact" => HookEvent::PostCompact { trigger: raw.trigger.unwrap_or_default() },
         "Elicitation" => HookEvent::Elicitation,
         other => HookEvent::Other(other.to_owned()),
     };
@@ -183,6 +189,13 @@ pub fn parse(json: &str) -> Result<Hook, String> {
         agent_type: raw.agent_type,
         event,
     })
+}
+
+/// How many tasks of these kinds run in the background.
+fn background(tasks: &Value, wanted: impl Fn(&str) -> bool) -> usize {
+    let tasks = tasks.as_array().into_iter().flatten();
+    let running = tasks.filter(|t| t["status"].as_str().is_none_or(|s| s == "running"));
+    running.filter(|t| wanted(t["type"].as_str().unwrap_or_default())).count()
 }
 
 /// Whether a text can be a session's id: it becomes an argument and part of a file's name.
@@ -247,7 +260,10 @@ mod tests {
         )
         .expect("a hook");
         assert_eq!(hook.prompt_id.as_deref(), Some("a5d5c6ba"));
-        assert_eq!(hook.event, HookEvent::Stop { last_message: Some("all done".into()), background: 1 });
+        assert_eq!(
+            hook.event,
+            HookEvent::Stop { last_message: Some("all done".into()), subagents: 1, shells: 0 }
+        );
         assert_eq!(hook.event.name(), "Stop");
     }
 

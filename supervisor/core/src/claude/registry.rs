@@ -53,12 +53,18 @@ pub enum Activity {
     Other(String),
 }
 
-/// Reads such a file.
+/// Reads such a file. Claude writes it in place and cuts it to length afterwards: while it does, the whole
+/// new text may have an end of the old one behind it, which is skipped.
 ///
 /// # Errors
-/// It is no JSON object with a `pid`; in words. A file that is being rewritten may be half there.
+/// It does not begin with a JSON object with a `pid`; in words.
 pub fn parse(json: &[u8]) -> Result<Entry, String> {
-    let raw: Raw = serde_json::from_slice(json).map_err(|e| format!("no file of a session: {e}"))?;
+    let mut values = serde_json::Deserializer::from_slice(json).into_iter::<Raw>();
+    let raw = match values.next() {
+        Some(Ok(raw)) => raw,
+        Some(Err(e)) => return Err(format!("no file of a session: {e}")),
+        None => return Err("no file of a session: it is empty".into()),
+    };
     Ok(Entry {
         pid: raw.pid,
         session_id: raw.session_id.filter(|id| is_session_id(id)),
@@ -128,6 +134,9 @@ mod tests {
     #[test]
     fn half_a_file_is_an_error_and_a_strange_status_is_kept() {
         assert!(parse(b"{\"pid\":3809,\"sess").is_err());
+        assert!(parse(b"").is_err());
+        let torn = br#"{"pid":1,"status":"busy","statusUpdatedAt":1795500360171}67,"waitingFor":"permission prompt"}"#;
+        assert_eq!(parse(torn).expect("the new text is whole").status, Some(Activity::Busy));
         let entry = parse(br#"{"pid":1,"status":"dreaming"}"#).expect("an entry");
         assert_eq!(entry.status, Some(Activity::Other("dreaming".into())));
     }

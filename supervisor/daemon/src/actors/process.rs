@@ -6,6 +6,8 @@
 //! Dies when: it is retired, or the daemon ends. After a panic it goes on from its row, and finds its
 //! run again as it would after a restart of the daemon.
 
+mod status;
+
 use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{
@@ -18,6 +20,7 @@ use wezterm_parallel_core::{
     gate::{Hold, Ticket},
     process::{Effect, Goal, Input, Process, Report, Run},
     spec::ProcessSpec,
+    status::{Claim, Word},
 };
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
@@ -28,6 +31,8 @@ use wezterm_parallel_schemas::{
     process::{Blocked, Kind, ProcessView, Source, State, Status},
 };
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, RunState};
+
+pub use status::Explain;
 
 use super::{
     gate,
@@ -92,6 +97,9 @@ pub struct ProcessActor {
     view: Option<ProcessView>,
     link: Option<Link>,
     probe: Option<SpawnHandle>,
+    /// When the status must be decided anew, and the timer for it.
+    status_due: Option<u64>,
+    status_timer: Option<SpawnHandle>,
     title: Option<String>,
     title_told: Option<String>,
     /// The title was told of lately.
@@ -152,6 +160,8 @@ impl ProcessActor {
             view: None,
             link: None,
             probe: None,
+            status_due: None,
+            status_timer: None,
             title: None,
             title_told: None,
             title_rests: false,
@@ -222,6 +232,7 @@ impl ProcessActor {
                 self.shared.board.commit(changes, events, Some(then));
             }
         }
+        self.arm_status(ctx);
         self.answer();
         if self.retiring && self.machine.at_rest() {
             self.retire(ctx);
@@ -591,7 +602,7 @@ impl ProcessActor {
             attached: self.attached,
             last_exit: self.machine.last_exit().cloned(),
             next_start_at: self.machine.next_start().map(u64::cast_signed),
-            limited_until: None,
+            limited_until: status.and_then(|s| s.limited_until()),
             usage: None,
             prompts: 0,
             asks: 0,
@@ -834,6 +845,8 @@ impl Supervised for ProcessActor {
         self.session.clone_from(&self.row.session_id);
         self.link = None;
         self.probe = None;
+        self.status_due = None;
+        self.status_timer = None;
         self.title_rests = false;
         self.hold = None;
         // their callers learn that the answer is lost
@@ -920,8 +933,9 @@ impl Handler<Heard> for ProcessActor {
                 self.learn_session(ctx);
             }
             Said::Title(title) => {
-                self.title = Some(title).filter(|t| !t.is_empty());
-                self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
+                self.title = Some(title.clone()).filter(|t| !t.is_empty());
+                let word = Word { seq: 0, at: self.shared.clock.at(), claim: Claim::Title(title) };
+                self.input(Input::Heard(word), ctx);
                 self.tell_title(ctx);
             }
             Said::Attached(clients) => {

@@ -1,6 +1,9 @@
 //! The machine: its boot, its memory.
 
+use std::{os::unix::fs::MetadataExt as _, path::Path};
+
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+use wezterm_parallel_core::status::Machine;
 
 /// Id of the current boot: after another one, no run of before can be alive.
 pub fn boot_id() -> String {
@@ -16,4 +19,23 @@ pub fn free_memory() -> u64 {
     let free = System::new_with_specifics(what).map_or(0, |s| s.available_memory());
     // a machine that does not say: better to start than to wait for ever
     if free == 0 { u64::MAX } else { free }
+}
+
+/// What the machine says of a kept program: whether it is halted, has children that run, and when it last
+/// wrote to its terminal, which is when its log grew. None where it is gone, or the system does not say.
+/// Reads some files.
+pub fn look(pid: i32, run_dir: &Path) -> Option<Machine> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // the name in parentheses may hold anything, parentheses too
+    let state = stat.rsplit_once(") ")?.1.chars().next()?;
+    let log = std::fs::metadata(run_dir.join("log")).ok()?;
+    let drawn_at = log.mtime() * 1_000 + log.mtime_nsec() / 1_000_000;
+    Some(Machine { halted: matches!(state, 'T' | 't'), drawn_at, children: has_children(pid) })
+}
+
+fn has_children(pid: i32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().any(|t| {
+        std::fs::read_to_string(t.path().join("children")).is_ok_and(|children| !children.trim().is_empty())
+    })
 }

@@ -1,0 +1,76 @@
+//! The status of a process's agent: its timers, the looks at the machine, and the explanation.
+
+use std::time::Duration;
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use wezterm_parallel_core::{
+    process::Input,
+    status::{Claim, Word},
+};
+use wezterm_parallel_keeper::rundir;
+use wezterm_parallel_schemas::{evidence::Explanation, process::Kind};
+
+use super::ProcessActor;
+use crate::effects::machine;
+
+impl ProcessActor {
+    /// Sets the one timer after which the status must be decided anew, or the machine looked at. There is
+    /// none while nothing is under way.
+    pub(super) fn arm_status(&mut self, ctx: &mut Context<Self>) {
+        let status = self.machine.status();
+        let due = [status.and_then(|s| s.due()), status.and_then(|s| s.look_due())];
+        let due = due.into_iter().flatten().min().filter(|_| self.machine.run().is_some());
+        if due == self.status_due {
+            return;
+        }
+        self.status_due = due;
+        if let Some(timer) = self.status_timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(due) = due else { return };
+        let wait = Duration::from_millis(due.saturating_sub(self.shared.clock.millis()));
+        self.status_timer = Some(ctx.run_later(wait, |actor, ctx| {
+            actor.status_timer = None;
+            actor.status_due = None;
+            actor.status_is_due(ctx);
+        }));
+    }
+
+    fn status_is_due(&mut self, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.millis();
+        let look = self.machine.status().and_then(|s| s.look_due()).is_some_and(|at| at <= now);
+        let Some(run) = self.machine.run().filter(|_| look && self.machine.spec().kind == Kind::Claude)
+        else {
+            return self.input(Input::Tick, ctx);
+        };
+        let (pid, run_dir) = (run.pid, rundir::run_dir(&self.shared.places.runs(), &run.id));
+        let run_id = run.id.clone();
+        let read = tokio::task::spawn_blocking(move || machine::look(pid, &run_dir));
+        ctx.spawn(read.into_actor(self).map(move |seen, actor, ctx| {
+            let same = actor.machine.run().is_some_and(|r| r.id == run_id);
+            match seen {
+                Ok(Some(seen)) if same => {
+                    let word = Word { seq: 0, at: actor.shared.clock.at(), claim: Claim::Machine(seen) };
+                    actor.input(Input::Heard(word), ctx);
+                }
+                _ => actor.input(Input::Tick, ctx),
+            }
+        }));
+    }
+}
+
+/// Why has it the status that it has?
+#[derive(Message)]
+#[rtype(result = "Explanation")]
+pub struct Explain;
+
+impl Handler<Explain> for ProcessActor {
+    type Result = actix::MessageResult<Explain>;
+    fn handle(&mut self, _: Explain, _: &mut Context<Self>) -> Self::Result {
+        let process = self.make_view();
+        let explained = self.machine.status().map(|s| s.explain());
+        let (because, evidence, history) = explained
+            .unwrap_or_else(|| ("it is no agent, and reports no status".into(), Vec::new(), Vec::new()));
+        actix::MessageResult(Explanation { process, because, evidence, history })
+    }
+}
