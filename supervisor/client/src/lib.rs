@@ -21,6 +21,7 @@ mod daemon;
 mod doctor;
 mod events;
 mod executable;
+pub mod hook;
 mod logs;
 mod process;
 mod status;
