@@ -1,16 +1,23 @@
-//! One executable. As `keeper` it holds a run; as `daemon --foreground` it is the daemon; as anything
-//! else it asks the daemon.
+//! One executable. As `keeper` it holds a run; as `hook` and `statusline` it tells the daemon what Claude
+//! tells it; as `daemon --foreground` it is the daemon; as anything else it asks the daemon.
 
 #[cfg(windows)]
 compile_error!(
     "wezterm-parallel needs Unix sockets and pseudo terminals: on Windows, build and run it in WSL"
 );
 
+use wezterm_parallel_client::hook;
+use wezterm_parallel_schemas::hook::HookKind;
+
 fn main() {
     let mut args = std::env::args_os().skip(1);
-    // before anything else: a keeper is started for every run, stays small, and must have one thread
-    if args.next().is_some_and(|verb| verb == "keeper") {
-        std::process::exit(wezterm_parallel_keeper::main(args));
+    // before anything else: a keeper is started for every run, stays small, and must have one thread;
+    // the others are started by Claude several times a turn, and it waits for them
+    match args.next().as_ref().and_then(|verb| verb.to_str()) {
+        Some("keeper") => std::process::exit(wezterm_parallel_keeper::main(args)),
+        Some("hook") => std::process::exit(hook::main(HookKind::Hook, args)),
+        Some("statusline") => std::process::exit(hook::main(HookKind::StatusLine, args)),
+        _ => {}
     }
     std::process::exit(wezterm_parallel_client::main(wezterm_parallel_daemon::run));
 }

@@ -11,6 +11,7 @@ mod claude;
 mod cli;
 mod config;
 mod durability;
+mod hooks;
 mod setup;
 mod supervision;
 mod wire;

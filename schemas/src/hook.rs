@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 /// Largest payload that is sent whole, in bytes; of a larger one only the fields that are needed go along.
 pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
 
+/// A field that the hook adds to a payload of which it sends only a part: nothing may be allowed by a
+/// rule that has not seen the whole.
+pub const SHORTENED: &str = "wezterm_parallel_shortened";
+
 /// Parameters of `hook.report`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -25,9 +29,21 @@ pub struct HookReport {
     pub payload: String,
     /// Wait for a decision: for a request of permission.
     pub hold: bool,
-    /// A held request that was there before the daemon was exchanged: its id.
+    /// Claude shows a dialog of its own beside, which somebody may answer.
+    #[serde(skip_serializing_if = "is_false")]
+    pub attended: bool,
+    /// Id of a held request (a ULID). The hook chooses it, and says it again when it comes back to a
+    /// daemon that was exchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ask: Option<String>,
+    /// The answer to `ask` has been handed to Claude: its receipt, without a payload.
+    #[serde(skip_serializing_if = "is_false")]
+    pub taken: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(v: &bool) -> bool {
+    !*v
 }
 
 /// What a hook's payload is.

@@ -76,6 +76,10 @@ impl Places {
     pub fn runs(&self) -> PathBuf {
         self.state_dir.join("runs")
     }
+    /// Settings that Claudes are started with, a file for each process.
+    pub fn settings(&self) -> PathBuf {
+        self.state_dir.join("settings")
+    }
     /// Directory into which Claude Code is installed where there is none.
     pub fn claude_prefix(&self) -> PathBuf {
         self.data_dir.join("claude")

@@ -219,7 +219,9 @@ fn every_method_has_golden_bytes_of_its_request_and_its_response() {
             at: AT,
             payload: r#"{"session_id":"x"}"#.into(),
             hold: true,
+            attended: true,
             ask: Some(ask().id),
+            taken: true,
         },
         HookAnswer { output: Some("{}".into()) },
     );

@@ -22,6 +22,7 @@ mod doctor;
 mod events;
 mod executable;
 mod explain;
+pub mod hook;
 mod logs;
 mod process;
 mod status;

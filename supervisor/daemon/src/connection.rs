@@ -27,7 +27,7 @@ use wezterm_parallel_schemas::{
 };
 use wezterm_parallel_store::{EventFilter, Take};
 
-use crate::{board::Listener, listener::CONNECTIONS_MAX, router::Router};
+use crate::{board::Listener, caller::Caller, listener::CONNECTIONS_MAX, router::Router};
 
 /// Unanswered calls on one connection: more than any client of ours has, fewer than would harm.
 pub const IN_FLIGHT_MAX: u32 = 64;
@@ -42,11 +42,13 @@ const READ_BYTES: usize = 4 << 10;
 
 /// Serves one client until it leaves or breaks a rule. True if it asked the daemon to end.
 pub async fn serve(stream: UnixStream, router: Rc<Router>) -> bool {
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
     let (from, to) = stream.into_split();
     let outbox = Rc::new(Outbox::default());
     let writer = actix_rt::spawn(write(to, outbox.clone()));
     let client = Rc::new(Client {
         router,
+        caller: Rc::new(Caller::new(pid)),
         outbox: outbox.clone(),
         in_flight: Cell::new(0),
         greeted: Cell::new(false),
@@ -64,6 +66,7 @@ pub async fn serve(stream: UnixStream, router: Rc<Router>) -> bool {
             _ => outbox.put(&Notification(NOTIFICATION, "closing", (&reason,))),
         }
     }
+    client.caller.leave();
     client.subscription.borrow_mut().take();
     let stopping = client.stopping.borrow_mut().take();
     if let Some(stopping) = stopping {
@@ -78,6 +81,7 @@ pub async fn serve(stream: UnixStream, router: Rc<Router>) -> bool {
 
 struct Client {
     router: Rc<Router>,
+    caller: Rc<Caller>,
     outbox: Rc<Outbox>,
     in_flight: Cell<u32>,
     greeted: Cell<bool>,
@@ -173,7 +177,7 @@ impl Client {
                 self.in_flight.set(self.in_flight.get() + 1);
                 let stops = method == call::StopDaemon::NAME;
                 let carried_out = actix_rt::spawn(async move {
-                    let answer = client.router.call(&method, params_of(&frame)).await;
+                    let answer = client.router.call(&client.caller, &method, params_of(&frame)).await;
                     if method == call::StopDaemon::NAME && answer.is_ok() {
                         client.end_daemon.set(true);
                     }
@@ -405,8 +409,8 @@ async fn write(mut to: OwnedWriteHalf, outbox: Rc<Outbox>) {
             Some(frame) => {
                 outbox.bytes.set(outbox.bytes.get().saturating_sub(frame.len()));
                 if to.write_all(&frame).await.is_err() {
+                    // it has gone; what it said before is still read to its end
                     outbox.closed.set(true);
-                    outbox.end();
                     return;
                 }
             }

@@ -5,6 +5,7 @@
 
 mod listener;
 
+mod caller;
 mod connection;
 
 mod router;
@@ -195,6 +196,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let gate = guard::start("gate".into(), GateActor::default(), shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
+        home: home.clone(),
         executable,
         clock,
         board: board.clone(),
@@ -202,6 +204,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         environment: RefCell::new(Arc::new(environment::passed_on(std::env::vars_os()))),
         last_word,
         ending: Cell::new(false),
+        agents: RefCell::default(),
         places,
     });
     let stored = Stored {

@@ -1,5 +1,7 @@
 //! From calls to actors. The only place that matches on methods.
 
+mod hook;
+
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -40,6 +42,7 @@ use crate::{
         supervisor::{self, SupervisorActor},
         workspace,
     },
+    caller::Caller,
     shared::Shared,
 };
 
@@ -94,7 +97,7 @@ impl Router {
     }
 
     /// Answers a call. Parameters are the bytes of one map.
-    pub async fn call(&self, method: &str, params: &[u8]) -> Answer {
+    pub async fn call(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
         match method {
             // what only asks
             call::DaemonStatus::NAME => self.answer::<call::DaemonStatus>(params, |_| self.status()).await,
@@ -115,6 +118,10 @@ impl Router {
             call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,
             call::ExportConfig::NAME => self.answer::<call::ExportConfig>(params, |_| self.export()).await,
             call::ListEvents::NAME => self.answer::<call::ListEvents>(params, |p| self.events(p)).await,
+            // not kept waiting for the disk: Claude waits for it
+            call::ReportHook::NAME => {
+                self.answer::<call::ReportHook>(params, |p| self.report_hook(caller, p)).await
+            }
             // what changes something
             _ if self.stopping.get() => Err(Error::new(Code::ShuttingDown, "the daemon is ending")),
             _ => self.once(method, params).await,

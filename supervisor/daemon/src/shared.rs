@@ -1,6 +1,12 @@
 //! What every actor has at hand.
 
-use std::{cell::Cell, cell::RefCell, path::PathBuf, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+};
 
 use actix::Addr;
 use indexmap::IndexMap;
@@ -9,12 +15,19 @@ use wezterm_parallel_schemas::{
     places::Places,
 };
 
-use crate::{actors::gate::GateActor, board::Board, clock::Clock, guard::OnPanic};
+use crate::{
+    actors::{gate::GateActor, process::ProcessActor},
+    board::Board,
+    clock::Clock,
+    guard::OnPanic,
+};
 
 /// What every actor has at hand. One per daemon, on its one thread.
 pub struct Shared {
     /// Where things lie.
     pub places: Places,
+    /// The user's home.
+    pub home: PathBuf,
     /// This executable, which is also the keeper's.
     pub executable: PathBuf,
     /// Id of the machine's boot.
@@ -31,6 +44,8 @@ pub struct Shared {
     pub last_word: i64,
     /// The daemon is ending, and ends the runs: what is meant to run stays meant to.
     pub ending: Cell<bool>,
+    /// The actors of all processes, by id: for what comes from outside and names one.
+    pub agents: RefCell<HashMap<String, Addr<ProcessActor>>>,
 }
 
 impl Shared {

@@ -6,6 +6,7 @@
 //! Dies when: it is retired, or the daemon ends. After a panic it goes on from its row, and finds its
 //! run again as it would after a restart of the daemon.
 
+mod hooks;
 mod status;
 
 use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
@@ -42,11 +43,13 @@ use crate::{
     effects::{
         claude,
         keeper::{self, Found, Link, Said},
-        probe, scope,
+        probe, scope, settings,
     },
     guard,
     shared::Shared,
 };
+
+pub use hooks::Hooked;
 
 /// Ended runs of a process whose logs are kept.
 const RUNS_KEPT_MAX: usize = 3;
@@ -94,6 +97,8 @@ pub struct ProcessActor {
     row: ProcessRow,
     runs: Vec<RunRow>,
     session: Option<String>,
+    /// Reports of hooks in this life of the daemon.
+    hooks_heard: u64,
     view: Option<ProcessView>,
     link: Option<Link>,
     probe: Option<SpawnHandle>,
@@ -157,6 +162,7 @@ impl ProcessActor {
             session: made.row.session_id.clone(),
             row: made.row,
             runs: made.runs,
+            hooks_heard: 0,
             view: None,
             link: None,
             probe: None,
@@ -173,7 +179,10 @@ impl ProcessActor {
             resave: false,
             undeleted: Vec::new(),
         };
-        guard::start(path, actor, on_panic)
+        let (agents, id) = (actor.shared.clone(), actor.row.id.clone());
+        let address = guard::start(path, actor, on_panic);
+        agents.agents.borrow_mut().insert(id, address.clone());
+        address
     }
 
     /// Feeds the machine and does what it says.
@@ -337,12 +346,26 @@ impl ProcessActor {
         row
     }
 
+    /// Whether and how its hooks are set up.
+    fn settings(&self) -> Option<settings::Place> {
+        let (spec, places) = (self.machine.spec(), &self.shared.places);
+        let from = &spec.status;
+        (spec.kind == Kind::Claude && from.reads(StatusFrom::Hooks)).then(|| settings::Place {
+            file: settings::file(places, &self.row.id),
+            state_dir: places.state_dir.clone(),
+            executable: settings::lasting(&self.shared.executable, &self.shared.home, places),
+            // each costs a few milliseconds of every tool, and the others know the same sooner
+            tools: !from.reads(StatusFrom::Osc7501) && !from.reads(StatusFrom::Registry),
+        })
+    }
+
     fn launch(&mut self, run_id: String, ctx: &mut Context<Self>) {
         let plan = Plan {
             run_id: run_id.clone(),
             process_id: self.row.id.clone(),
             runs_dir: self.shared.places.runs(),
             claude_prefix: self.shared.places.claude_prefix(),
+            settings: self.settings(),
             spec: self.machine.spec().clone(),
             env: self.environment(),
             session: self.session.clone(),
@@ -644,6 +667,7 @@ impl ProcessActor {
     fn retire(&mut self, ctx: &mut Context<Self>) {
         let board = &self.shared.board;
         board.drop_process(&self.row.id);
+        self.shared.agents.borrow_mut().remove(&self.row.id);
         self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false, prompt: false });
         let event = self.event(EventKind::ProcessRemoved);
         let (workspace, id) = (self.workspace.clone(), self.row.id.clone());
@@ -653,6 +677,8 @@ impl ProcessActor {
         board.commit(vec![Change::DeleteProcess(self.row.id.clone())], vec![event], Some(gone));
         let runs = self.runs.drain(..).map(|r| r.run_id).collect();
         remove_run_dirs(self.shared.places.runs(), runs);
+        let settings = settings::file(&self.shared.places, &self.row.id);
+        tokio::task::spawn_blocking(move || std::fs::remove_file(settings));
         ctx.stop();
     }
 
@@ -691,6 +717,8 @@ impl ProcessActor {
                 self.open_link(&run.id, ctx);
                 let effects = self.machine.step(Input::Adopted(run), self.shared.clock.now());
                 self.settle(effects, Vec::new(), Vec::new(), ctx);
+                // nobody heard the hooks while there was no daemon
+                self.learn_session(ctx);
             }
             Found::Never if row.state == RunState::Starting && !rebooted && self.begin == Begin::Start => {
                 self.machine.resume_launch(run.id.clone(), goal);
@@ -766,6 +794,7 @@ struct Plan {
     process_id: String,
     runs_dir: PathBuf,
     claude_prefix: PathBuf,
+    settings: Option<settings::Place>,
     spec: ProcessSpec,
     env: IndexMap<String, String>,
     session: Option<String>,
@@ -799,13 +828,19 @@ impl Plan {
         if let Some(own) = own {
             command[0] = own.to_string_lossy().into_owned();
         }
+        if let Some(place) = &self.settings
+            && let Err(e) = settings::inject(&mut command, &spec.cwd, place)
+        {
+            // it works all the same; less is known of it
+            tracing::warn!(process = self.process_id, "started without hooks: {e}");
+        }
         let mut session = self.session;
         if is_claude
             && let Some(id) = &session
             && !claude::chooses_session(&command)
         {
             let (arguments, now) = claude::session_arguments(claude::config_dir(&self.env).as_deref(), id);
-            command.extend(arguments);
+            claude::add_options(&mut command, arguments);
             session = Some(now);
         }
         let spec = RunSpec {
@@ -930,7 +965,9 @@ impl Handler<Heard> for ProcessActor {
             }
             Said::Status(status) => {
                 self.input(Input::Said(status), ctx);
-                self.learn_session(ctx);
+                if !self.machine.spec().status.reads(StatusFrom::Hooks) {
+                    self.learn_session(ctx);
+                }
             }
             Said::Title(title) => {
                 self.title = Some(title.clone()).filter(|t| !t.is_empty());

@@ -38,6 +38,12 @@ pub fn chooses_session(command: &[String]) -> bool {
     })
 }
 
+/// Adds options to a command line, before the `--` behind which there are none.
+pub fn add_options(command: &mut Vec<String>, options: impl IntoIterator<Item = String>) {
+    let end = command.iter().position(|a| a == "--").unwrap_or(command.len());
+    command.splice(end..end, options);
+}
+
 /// What can be done with a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {

@@ -6,3 +6,4 @@ pub mod keeper;
 pub mod machine;
 pub mod probe;
 pub mod scope;
+pub mod settings;

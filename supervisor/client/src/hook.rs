@@ -1,0 +1,141 @@
+//! `wezterm-parallel hook` and `statusline`: what Claude runs when something happens in it. They hand
+//! what they are given to the daemon and get out of the way: no runtime, no command line parser, nothing
+//! printed but a decision, exit code 0 whatever happens, since anything else would disturb Claude.
+//!
+//! A plain report is not waited for. Its bytes are in the daemon's socket when the program ends, and the
+//! daemon reads them when it comes to it. A request of permission is held: the answer is printed when it
+//! comes, and Claude's own dialog stands beside it all the while.
+
+mod line;
+mod payload;
+
+use std::{
+    ffi::OsString,
+    io::{Read as _, Write as _},
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use wezterm_parallel_schemas::{
+    hook::{HookKind, HookReport},
+    keeper::{PROCESS_MARK, RUN_MARK},
+    places::Places,
+};
+
+use line::{Line, Lost};
+
+/// Most that is read of what Claude gives a hook: a file that is written whole stands in it.
+const INPUT_BYTES_MAX: u64 = 32 << 20;
+/// Longest that a report may take while the daemon is halted or its socket is full. A turn waits for it.
+const TELL_MS: u64 = 150;
+/// A request that nobody reads is given back to Claude after this long where Claude shows no dialog.
+const GREETING_MS: u64 = 150;
+/// First wait before a lost daemon is looked for again.
+const AGAIN_MS: u64 = 10;
+/// Longest wait between two looks: a new daemon is there within a moment, and nobody counts seconds.
+const AGAIN_MS_MAX: u64 = 1_000;
+
+/// Carries out `hook` or `statusline`. Always 0.
+pub fn main(kind: HookKind, args: impl Iterator<Item = OsString>) -> i32 {
+    if let Some(call) = Call::take(kind, args) {
+        call.carry_out();
+    }
+    0
+}
+
+/// One call by Claude.
+struct Call {
+    places: Places,
+    report: HookReport,
+}
+
+impl Call {
+    /// What it is about; none if Claude is not one of ours, or says nothing that could be told.
+    fn take(kind: HookKind, args: impl Iterator<Item = OsString>) -> Option<Self> {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis();
+        let mut input = Vec::new();
+        std::io::stdin().lock().take(INPUT_BYTES_MAX + 1).read_to_end(&mut input).ok()?;
+        if input.len() as u64 > INPUT_BYTES_MAX {
+            return None;
+        }
+        let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let payload = String::from_utf8(input).ok()?;
+        let hold = kind == HookKind::Hook && payload::asks(&payload);
+        // 2.1.197 does not say whether somebody sits before it, but how it was started
+        let attended = match text("CLAUDE_CODE_SESSION_ATTENDED") {
+            Some(said) => said == "1",
+            None => text("CLAUDE_CODE_ENTRYPOINT").as_deref() == Some("cli"),
+        };
+        let report = HookReport {
+            kind,
+            run: text(RUN_MARK)?,
+            process: text(PROCESS_MARK)?,
+            pid: text("CLAUDE_PID").and_then(|p| p.parse().ok()),
+            at: i64::try_from(at).ok()?,
+            payload: payload::fitting(payload)?,
+            hold,
+            attended,
+            ask: hold.then(|| ulid::Ulid::generate().to_string()),
+            taken: false,
+        };
+        Some(Self { places: places(args)?, report })
+    }
+
+    fn carry_out(self) {
+        if !self.report.hold {
+            let until = Instant::now() + Duration::from_millis(TELL_MS);
+            // nobody is there to be told
+            let _ = Line::open(&self.places, until).and_then(|mut line| line.tell(&self.report, until));
+            return;
+        }
+        let mut wait = AGAIN_MS;
+        loop {
+            match self.hold() {
+                Ok(()) | Err(Lost::Claude) => return,
+                // a Claude without a dialog waits for us alone: it goes on as if we were not there
+                Err(Lost::Daemon { .. }) if !self.report.attended => return,
+                Err(Lost::Daemon { greeted }) => {
+                    if greeted {
+                        wait = AGAIN_MS;
+                    }
+                    if line::claude_is_gone(Duration::from_millis(wait)) {
+                        return;
+                    }
+                    wait = (wait * 2).min(AGAIN_MS_MAX);
+                }
+            }
+        }
+    }
+
+    /// Asks the daemon, waits for its answer, and hands it to Claude.
+    fn hold(&self) -> Result<(), Lost> {
+        let until = Instant::now() + Duration::from_millis(GREETING_MS);
+        let mut line = Line::open(&self.places, until)?;
+        line.tell(&self.report, until)?;
+        // a halted daemon has its bytes and says nothing: beside a dialog it may take its time
+        let answer = line.answer((!self.report.attended).then_some(until))?;
+        let Some(output) = answer.output else { return Ok(()) };
+        let mut out = std::io::stdout().lock();
+        if out.write_all(output.as_bytes()).and_then(|()| out.flush()).is_err() {
+            return Err(Lost::Claude);
+        }
+        let taken = HookReport { taken: true, hold: false, payload: String::new(), ..self.report.clone() };
+        let until = Instant::now() + Duration::from_millis(TELL_MS);
+        // if that is lost, the daemon sees that the hook has ended
+        let _ = line.tell(&taken, until);
+        Ok(())
+    }
+}
+
+/// Where the daemon writes down where it is. What is passed on to programs holds no places of ours, so
+/// the settings that name this program name the directory too.
+fn places(mut args: impl Iterator<Item = OsString>) -> Option<Places> {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let mut places = Places::new(|name| std::env::var_os(name), &home);
+    while let Some(arg) = args.next() {
+        if arg == "--state" {
+            places.state_dir = PathBuf::from(args.next()?);
+        }
+    }
+    Some(places)
+}

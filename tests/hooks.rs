@@ -1,0 +1,126 @@
+//! What Claude's hooks tell: from Claude over `wezterm-parallel hook` to the daemon, and no delay where
+//! there is none.
+
+use std::{io::Write as _, process::Stdio, time::Instant};
+
+use wezterm_parallel_schemas::{
+    event::EventKind,
+    hook::PAYLOAD_BYTES_MAX,
+    keeper::{PROCESS_MARK, RUN_MARK},
+    process::{ProcessView, State, Status},
+};
+
+use crate::support::site::{Site, executable};
+
+/// A place with one agent that is only called Claude, so that a test says what its hooks say.
+fn still() -> Site {
+    let site = Site::new();
+    site.project("api");
+    site.script("claude", "#!/bin/sh\nexec sleep 1000\n");
+    site.config(
+        "version: 1\nworkspaces: { api: { cwd: $WORK/api, processes: { lead: { agent: claude } } } }\n",
+    );
+    site.daemon();
+    site
+}
+
+/// Runs the hook as Claude does, with this on its standard input, and gives what it printed.
+fn hook(site: &Site, process: &ProcessView, input: &str) -> String {
+    let mut command = site.command(executable());
+    command.arg("hook").arg("--state").arg(site.path("state/wezterm-parallel"));
+    command.env(RUN_MARK, process.run_id.as_ref().expect("it runs")).env(PROCESS_MARK, &process.id);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("our executable runs");
+    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+    let out = child.wait_with_output().expect("it ends");
+    assert!(out.status.success() && out.stderr.is_empty(), "a hook disturbs Claude: {out:?}");
+    String::from_utf8(out.stdout).expect("it prints text")
+}
+
+fn begins(session: &str, padding: usize) -> String {
+    let mut input = serde_json::json!({
+        "hook_event_name": "SessionStart", "session_id": session, "source": "clear", "cwd": "/", "model": "m",
+    });
+    input["new_field"] = "x".repeat(padding).into();
+    input.to_string()
+}
+
+#[test]
+fn what_a_hook_says_arrives_though_it_does_not_wait_and_however_large_it_is() {
+    let site = still();
+    let lead = site.wait_state("api/lead", State::Running);
+    for (n, padding) in [0, 3_000, 5_000, 100_000, PAYLOAD_BYTES_MAX * 2].into_iter().enumerate() {
+        let (seq, session) = (site.seq(), format!("00000000-0000-4000-8000-00000000000{n}"));
+        assert_eq!(hook(&site, &lead, &begins(&session, padding)), "");
+        let event = site.wait_event(seq, "a session", |e| e.kind == EventKind::SessionStarted);
+        assert_eq!(event.session_id.as_deref(), Some(session.as_str()), "{padding}");
+        assert_eq!(site.process("api/lead").session_id, Some(session));
+    }
+}
+
+#[test]
+fn a_hook_of_a_run_that_is_over_says_nothing_of_the_next_one() {
+    let site = still();
+    let first = site.wait_state("api/lead", State::Running);
+    site.run(&["process", "restart", "api/lead"]).ok();
+    let second = site.wait_state("api/lead", State::Running);
+    assert_eq!(hook(&site, &first, &begins("00000000-0000-4000-8000-000000000001", 0)), "");
+    assert_eq!(hook(&site, &second, &begins("00000000-0000-4000-8000-000000000002", 0)), "");
+    let new = Some("00000000-0000-4000-8000-000000000002");
+    site.wait_process("api/lead", |p| p.session_id.as_deref() == new);
+    let told = site.run(&["events", "--json"]).ok().out;
+    assert!(!told.contains("00000000-0000-4000-8000-000000000001"), "{told}");
+}
+
+#[test]
+fn without_a_daemon_and_with_nonsense_a_hook_ends_well_and_says_nothing() {
+    let site = still();
+    let lead = site.wait_state("api/lead", State::Running);
+    for nonsense in ["", "{}", "null", "[", "\u{0}", "{\"hook_event_name\":7}"] {
+        assert_eq!(hook(&site, &lead, nonsense), "");
+    }
+    site.kill_daemon();
+    assert_eq!(hook(&site, &lead, &begins("00000000-0000-4000-8000-000000000001", 0)), "");
+    site.daemon();
+}
+
+#[test]
+fn a_real_claude_is_followed_into_the_session_after_a_clear() {
+    let Some(site) = Site::with_claude() else { return };
+    site.project("api");
+    site.config(
+        "version: 1\nagents: { claude: { args: [--permission-mode, manual] } }\nworkspaces: { api: { cwd: $WORK/api, processes: { lead: { agent: claude } } } }\n",
+    );
+    site.daemon();
+    let seq = site.seq();
+    let lead = site.wait_status("api/lead", Status::Idle);
+    let first = lead.session_id.expect("a Claude has a session");
+    let pty = site.terminal(110, 32, &["process", "attach", "api/lead"]);
+    pty.wait_for_text("❯");
+    pty.type_keys("/clear");
+    pty.wait_for_text("/clear");
+    pty.type_keys("\r");
+    let left = site.wait_event(seq, "the session is left", |e| e.kind == EventKind::SessionEnded);
+    assert_eq!((left.session_id.as_ref(), left.message.as_deref()), (Some(&first), Some("clear")));
+    let next = site.wait_event(left.seq, "another one begins", |e| e.kind == EventKind::SessionStarted);
+    assert_eq!(next.message.as_deref(), Some("clear"));
+    assert_ne!(next.session_id.as_ref(), Some(&first));
+    assert_eq!(site.process("api/lead").session_id, next.session_id);
+}
+
+/// Claude waits for each of its hooks: with no daemon, and with one that is halted.
+#[test]
+fn a_halted_daemon_does_not_hold_up_a_hook() {
+    let site = still();
+    let lead = site.wait_state("api/lead", State::Running);
+    let daemon = rustix::process::Pid::from_raw(site.daemon_pid()).expect("a process id");
+    rustix::process::kill_process(daemon, rustix::process::Signal::STOP).expect("it is ours");
+    let began = Instant::now();
+    // more than its socket takes while nobody reads
+    for _ in 0..3 {
+        hook(&site, &lead, &begins("00000000-0000-4000-8000-000000000001", PAYLOAD_BYTES_MAX - 1_000));
+    }
+    // no measure of speed: without its bound, a hook would never end
+    assert!(began.elapsed() < crate::support::DEADLINE);
+    rustix::process::kill_process(daemon, rustix::process::Signal::CONT).expect("it is ours");
+}
