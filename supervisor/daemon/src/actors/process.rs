@@ -18,13 +18,14 @@ use wezterm_parallel_core::{
     gate::{Hold, Ticket},
     process::{Effect, Goal, Input, Process, Report, Run},
     spec::ProcessSpec,
+    status::{Claim, Word},
 };
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
     config::{Screen, StatusFrom},
     error::{Code, Error},
     event::{Event, EventKind},
-    keeper::{ExitRecord, Mode, RunSpec, Size, StartFailure, StartReport},
+    keeper::{ExitRecord, Mode, Progress, RunSpec, Size, StartFailure, StartReport},
     process::{Blocked, Kind, ProcessView, Source, State, Status},
 };
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, RunState};
@@ -903,6 +904,9 @@ impl Handler<Heard> for ProcessActor {
                 }
                 self.title = welcome.title;
                 self.attached = welcome.attached;
+                if let Some(progress) = welcome.progress {
+                    self.input(Input::Heard(heard(&progress)), ctx);
+                }
                 match welcome.status {
                     Some(report) => {
                         let looked = welcome.looked_seq >= report.seq;
@@ -919,6 +923,7 @@ impl Handler<Heard> for ProcessActor {
                 self.input(Input::Said(status), ctx);
                 self.learn_session(ctx);
             }
+            Said::Progress(progress) => self.input(Input::Heard(heard(&progress)), ctx),
             Said::Title(title) => {
                 self.title = Some(title).filter(|t| !t.is_empty());
                 self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
@@ -931,6 +936,10 @@ impl Handler<Heard> for ProcessActor {
             Said::Looked => self.input(Input::Seen, ctx),
         }
     }
+}
+
+fn heard(progress: &Progress) -> Word {
+    Word { seq: progress.seq, at: progress.at, claim: Claim::Progress { state: progress.state } }
 }
 
 impl ProcessActor {
