@@ -249,6 +249,12 @@ pub struct Welcome {
     /// As in [`Looked`]: the newest report that somebody has seen.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub looked_seq: u64,
+    /// The program's last progress report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// It answers [`frame::TYPE`]. Keepers of before do not know that frame, and skip it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_type: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

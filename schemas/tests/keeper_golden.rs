@@ -130,6 +130,8 @@ fn every_message_is_read_by_every_release() {
             title: Some("title".into()),
             attached: 1,
             looked_seq: 0,
+            progress: None,
+            can_type: false,
         },
     );
 }
@@ -164,6 +166,24 @@ fn what_came_with_later_releases_is_read_by_every_later_one() {
     let typing = Type { id: 5, status_seq: Some(7), quiet_ms: Some(2_000), bytes: b"hello\r".to_vec() };
     check("type", &typing);
     check("typed", &Typed { id: 5, refused: None, status_seq: 7 });
+    check(
+        "welcome.2",
+        &Welcome {
+            version: VERSION,
+            run_id: "r".into(),
+            keeper_pid: 4711,
+            pid: 4712,
+            started_at: 1_795_000_000_000,
+            size: Size { cols: 80, rows: 24 },
+            log_offset: 12_345,
+            status: None,
+            title: None,
+            attached: 0,
+            looked_seq: 0,
+            progress: Some(Progress { seq: 3, at: 1_795_000_000_123, state: 3, value: None }),
+            can_type: true,
+        },
+    );
     for (name, refused) in [
         ("typed_status", TypeRefusal::Status),
         ("typed_person", TypeRefusal::Person),

@@ -52,6 +52,9 @@ pub struct Client {
     lag: Option<Lag>,
     /// Bells and notifications from while it was behind.
     owed: VecDeque<u8>,
+    /// Orders to type that the program has not taken whole: their number, and the place in the whole
+    /// input where they end.
+    pub typing: VecDeque<(u64, u64)>,
 }
 
 /// A client that has lost the stream.
@@ -82,6 +85,7 @@ impl Client {
             to_terminal: Queue::default(),
             lag: None,
             owed: VecDeque::new(),
+            typing: VecDeque::new(),
         }
     }
 

@@ -13,14 +13,14 @@ use rustix::{
     io::Errno,
 };
 use wezterm_parallel_schemas::keeper::{
-    self, Attached, ExitRecord, Hello, Looked, Mode, ProgramStatus, RUN_MARK, Role, RunSpec, Size, StopRun,
-    Title, Welcome, frame,
+    self, Attached, ExitRecord, Hello, Looked, Mode, Progress, ProgramStatus, RUN_MARK, Role, RunSpec, Size,
+    StopRun, Title, Type, TypeRefusal, Typed, Welcome, frame,
 };
 
 use crate::{
     client::{Client, write_some},
     ending::{Ending, Status},
-    keys::DetachKey,
+    keys::{DetachKey, is_typing},
     log::Log,
     os,
     rundir::RunDir,
@@ -78,9 +78,14 @@ pub struct Keeper {
     clients: Vec<Client>,
     /// For the program.
     input: Vec<u8>,
+    /// Bytes of input that the program's terminal has taken, or that nobody was there to take.
+    input_taken: u64,
     /// Counts who typed last.
     typed: u64,
+    /// When an attached client last typed.
+    typed_at: Option<Instant>,
     status: Option<ProgramStatus>,
+    progress: Option<Progress>,
     /// The newest status that somebody has seen.
     looked_seq: u64,
     title: Option<String>,
@@ -118,7 +123,7 @@ impl Keeper {
         spawned: Spawned,
         started_at: i64,
     ) -> Self {
-        let stage = Stage::new(spec.size, spec.history_bytes);
+        let stage = Stage::new(spec.size, spec.history_bytes, spec.program_status);
         let mark = format!("{RUN_MARK}={}", spec.run_id);
         let ending = Ending::new(spawned.pid, mark);
         // nobody needs them any more, and they hold secrets
@@ -140,8 +145,11 @@ impl Keeper {
             ended: None,
             clients: vec![],
             input: vec![],
+            input_taken: 0,
             typed: 0,
+            typed_at: None,
             status: None,
+            progress: None,
             looked_seq: 0,
             title: None,
             attached: 0,
@@ -326,6 +334,11 @@ impl Keeper {
                 }
                 _ => self.clients[i].refuse("this connection may not type"),
             },
+            frame::TYPE if role == Some(Role::Control) => match rmp_serde::from_slice::<Type>(payload) {
+                Ok(order) => self.type_if(i, order),
+                Err(_) => self.clients[i].refuse("the order to type cannot be understood"),
+            },
+            frame::TYPE => self.clients[i].refuse("this connection may not type"),
             frame::RESIZE => match rmp_serde::from_slice::<Size>(payload) {
                 Ok(size) => self.resized(i, size),
                 Err(_) => self.clients[i].refuse("the size cannot be understood"),
@@ -383,6 +396,8 @@ impl Keeper {
             title: self.title.clone(),
             attached: self.count_attached(),
             looked_seq: self.looked_seq,
+            progress: self.progress.clone(),
+            can_type: true,
         };
         self.clients[i].send(frame::WELCOME, &message);
     }
@@ -395,12 +410,50 @@ impl Keeper {
             if for_program != FOCUS_OUT {
                 self.look();
             }
+            if is_typing(for_program) {
+                self.typed_at = Some(Instant::now());
+            }
             self.claim(i);
             self.input.extend_from_slice(for_program);
         }
         if found.is_some() {
             self.clients[i].send_frame(frame::DETACHED, b"");
             self.clients[i].release();
+        }
+    }
+
+    /// Types for who steers, if nothing has happened that it does not know of. Nothing is typed in part.
+    fn type_if(&mut self, i: usize, order: Type) {
+        // what the program has said already counts, also if nobody has read it yet
+        self.read_output(PollFlags::IN);
+        self.tell_changes();
+        let status_seq = self.status.as_ref().map_or(0, |status| status.seq);
+        let quiet = Duration::from_millis(order.quiet_ms.unwrap_or(0));
+        let refused = if order.status_seq.is_some_and(|known| known < status_seq) {
+            Some(TypeRefusal::Status)
+        } else if order.quiet_ms.is_some() && self.typed_at.is_some_and(|at| at.elapsed() < quiet) {
+            Some(TypeRefusal::Person)
+        } else if !self.is_pty() || self.at_eof || self.input.len() + order.bytes.len() > INPUT_BYTES_MAX {
+            Some(TypeRefusal::Full)
+        } else {
+            None
+        };
+        if refused.is_some() {
+            return self.clients[i].send(frame::TYPED, &Typed { id: order.id, refused, status_seq });
+        }
+        self.input.extend_from_slice(&order.bytes);
+        let end = self.input_taken + self.input.len() as u64;
+        self.clients[i].typing.push_back((order.id, end));
+        self.write_input();
+    }
+
+    /// Answers the orders to type that have reached the program's terminal.
+    fn tell_typed(&mut self) {
+        let status_seq = self.status.as_ref().map_or(0, |status| status.seq);
+        for client in self.clients.iter_mut().filter(|client| !client.ending) {
+            while let Some((id, _)) = client.typing.pop_front_if(|(_, end)| *end <= self.input_taken) {
+                client.send(frame::TYPED, &Typed { id, refused: None, status_seq });
+            }
         }
     }
 
@@ -459,11 +512,14 @@ impl Keeper {
         if self.input.is_empty() || !self.is_pty() {
             return;
         }
-        match write_some(&self.output, &self.input) {
-            Ok(n) => drop(self.input.drain(..n)),
+        let n = match write_some(&self.output, &self.input) {
+            Ok(n) => n,
             // nobody is there to read it
-            Err(_) => self.input.clear(),
-        }
+            Err(_) => self.input.len(),
+        };
+        self.input.drain(..n);
+        self.input_taken += n as u64;
+        self.tell_typed();
         if self.input.is_empty() && self.input.capacity() > BUFFER_BYTES {
             self.input = Vec::new();
         }
@@ -554,6 +610,12 @@ impl Keeper {
             let status = ProgramStatus { seq, at: now_ms(), body };
             self.tell(frame::STATUS, &status);
             self.status = Some(status);
+        }
+        for (state, value) in self.stage.take_progress() {
+            let seq = self.progress.as_ref().map_or(0, |progress| progress.seq) + 1;
+            let progress = Progress { seq, at: now_ms(), state, value };
+            self.tell(frame::PROGRESS, &progress);
+            self.progress = Some(progress);
         }
         if let Some(title) = self.stage.take_title() {
             self.title = Some(title.clone()).filter(|title| !title.is_empty());

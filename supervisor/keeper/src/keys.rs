@@ -10,6 +10,28 @@ const CTRL: u32 = 0b100;
 const RELEASE: u32 = 3;
 const ESC: u8 = 0x1b;
 
+/// Whether a terminal's input is somebody typing. Not: reports of the focus and of the mouse, which a
+/// terminal sends when a window is only passed by.
+pub fn is_typing(mut input: &[u8]) -> bool {
+    while !input.is_empty() {
+        let Some(rest) = input.strip_prefix(b"\x1b[") else { return true };
+        input = match rest {
+            [b'I' | b'O', rest @ ..] => rest,
+            [b'M', _, _, _, rest @ ..] => rest,
+            [b'<', report @ ..] => {
+                let Some(end) = report.iter().position(|b| matches!(b, b'M' | b'm')) else { return true };
+                let is_report = report[..end].iter().all(|b| b.is_ascii_digit() || *b == b';');
+                if !is_report {
+                    return true;
+                }
+                &report[end + 1..]
+            }
+            _ => return true,
+        };
+    }
+    false
+}
+
 /// Looks for one key in a stream of input. Nothing is ever held back: a key whose bytes come in pieces
 /// is found with the last, and the program has had the first.
 pub struct DetachKey {
@@ -134,6 +156,16 @@ fn number(digits: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_focus_and_the_mouse_are_nobody_typing() {
+        for report in ["\x1b[I", "\x1b[O\x1b[I", "\x1b[<35;10;4M", "\x1b[<0;1;1M\x1b[<0;1;1m", "\x1b[M !!", ""] {
+            assert!(!is_typing(report.as_bytes()), "{report:?}");
+        }
+        for keys in ["a", "\r", "\x1b", "\x1b[A", "\x1b[200~x\x1b[201~", "\x1b[Ia", "\x1b[<x", "\x1b[<5A0m"] {
+            assert!(is_typing(keys.as_bytes()), "{keys:?}");
+        }
+    }
 
     const CTRL_BACKSLASH: &[u8] = b"\x1c";
 

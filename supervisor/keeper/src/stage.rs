@@ -47,13 +47,17 @@ struct Flow {
     in_update: bool,
     answers: Vec<u8>,
     statuses: Vec<String>,
+    /// Progress reports, `state` and `percent`.
+    progress: Vec<(u8, Option<u8>)>,
+    /// Whether the program is told that its status is welcome.
+    program_status: bool,
     title: String,
     title_changed: bool,
 }
 
 impl Stage {
-    /// A blank terminal.
-    pub fn new(size: Size, history_bytes: u64) -> Self {
+    /// A blank terminal. `program_status`: a program that asks is told that its status is welcome.
+    pub fn new(size: Size, history_bytes: u64, program_status: bool) -> Self {
         let flow = Flow {
             screen: None,
             size,
@@ -66,6 +70,8 @@ impl Stage {
             in_update: false,
             answers: vec![],
             statuses: vec![],
+            progress: vec![],
+            program_status,
             title: String::new(),
             title_changed: false,
         };
@@ -196,6 +202,11 @@ impl Stage {
         std::mem::take(&mut self.flow.statuses)
     }
 
+    /// The program's progress reports since the last call, oldest first.
+    pub fn take_progress(&mut self) -> Vec<(u8, Option<u8>)> {
+        std::mem::take(&mut self.flow.progress)
+    }
+
     /// The title, if it has changed since the last call; empty if it was taken back.
     pub fn take_title(&mut self) -> Option<String> {
         std::mem::take(&mut self.flow.title_changed).then(|| self.flow.title.clone())
@@ -247,6 +258,11 @@ impl Sink for Flow {
     }
 
     fn query(&mut self, query: Query) {
+        if query == Query::ProgramStatus && !self.program_status {
+            // no answer is the answer of a terminal that does not know it; what is reported all the same
+            // is taken
+            return;
+        }
         if answers::needs_screen(&query) {
             self.lay_out(usize::MAX);
         }
@@ -268,9 +284,22 @@ impl Sink for Flow {
                 let status = String::from_utf8_lossy(&status[..status.len().min(STATUS_BYTES_MAX)]);
                 self.statuses.push(status.into_owned());
             }
-            Note::Osc(number) => self.screen().keep_osc(number, body),
+            Note::Osc(number) => {
+                if number == 9 {
+                    self.progress.extend(progress(body));
+                }
+                self.screen().keep_osc(number, body);
+            }
         }
     }
+}
+
+/// `9;4;STATE;PERCENT`. A state that ConEmu, who invented it, does not have is no report.
+fn progress(body: &[u8]) -> Option<(u8, Option<u8>)> {
+    let mut fields = std::str::from_utf8(body.strip_prefix(b"9;4;")?).ok()?.split(';');
+    let state = fields.next()?.parse().ok().filter(|state| *state <= 4)?;
+    let percent = fields.next().and_then(|value| value.parse::<u8>().ok()).map(|value| value.min(100));
+    Some((state, percent.filter(|_| state != 0)))
 }
 
 #[cfg(test)]
@@ -278,7 +307,24 @@ mod tests {
     use super::*;
 
     fn stage() -> Stage {
-        Stage::new(Size { cols: 80, rows: 24 }, 64 << 10)
+        Stage::new(Size { cols: 80, rows: 24 }, 64 << 10, true)
+    }
+
+    #[test]
+    fn a_program_whose_status_is_not_wanted_is_not_answered_and_heard_all_the_same() {
+        let mut stage = Stage::new(Size { cols: 80, rows: 24 }, 64 << 10, false);
+        stage.feed(b"\x1b]7501;?\x07\x1b]7501;state=idle\x07");
+        assert_eq!(stage.take_answers(), b"");
+        assert_eq!(stage.take_statuses(), ["state=idle"]);
+    }
+
+    #[test]
+    fn progress_is_noted_and_passes_as_before() {
+        let mut stage = stage();
+        let reports = b"\x1b]9;4;1;50\x07\x1b]9;4;3\x1b\\\x1b]9;4;0;\x07\x1b]9;4;7;1\x07\x1b]9;4;x\x07";
+        stage.feed(reports);
+        assert_eq!(stage.take_progress(), [(1, Some(50)), (3, None), (0, None)]);
+        assert_eq!(stage.round(), reports);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use wezterm_parallel_schemas::{
     config::{Screen, StatusFrom},
     error::{Code, Error},
     event::{Event, EventKind},
-    keeper::{ExitRecord, Mode, RunSpec, Size, StartFailure, StartReport},
+    keeper::{ExitRecord, Mode, Progress, RunSpec, Size, StartFailure, StartReport},
     process::{Blocked, Kind, ProcessView, Source, State, Status},
 };
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, RunState};
@@ -951,6 +951,9 @@ impl Handler<Heard> for ProcessActor {
                 }
                 self.title = welcome.title;
                 self.attached = welcome.attached;
+                if let Some(progress) = welcome.progress {
+                    self.input(Input::Heard(heard(&progress)), ctx);
+                }
                 match welcome.status {
                     Some(report) => {
                         let looked = welcome.looked_seq >= report.seq;
@@ -969,6 +972,7 @@ impl Handler<Heard> for ProcessActor {
                     self.learn_session(ctx);
                 }
             }
+            Said::Progress(progress) => self.input(Input::Heard(heard(&progress)), ctx),
             Said::Title(title) => {
                 self.title = Some(title.clone()).filter(|t| !t.is_empty());
                 let word = Word { seq: 0, at: self.shared.clock.at(), claim: Claim::Title(title) };
@@ -982,6 +986,10 @@ impl Handler<Heard> for ProcessActor {
             Said::Looked => self.input(Input::Seen, ctx),
         }
     }
+}
+
+fn heard(progress: &Progress) -> Word {
+    Word { seq: progress.seq, at: progress.at, claim: Claim::Progress { state: progress.state } }
 }
 
 impl ProcessActor {

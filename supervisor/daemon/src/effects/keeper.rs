@@ -12,12 +12,12 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
     process::Command,
-    sync::mpsc,
+    sync::{mpsc, oneshot},
 };
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::keeper::{
-    Attached, ExitRecord, Frames, Hello, ProgramStatus, Role, RunSpec, StartFailure, StartReport, StopRun,
-    Title, VERSION, Welcome, encode, frame,
+    Attached, ExitRecord, Frames, Hello, Progress, ProgramStatus, Role, RunSpec, StartFailure, StartReport,
+    StopRun, Title, Type, Typed, VERSION, Welcome, encode, encode_bytes, frame,
 };
 
 use crate::clock::Clock;
@@ -135,6 +135,8 @@ pub enum Said {
     Status(ProgramStatus),
     /// The program's title.
     Title(String),
+    /// The program's progress (`OSC 9;4`).
+    Progress(Progress),
     /// How many are attached.
     Attached(u32),
     /// Somebody has seen what the program has said of itself so far.
@@ -146,8 +148,27 @@ pub enum Said {
 /// A connection to a keeper, kept by a task of its own; dropping it lets the keeper alone.
 #[derive(Debug)]
 pub struct Link {
-    orders: mpsc::UnboundedSender<StopRun>,
+    orders: mpsc::UnboundedSender<Order>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// What a keeper is to do.
+#[derive(Debug)]
+enum Order {
+    Stop(StopRun),
+    Type(Type, oneshot::Sender<Typing>),
+}
+
+/// What became of an order to type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Typing {
+    /// The keeper's answer.
+    Answered(Typed),
+    /// The keeper is of before such orders: the bytes went to it without any condition, and it says
+    /// nothing of them.
+    Sent,
+    /// The connection broke: whether they were typed is not known.
+    Lost,
 }
 
 impl Drop for Link {
@@ -197,7 +218,15 @@ impl Link {
     /// Tells the keeper to end the run.
     pub fn stop(&self, grace_ms: u64) {
         // without a receiver the run is over already
-        let _ = self.orders.send(StopRun { grace_ms });
+        let _ = self.orders.send(Order::Stop(StopRun { grace_ms }));
+    }
+
+    /// Types into the program, on the order's conditions. The answer comes when the program's terminal
+    /// has taken all of it, or nothing; it may take its time, since the program may.
+    pub async fn type_in(&self, order: Type) -> Typing {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.orders.send(Order::Type(order, reply));
+        answer.await.unwrap_or(Typing::Lost)
     }
 }
 
@@ -205,7 +234,7 @@ impl Link {
 async fn converse(
     runs: &Path,
     run_id: &str,
-    orders: &mut mpsc::UnboundedReceiver<StopRun>,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
     told: &mut Option<StopRun>,
     hear: &mut impl FnMut(Said),
 ) -> io::Result<ExitRecord> {
@@ -220,13 +249,29 @@ async fn converse(
     }
     let mut frames = Frames::default();
     let mut buffer = vec![0; 4096];
+    // none before the keeper has said what it can
+    let mut can_type = None;
+    // orders to type that wait for their answer; dropped with the connection, which tells who waits
+    let mut typing: Vec<(u64, oneshot::Sender<Typing>)> = Vec::new();
     loop {
         tokio::select! {
-            order = orders.recv() => {
-                let Some(order) = order else { return Err(io::Error::other("not wanted any more")) };
-                *told = Some(order.clone());
-                to.write_all(&message(frame::STOP, &order)?).await?;
-            }
+            order = orders.recv(), if can_type.is_some() => match order {
+                None => return Err(io::Error::other("not wanted any more")),
+                Some(Order::Stop(stop)) => {
+                    *told = Some(stop.clone());
+                    to.write_all(&message(frame::STOP, &stop)?).await?;
+                }
+                Some(Order::Type(order, reply)) if can_type == Some(true) => {
+                    typing.push((order.id, reply));
+                    to.write_all(&message(frame::TYPE, &order)?).await?;
+                }
+                Some(Order::Type(order, reply)) => {
+                    let mut bytes = Vec::new();
+                    encode_bytes(frame::INPUT, &order.bytes, &mut bytes);
+                    to.write_all(&bytes).await?;
+                    let _ = reply.send(Typing::Sent);
+                }
+            },
             n = from.read(&mut buffer) => {
                 let n = n?;
                 if n == 0 {
@@ -235,7 +280,18 @@ async fn converse(
                 frames.push(&buffer[..n]);
                 while let Some((kind, payload)) = frames.take().map_err(io::Error::other)? {
                     match kind {
-                        frame::WELCOME => hear(Said::Welcome(decode(payload)?)),
+                        frame::WELCOME => {
+                            let welcome: Box<Welcome> = decode(payload)?;
+                            can_type = Some(welcome.can_type);
+                            hear(Said::Welcome(welcome));
+                        }
+                        frame::TYPED => {
+                            let typed: Typed = decode(payload)?;
+                            if let Some(i) = typing.iter().position(|(id, _)| *id == typed.id) {
+                                let _ = typing.swap_remove(i).1.send(Typing::Answered(typed));
+                            }
+                        }
+                        frame::PROGRESS => hear(Said::Progress(decode(payload)?)),
                         frame::STATUS => hear(Said::Status(decode(payload)?)),
                         frame::TITLE => hear(Said::Title(decode::<Title>(payload)?.title)),
                         frame::ATTACHED => hear(Said::Attached(decode::<Attached>(payload)?.clients)),
