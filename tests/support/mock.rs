@@ -10,8 +10,10 @@
 //! | `[[tool:NAME:{…}]]` | uses any tool, with this input |
 //! | `[[hang]]` | begins an answer and never ends it |
 //! | `[[status:400]]` | refuses with this HTTP status, each time |
+//! | `[[status:429,n=2,ra=1]]` | … the first two times, with `retry-after: 1`; then the step behind it |
 //!
-//! Before a step may stand `[[slow:S]]` (its answer takes S seconds), `[[wait:S]]` (it begins after S
+//! `[[rl:status=rejected,5h=1,7d=0.5,reset=6]]` before a step adds the headers of a subscription's usage
+//! limits to its answer, to be reset in 6 s. Also before a step may stand `[[slow:S]]` (its answer takes S seconds), `[[wait:S]]` (it begins after S
 //! seconds) and `[[hold:NAME]]` (it begins when the test calls [`Mock::release`]). Without a step the
 //! answer is `MOCK: ` and the prompt; past the last one it is `MOCK: done`.
 
@@ -57,6 +59,8 @@ struct Shared {
 struct State {
     requests: Vec<Request>,
     released: HashSet<String>,
+    /// How often a prompt was refused that is to be refused only some times.
+    refused: HashMap<String, usize>,
     connections: Vec<TcpStream>,
     ended: bool,
 }
@@ -164,7 +168,16 @@ enum Step {
     Text(String),
     Tool { name: String, input: Value },
     Hang,
-    Status(u16),
+    Status(Refusal),
+}
+
+/// A refusal.
+struct Refusal {
+    status: u16,
+    /// How often; always if it does not say.
+    times: Option<usize>,
+    /// Seconds after which to try again.
+    retry_after: Option<u64>,
 }
 
 /// A step and what stands before it.
@@ -173,6 +186,8 @@ struct Pace {
     slow: f64,
     wait: f64,
     hold: Option<String>,
+    /// Further headers of the answer, each with its line break.
+    headers: String,
 }
 
 /// Answers one request after the other until the client leaves.
@@ -213,6 +228,11 @@ fn messages(shared: &Shared, connection: &TcpStream, http: &Http) -> io::Result<
     shared.changed.notify_all();
 
     let mut steps = steps(&request.prompt);
+    let refused = shared.lock().refused.get(&request.prompt).copied().unwrap_or_default();
+    steps.retain(|(step, _)| match step {
+        Step::Status(r) => r.times.is_none_or(|n| refused < n),
+        Step::Text(_) | Step::Tool { .. } | Step::Hang => true,
+    });
     let (step, pace) = if steps.is_empty() {
         (Step::Text(format!("MOCK: {}", request.prompt.trim())), Pace::default())
     } else if matches!(steps.last(), Some((Step::Status(_), _))) {
@@ -229,7 +249,14 @@ fn messages(shared: &Shared, connection: &TcpStream, http: &Http) -> io::Result<
     match step {
         Step::Text(text) => answer(&[json!({ "type": "text", "text": text })], &pace, true),
         Step::Hang => answer(&[json!({ "type": "text", "text": "I begin" })], &pace, false),
-        Step::Status(status) => send(connection, status, &refusal(status, &format!("mock error {status}"))),
+        Step::Status(Refusal { status, times, retry_after }) => {
+            if times.is_some() {
+                *shared.lock().refused.entry(request.prompt.clone()).or_default() += 1;
+            }
+            let retry = retry_after.map(|s| format!("retry-after: {s}\r\n")).unwrap_or_default();
+            let body = refusal(status, &format!("mock error {status}"));
+            send_with(connection, status, &body, &(retry + &pace.headers))
+        }
         Step::Tool { name, input } => {
             let id = format!("toolu_mock_{}", unique());
             let say = json!({ "type": "text", "text": format!("I will use {name}.") });
@@ -259,7 +286,22 @@ fn steps(prompt: &str) -> Vec<(Step, Pace)> {
             }
             "text" => Step::Text(value.into()),
             "hang" => Step::Hang,
-            "status" => Step::Status(value.parse().expect("[[status:NUMBER]]")),
+            "rl" => {
+                pace.headers = limit_headers(value);
+                continue;
+            }
+            "status" => {
+                let (status, rest) = value.split_once(',').unwrap_or((value, ""));
+                let option = |name: &str| {
+                    let found = rest.split(',').find_map(|o| o.strip_prefix(name)?.strip_prefix('='));
+                    found.map(|n| n.parse::<u64>().expect("[[status:NUMBER,n=TIMES,ra=SECONDS]]"))
+                };
+                Step::Status(Refusal {
+                    status: status.parse().expect("[[status:NUMBER]]"),
+                    times: option("n").map(|n| usize::try_from(n).expect("a few times")),
+                    retry_after: option("ra"),
+                })
+            }
             "bash" => Step::Tool {
                 name: "Bash".into(),
                 input: json!({ "command": value, "description": "mock command" }),
@@ -276,6 +318,33 @@ fn steps(prompt: &str) -> Vec<(Step, Pace)> {
         found.push((step, std::mem::take(&mut pace)));
     }
     found
+}
+
+/// The headers by which the API tells of a subscription's usage windows.
+fn limit_headers(value: &str) -> String {
+    let options: HashMap<&str, &str> = value.split(',').filter_map(|o| o.split_once('=')).collect();
+    let option = |name: &str, default: &'static str| options.get(name).copied().unwrap_or(default).to_owned();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let reset = now + option("reset", "3600").parse::<u64>().expect("[[rl:…,reset=SECONDS]]");
+    let status = option("status", "allowed");
+    let mut lines = vec![
+        ("status".to_owned(), status.clone()),
+        ("reset".to_owned(), reset.to_string()),
+        ("representative-claim".to_owned(), option("claim", "five_hour")),
+        ("overage-status".to_owned(), option("overage", "rejected")),
+    ];
+    for window in ["5h", "7d"] {
+        if let Some(used) = options.get(window) {
+            lines.push((format!("{window}-utilization"), (*used).to_owned()));
+            lines.push((format!("{window}-reset"), reset.to_string()));
+            lines.push((format!("{window}-status"), status.clone()));
+            if let Some(threshold) = options.get("thr") {
+                lines.push((format!("{window}-surpassed-threshold"), (*threshold).to_owned()));
+            }
+        }
+    }
+    lines.iter().map(|(name, value)| format!("anthropic-ratelimit-unified-{name}: {value}\r\n")).collect()
 }
 
 /// What stands in double square brackets, the outermost ones.
@@ -377,8 +446,9 @@ fn stream_answer(
     write!(
         connection,
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n\
-         request-id: req_mock_{}\r\ntransfer-encoding: chunked\r\n\r\n",
-        unique()
+         request-id: req_mock_{}\r\n{}transfer-encoding: chunked\r\n\r\n",
+        unique(),
+        pace.headers
     )?;
     let event = |mut data: Value, kind: &str| {
         data["type"] = kind.into();
@@ -442,12 +512,17 @@ fn refusal(status: u16, message: &str) -> Value {
 }
 
 /// Sends a whole response; nothing but the headers if the body is null.
-fn send(mut connection: &TcpStream, status: u16, body: &Value) -> io::Result<()> {
+fn send(connection: &TcpStream, status: u16, body: &Value) -> io::Result<()> {
+    send_with(connection, status, body, "")
+}
+
+/// The same, with further headers.
+fn send_with(mut connection: &TcpStream, status: u16, body: &Value, headers: &str) -> io::Result<()> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     write!(
         connection,
         "HTTP/1.1 {status} Mock\r\ncontent-type: application/json\r\nrequest-id: req_mock_{}\r\n\
-         content-length: {}\r\n\r\n{body}",
+         {headers}content-length: {}\r\n\r\n{body}",
         unique(),
         body.len()
     )

@@ -140,6 +140,19 @@ impl Client {
         self.event_before(Instant::now() + DEADLINE).expect("something happens")
     }
 
+    /// The next event after [`Client::subscribe`], however long it takes; none when the daemon is gone.
+    pub fn event_or_end(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let Ok(frame) = self.frame_before(Instant::now() + DEADLINE) else { continue };
+            if let Message::Notification { method: "event", params } = split(&frame?).ok()? {
+                self.events.push_back(decode(params));
+            }
+        }
+    }
+
     /// The next event after [`Client::subscribe`]; none if there is none before the deadline.
     pub fn event_before(&mut self, deadline: Instant) -> Option<Event> {
         if let Some(event) = self.events.pop_front() {

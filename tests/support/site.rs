@@ -85,7 +85,12 @@ impl Site {
     /// A place with Claude Code on its PATH, set up so that it shows its prompt, and an API for it to talk
     /// to. None if the tests with Claude are left out.
     pub fn with_claude() -> Option<Self> {
-        let executable = claude::executable()?;
+        Self::with_claude_of(claude::VERSION)
+    }
+
+    /// The same with another version of Claude Code.
+    pub fn with_claude_of(version: &str) -> Option<Self> {
+        let executable = claude::executable_of(version)?;
         let mut site = Self::new();
         symlink(executable, site.path("bin/claude")).expect("a new link");
         let mock = Mock::start();
