@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod durability;
 mod hooks;
+mod sessions;
 mod setup;
 mod supervision;
 mod wire;

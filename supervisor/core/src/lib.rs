@@ -6,6 +6,7 @@ pub mod claude;
 pub mod gate;
 pub mod plan;
 pub mod process;
+pub mod registry;
 pub mod restart;
 pub mod rule;
 pub mod spec;

@@ -34,6 +34,7 @@ use std::{
 use actors::{
     config::ConfigActor,
     gate::GateActor,
+    registry::RegistryActor,
     supervisor::{Adopt, Stored, SupervisorActor},
 };
 use effects::config_file::Sources;
@@ -194,6 +195,8 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
 
     let board = Board::start(store, loaded.last_seq, clock, loaded.problem.clone());
     let gate = guard::start("gate".into(), GateActor::default(), shared::panic_report(board.clone()));
+    let registry = RegistryActor::new(board.clone());
+    let registry = guard::start("registry".into(), registry, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
         home: home.clone(),
@@ -201,6 +204,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         clock,
         board: board.clone(),
         gate,
+        registry,
         environment: RefCell::new(Arc::new(environment::passed_on(std::env::vars_os()))),
         last_word,
         ending: Cell::new(false),

@@ -16,7 +16,7 @@ use wezterm_parallel_schemas::{
 };
 
 use crate::{
-    actors::{gate::GateActor, process::ProcessActor},
+    actors::{gate::GateActor, process::ProcessActor, registry::RegistryActor},
     board::Board,
     clock::Clock,
     guard::OnPanic,
@@ -38,6 +38,8 @@ pub struct Shared {
     pub board: Rc<Board>,
     /// The queue of starts.
     pub gate: Addr<GateActor>,
+    /// Living Claudes.
+    pub registry: Addr<RegistryActor>,
     /// The environment for processes whose workspace no client has opened.
     pub environment: RefCell<Arc<IndexMap<String, String>>>,
     /// When the daemon before this one last had something to say, in milliseconds since 1970.

@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 use wezterm_parallel_schemas::keeper::{
-    self, Attached, ExitRecord, Hello, Looked, Mode, Progress, ProgramStatus, RUN_MARK, Role, RunSpec, Size,
+    self, Attached, ExitRecord, Hello, Looked, Mode, ProgramStatus, Progress, RUN_MARK, Role, RunSpec, Size,
     StopRun, Title, Type, TypeRefusal, Typed, Welcome, frame,
 };
 

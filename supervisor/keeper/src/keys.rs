@@ -159,7 +159,9 @@ mod tests {
 
     #[test]
     fn the_focus_and_the_mouse_are_nobody_typing() {
-        for report in ["\x1b[I", "\x1b[O\x1b[I", "\x1b[<35;10;4M", "\x1b[<0;1;1M\x1b[<0;1;1m", "\x1b[M !!", ""] {
+        for report in
+            ["\x1b[I", "\x1b[O\x1b[I", "\x1b[<35;10;4M", "\x1b[<0;1;1M\x1b[<0;1;1m", "\x1b[M !!", ""]
+        {
             assert!(!is_typing(report.as_bytes()), "{report:?}");
         }
         for keys in ["a", "\r", "\x1b", "\x1b[A", "\x1b[200~x\x1b[201~", "\x1b[Ia", "\x1b[<x", "\x1b[<5A0m"] {

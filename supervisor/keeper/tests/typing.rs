@@ -4,7 +4,7 @@ mod support;
 
 use support::{Peer, Run, Runs, Window};
 use wezterm_parallel_schemas::keeper::{
-    Progress, ProgramStatus, Role, Type, TypeRefusal, Typed, Welcome, frame,
+    ProgramStatus, Progress, Role, Type, TypeRefusal, Typed, Welcome, frame,
 };
 
 /// Says each line that it reads, and a status before it with every line that begins with `say`.
@@ -109,7 +109,8 @@ fn only_who_steers_may_type_on_a_condition() {
 #[test]
 fn progress_is_told_to_who_steers_and_repeated_in_the_welcome() {
     let runs = Runs::new();
-    let script = r"stty raw -echo; read x; printf '\033]9;4;1;40\007'; read x; printf '\033]9;4;3\007done.'; read x";
+    let script =
+        r"stty raw -echo; read x; printf '\033]9;4;1;40\007'; read x; printf '\033]9;4;3\007done.'; read x";
     let run = runs.start(&runs.script("r1", script));
     let mut control = run.control();
     assert_eq!(control.welcome.as_ref().expect("a welcome").progress, None);

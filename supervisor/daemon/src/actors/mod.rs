@@ -5,11 +5,13 @@
 //!             │             └─ process
 //!             ├─ workspace ─── process
 //!             ├─ config          (reads and watches the config)
-//!             └─ gate            (the queue of starts)
+//!             ├─ gate            (the queue of starts)
+//!             └─ registry        (Claude's files of living sessions)
 //! ```
 
 pub mod config;
 pub mod gate;
 pub mod process;
+pub mod registry;
 pub mod supervisor;
 pub mod workspace;

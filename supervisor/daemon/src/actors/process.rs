@@ -7,6 +7,7 @@
 //! run again as it would after a restart of the daemon.
 
 mod hooks;
+pub mod registry;
 mod status;
 
 use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
@@ -99,6 +100,7 @@ pub struct ProcessActor {
     session: Option<String>,
     /// Reports of hooks in this life of the daemon.
     hooks_heard: u64,
+    registry: registry::Registry,
     view: Option<ProcessView>,
     link: Option<Link>,
     probe: Option<SpawnHandle>,
@@ -161,6 +163,7 @@ impl ProcessActor {
             machine,
             session: made.row.session_id.clone(),
             row: made.row,
+            registry: registry::Registry::default(),
             runs: made.runs,
             hooks_heard: 0,
             view: None,
@@ -201,6 +204,7 @@ impl ProcessActor {
     ) {
         // the gate must know of a question before it hears that the one who asks is through
         self.hold_others();
+        self.follow_agent(ctx);
         let mut launch = None;
         for effect in effects {
             match effect {
@@ -263,13 +267,10 @@ impl ProcessActor {
                     actor.input(Input::Timer { epoch }, ctx);
                 });
             }
-            Effect::Stop { run_id, grace } => {
-                self.learn_session(ctx);
-                match &self.link {
-                    Some(link) => link.stop(grace),
-                    None => tracing::warn!(run = run_id, "nothing to tell a keeper to stop with"),
-                }
-            }
+            Effect::Stop { run_id, grace } => match &self.link {
+                Some(link) => link.stop(grace),
+                None => tracing::warn!(run = run_id, "nothing to tell a keeper to stop with"),
+            },
             Effect::Probe { run_id } => self.probe(&run_id, ctx),
             // done by the caller, after the commit
             Effect::Launch { .. } => {}
@@ -459,25 +460,6 @@ impl ProcessActor {
         self.probe = Some(handle);
     }
 
-    /// A Claude may be in another session by now (`/clear`, `/resume`): the next run must go on there.
-    fn learn_session(&mut self, ctx: &mut Context<Self>) {
-        let Some(pid) =
-            self.machine.run().map(|r| r.pid).filter(|_| self.machine.spec().kind == Kind::Claude)
-        else {
-            return;
-        };
-        let Some(dir) = claude::config_dir(&self.environment()) else { return };
-        let read = tokio::task::spawn_blocking(move || claude::session_of(&dir, pid));
-        ctx.spawn(read.into_actor(self).map(|session, actor, ctx| {
-            if let Ok(Some(session)) = session
-                && actor.session.as_ref() != Some(&session)
-            {
-                actor.session = Some(session);
-                actor.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
-            }
-        }));
-    }
-
     fn on_exit(&mut self, run_id: &str, exit: ExitRecord, ctx: &mut Context<Self>) {
         self.link = None;
         self.attached = 0;
@@ -485,9 +467,10 @@ impl ProcessActor {
         if let Some(handle) = self.probe.take() {
             ctx.cancel_future(handle);
         }
-        if let (Some(pid), Kind::Claude) = (self.machine.run().map(|r| r.pid), self.machine.spec().kind) {
-            // what a killed Claude leaves behind: one small file, read here so that the run that follows
-            // goes on in the right session
+        let pid = self.registry.pid().or_else(|| self.machine.run().map(|r| r.pid));
+        if let (Some(pid), Kind::Claude) = (pid, self.machine.spec().kind) {
+            // what a killed Claude leaves behind: one small file, read here since its last change may not
+            // have been told of yet, and the run that follows must go on in the right session
             let dir = claude::config_dir(&self.environment());
             if let Some(session) = dir.and_then(|dir| claude::session_of(&dir, pid)) {
                 self.session = Some(session);
@@ -717,8 +700,6 @@ impl ProcessActor {
                 self.open_link(&run.id, ctx);
                 let effects = self.machine.step(Input::Adopted(run), self.shared.clock.now());
                 self.settle(effects, Vec::new(), Vec::new(), ctx);
-                // nobody heard the hooks while there was no daemon
-                self.learn_session(ctx);
             }
             Found::Never if row.state == RunState::Starting && !rebooted && self.begin == Begin::Start => {
                 self.machine.resume_launch(run.id.clone(), goal);
@@ -878,6 +859,7 @@ impl Supervised for ProcessActor {
         self.machine.restore(self.row.restarts, self.row.unread, state, reason, last_exit);
         self.begin = if self.row.wanted { Begin::Start } else { Begin::Rest };
         self.session.clone_from(&self.row.session_id);
+        self.registry = registry::Registry::default();
         self.link = None;
         self.probe = None;
         self.status_due = None;
@@ -966,12 +948,7 @@ impl Handler<Heard> for ProcessActor {
                     None => self.settle(Vec::new(), Vec::new(), Vec::new(), ctx),
                 }
             }
-            Said::Status(status) => {
-                self.input(Input::Said(status), ctx);
-                if !self.machine.spec().status.reads(StatusFrom::Hooks) {
-                    self.learn_session(ctx);
-                }
-            }
+            Said::Status(status) => self.input(Input::Said(status), ctx),
             Said::Progress(progress) => self.input(Input::Heard(heard(&progress)), ctx),
             Said::Title(title) => {
                 self.title = Some(title.clone()).filter(|t| !t.is_empty());

@@ -16,7 +16,7 @@ use tokio::{
 };
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::keeper::{
-    Attached, ExitRecord, Frames, Hello, Progress, ProgramStatus, Role, RunSpec, StartFailure, StartReport,
+    Attached, ExitRecord, Frames, Hello, ProgramStatus, Progress, Role, RunSpec, StartFailure, StartReport,
     StopRun, Title, Type, Typed, VERSION, Welcome, encode, encode_bytes, frame,
 };
 

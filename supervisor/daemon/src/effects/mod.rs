@@ -4,6 +4,8 @@ pub mod claude;
 pub mod config_file;
 pub mod keeper;
 pub mod machine;
+pub mod pid;
 pub mod probe;
+pub mod registry;
 pub mod scope;
 pub mod settings;
