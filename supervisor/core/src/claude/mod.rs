@@ -4,3 +4,7 @@
 
 pub mod hook;
 pub mod registry;
+pub mod statusline;
+pub mod stream;
+pub mod transcript;
+pub mod usage_limit;

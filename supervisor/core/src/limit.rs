@@ -1,0 +1,708 @@
+//! An account: what its sessions use up, how full its usage windows are, and whether a limit is reached.
+//!
+//! Claude's figures are sums over the life of a session, over `--resume` and mostly over a fork too. Only what
+//! is above the newest figure known of a session is new; the first figure of a session is where counting
+//! begins.
+//!
+//! All processes of an account stop at the same limit. One that says so stands for all; one that begins a
+//! turn later and ends it well shows that the limit is none any more.
+
+use std::collections::{BTreeSet, HashMap};
+
+use indexmap::IndexMap;
+use wezterm_parallel_schemas::limit::{Usage, Window};
+
+use crate::claude::statusline::WindowUse;
+
+/// Parts of a window at which a warning is given, in percent: Claude itself warns first at 75.
+pub const WARN_PERCENT: [f64; 3] = [75.0, 90.0, 95.0];
+/// A window that is used up.
+const FULL_PERCENT: f64 = 100.0;
+/// Sessions whose figures are kept, the newest ones: what is said of an older one begins anew.
+pub const SESSIONS_KEPT_MAX: usize = 128;
+/// Two times of reset that are no further apart belong to one window.
+const SAME_WINDOW_MS: i64 = 60_000;
+/// A time that is given in words is cut to the minute.
+const MINUTE_MS: i64 = 60_000;
+/// How long a limit is believed in that does not say when it ends: as long as the shortest window.
+pub const LIMIT_MS_UNKNOWN: i64 = 5 * 60 * 60 * 1_000;
+/// How long after the end of a limit a process has to go on by itself before it is told to. Claude 2.1.330,
+/// told to by its settings, goes on after 110 s.
+pub const CONTINUE_MS: i64 = 180_000;
+
+/// Something was said, or has happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// What a session has used so far; what is none was not said.
+    Used {
+        /// The session.
+        session: String,
+        /// Its figures.
+        usage: Usage,
+    },
+    /// What a session was told of the usage windows.
+    Windows {
+        /// The session.
+        session: String,
+        /// The windows.
+        windows: Vec<WindowUse>,
+    },
+    /// A process was stopped by a usage limit.
+    Reached {
+        /// Which.
+        process: String,
+        /// When that is over, if it is known.
+        until: Option<Until>,
+        /// What Claude said.
+        text: String,
+        /// When it said so.
+        said_at: i64,
+    },
+    /// A process has begun a turn.
+    Began {
+        /// Which.
+        process: String,
+    },
+    /// A process has ended a turn well.
+    EndedWell {
+        /// Which.
+        process: String,
+    },
+    /// A process does not run any more.
+    Gone {
+        /// Which.
+        process: String,
+    },
+    /// A wait may be over.
+    Look,
+}
+
+/// When a limit is over, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// As the API said.
+    Exactly(i64),
+    /// As the text said, which cuts it to the minute.
+    Minute(i64),
+}
+
+/// Something must be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Figures changed.
+    Changed,
+    /// The account is limited, or until another time than was known.
+    Limited {
+        /// Until when, in milliseconds since 1970.
+        until: i64,
+        /// What Claude said.
+        reason: String,
+        /// It was not limited before.
+        news: bool,
+    },
+    /// It is not limited any more.
+    Passed {
+        /// A process went on before the time had come.
+        early: bool,
+    },
+    /// A window has passed a threshold.
+    Warn {
+        /// Its name.
+        window: String,
+        /// How much is used.
+        percent: f64,
+        /// When it begins anew.
+        resets_at: Option<i64>,
+    },
+    /// Tell a process to continue that was stopped in the middle of its turn, if its user wants that.
+    Continue {
+        /// Which.
+        process: String,
+    },
+}
+
+/// A limit in force.
+#[derive(Clone, Debug, PartialEq)]
+struct Limit {
+    until: i64,
+    exact: bool,
+    reason: String,
+    since: i64,
+}
+
+/// What is kept of an account over a restart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// Until when it is limited.
+    pub limited_until: Option<i64>,
+    /// What Claude said with it.
+    pub reason: Option<String>,
+    /// Its usage windows.
+    pub windows: Vec<Window>,
+    /// What its sessions have cost, in US dollars.
+    pub cost_usd: f64,
+    /// Tokens that went in.
+    pub input_tokens: u64,
+    /// Tokens that came out.
+    pub output_tokens: u64,
+    /// The newest figures of each session, the one last spoken of last.
+    pub sessions: IndexMap<String, Usage>,
+    /// Processes that the limit stopped.
+    pub stopped: Vec<String>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    limit: Option<Limit>,
+    windows: Vec<Window>,
+    cost_usd: f64,
+    input_tokens: u64,
+    output_tokens: u64,
+    sessions: IndexMap<String, Usage>,
+    stopped: BTreeSet<String>,
+    /// When the last limit was over, while there are processes that it stopped.
+    passed_at: Option<i64>,
+    /// A used-up window that processes were seen to go on beyond.
+    beyond: Option<i64>,
+    /// What each session was told last of the windows: told again, it is no news.
+    told: HashMap<String, Vec<WindowUse>>,
+    /// Processes whose turn began while the limit was in force.
+    tried: BTreeSet<String>,
+}
+
+impl Account {
+    /// Goes on from what was kept, at the time `now`.
+    pub fn restore(record: Record, now: i64) -> Self {
+        let reason = record.reason.unwrap_or_default();
+        let limit = record.limited_until.map(|until| Limit { until, exact: true, reason, since: now });
+        let stopped: BTreeSet<String> = record.stopped.into_iter().collect();
+        Self {
+            passed_at: (limit.is_none() && !stopped.is_empty()).then_some(now),
+            limit,
+            windows: record.windows,
+            cost_usd: record.cost_usd,
+            input_tokens: record.input_tokens,
+            output_tokens: record.output_tokens,
+            sessions: record.sessions,
+            stopped,
+            ..Self::default()
+        }
+    }
+
+    /// What is to be kept.
+    pub fn record(&self) -> Record {
+        Record {
+            limited_until: self.limit.as_ref().map(|l| l.until),
+            reason: self.limit.as_ref().map(|l| l.reason.clone()),
+            windows: self.windows.clone(),
+            cost_usd: self.cost_usd,
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+            sessions: self.sessions.clone(),
+            stopped: self.stopped.iter().cloned().collect(),
+        }
+    }
+
+    /// Until when it is limited, and what Claude said.
+    pub fn limited(&self) -> Option<(i64, &str)> {
+        self.limit.as_ref().map(|l| (l.until, l.reason.as_str()))
+    }
+
+    /// What a session has used.
+    pub fn usage(&self, session: &str) -> Option<&Usage> {
+        self.sessions.get(session)
+    }
+
+    /// When to say [`Input::Look`] next.
+    pub fn wake_at(&self) -> Option<i64> {
+        match (&self.limit, self.passed_at) {
+            (Some(limit), _) => Some(limit.until),
+            (None, Some(at)) => Some(at + CONTINUE_MS),
+            (None, None) => None,
+        }
+    }
+
+    /// Takes one input at the time `now`, in milliseconds since 1970.
+    pub fn step(&mut self, input: Input, now: i64) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match input {
+            Input::Used { session, usage } => self.used(session, usage, &mut out),
+            Input::Windows { session, windows } => self.windows(session, windows, now, &mut out),
+            Input::Reached { process, until, text, said_at } => {
+                self.reached(process, until, text, said_at, now, &mut out);
+            }
+            Input::Began { process } => {
+                self.stopped.remove(&process);
+                if self.limit.is_some() {
+                    self.tried.insert(process);
+                }
+            }
+            Input::EndedWell { process } => {
+                if self.tried.remove(&process)
+                    && let Some(limit) = self.limit.take()
+                {
+                    self.beyond = Some(limit.until);
+                    self.passed(now, true, &mut out);
+                }
+            }
+            Input::Gone { process } => {
+                self.stopped.remove(&process);
+                self.tried.remove(&process);
+            }
+            Input::Look => {}
+        }
+        self.look(now, &mut out);
+        out
+    }
+
+    /// Counts what is above the newest figures known of a session. They fall when a Claude was killed: what
+    /// it had not written down by then is counted here, and forgotten by Claude.
+    fn used(&mut self, session: String, usage: Usage, out: &mut Vec<Effect>) {
+        let known = self.sessions.shift_remove(&session);
+        if let Some(known) = known.as_ref().filter(|known| known.at > usage.at) {
+            // a word that was overtaken by a later one
+            self.sessions.insert(session, known.clone());
+            return;
+        }
+        // a session that has cost nothing and has no context is at its beginning: all that comes is new
+        let begins = known.is_none() && usage.cost_usd == Some(0.0) && usage.context_percent.is_none();
+        let mut kept = known.clone().unwrap_or_default();
+        if begins {
+            kept.input_tokens = Some(0);
+            kept.output_tokens = Some(0);
+        }
+        if let Some(cost) = usage.cost_usd.filter(|c| c.is_finite() && *c >= 0.0) {
+            self.cost_usd += kept.cost_usd.map_or(0.0, |old| (cost - old).max(0.0));
+            kept.cost_usd = Some(cost);
+        }
+        let above = |kept: &mut Option<u64>, new: Option<u64>| {
+            let Some(new) = new else { return 0 };
+            kept.replace(new).map_or(0, |old| new.saturating_sub(old))
+        };
+        let input = above(&mut kept.input_tokens, usage.input_tokens);
+        let output = above(&mut kept.output_tokens, usage.output_tokens);
+        self.input_tokens = self.input_tokens.saturating_add(input);
+        self.output_tokens = self.output_tokens.saturating_add(output);
+        kept.model = usage.model.or(kept.model);
+        kept.context_percent = usage.context_percent.or(kept.context_percent);
+        kept.context_size = usage.context_size.or(kept.context_size);
+        kept.at = usage.at;
+        let news = known.is_none_or(|known| Usage { at: kept.at, ..known } != kept);
+        self.sessions.insert(session, kept);
+        while self.sessions.len() > SESSIONS_KEPT_MAX {
+            if let Some((old, _)) = self.sessions.shift_remove_index(0) {
+                self.told.remove(&old);
+            }
+        }
+        if news {
+            out.push(Effect::Changed);
+        }
+    }
+
+    fn windows(&mut self, session: String, windows: Vec<WindowUse>, now: i64, out: &mut Vec<Effect>) {
+        if windows.is_empty() || self.told.get(&session) == Some(&windows) {
+            return;
+        }
+        let first = self.told.insert(session.clone(), windows.clone()).is_none();
+        if !self.sessions.contains_key(&session) {
+            // bounded by the sessions that are kept
+            self.told.remove(&session);
+        }
+        for window in windows {
+            self.window(window, first, now, out);
+        }
+    }
+
+    /// `first`: the session may have been told so long ago; then what is known counts more.
+    fn window(&mut self, told: WindowUse, first: bool, now: i64, out: &mut Vec<Effect>) {
+        if told.resets_at.is_some_and(|at| at <= now) {
+            return;
+        }
+        let known = self.windows.iter().position(|w| w.name == told.name);
+        let old = known.map(|at| self.windows[at].clone());
+        let same = old.as_ref().is_some_and(|old| same_window(old.resets_at, told.resets_at));
+        let before = old.as_ref().filter(|_| same).and_then(|o| o.used_percent).unwrap_or(0.0);
+        let percent = told.used_percent.unwrap_or(0.0);
+        let stale = match &old {
+            Some(_) if same => percent < before,
+            Some(old) => first && old.resets_at > told.resets_at,
+            None => false,
+        };
+        if stale {
+            return;
+        }
+        let window = Window {
+            name: told.name.clone(),
+            used_percent: told.used_percent,
+            resets_at: told.resets_at,
+            at: now,
+        };
+        let changed = old.as_ref().is_none_or(|old| Window { at: now, ..old.clone() } != window);
+        match known {
+            Some(at) => self.windows[at] = window,
+            None => self.windows.push(window),
+        }
+        if changed {
+            out.push(Effect::Changed);
+        }
+        if WARN_PERCENT.iter().any(|at| before < *at && *at <= percent) && percent < FULL_PERCENT {
+            out.push(Effect::Warn { window: told.name.clone(), percent, resets_at: told.resets_at });
+        }
+        if percent >= FULL_PERCENT
+            && let Some(until) = told.resets_at
+            && !same_window(self.beyond, Some(until))
+        {
+            let reason = format!("all of the {} window is used", told.name);
+            self.limit_until(until, true, reason, now, out);
+        }
+    }
+
+    fn reached(
+        &mut self,
+        process: String,
+        until: Option<Until>,
+        text: String,
+        said_at: i64,
+        now: i64,
+        out: &mut Vec<Effect>,
+    ) {
+        let (until, exact) = match until {
+            Some(Until::Exactly(at)) => (at, true),
+            Some(Until::Minute(at)) => match self.window_at(at) {
+                Some(exact) => (exact, true),
+                None => (at + MINUTE_MS, false),
+            },
+            None => (said_at + LIMIT_MS_UNKNOWN, false),
+        };
+        if until <= now {
+            // said before the daemon came back: it is over
+            return;
+        }
+        self.tried.remove(&process);
+        self.beyond = None;
+        if self.stopped.insert(process) {
+            out.push(Effect::Changed);
+        }
+        self.limit_until(until, exact, text, now, out);
+    }
+
+    /// The window that begins anew within this minute.
+    fn window_at(&self, minute: i64) -> Option<i64> {
+        let fits = |at: &i64| (minute..minute + MINUTE_MS).contains(at);
+        self.windows.iter().filter_map(|w| w.resets_at).find(fits)
+    }
+
+    fn limit_until(&mut self, until: i64, exact: bool, reason: String, now: i64, out: &mut Vec<Effect>) {
+        let news = self.limit.is_none();
+        let (until, exact, reason, since) = match &self.limit {
+            None => (until, exact, reason, now),
+            // what the API said is more than what a text did; of two limits, the later end counts
+            Some(old) if (exact, until) > (old.exact, old.until) => {
+                let reason = if old.reason.is_empty() { reason } else { old.reason.clone() };
+                (until, exact, reason, old.since)
+            }
+            Some(_) => return,
+        };
+        if news {
+            self.tried.clear();
+        }
+        self.passed_at = None;
+        self.limit = Some(Limit { until, exact, reason: reason.clone(), since });
+        out.push(Effect::Limited { until, reason, news });
+    }
+
+    fn passed(&mut self, now: i64, early: bool, out: &mut Vec<Effect>) {
+        self.tried.clear();
+        self.passed_at = (!self.stopped.is_empty()).then_some(now);
+        out.push(Effect::Passed { early });
+    }
+
+    /// What the time brings.
+    fn look(&mut self, now: i64, out: &mut Vec<Effect>) {
+        if self.limit.as_ref().is_some_and(|l| l.until <= now) {
+            self.limit = None;
+            self.windows.retain(|w| w.resets_at.is_none_or(|at| at > now));
+            self.passed(now, false, out);
+        }
+        if self.stopped.is_empty() {
+            self.passed_at = None;
+        }
+        if self.limit.is_none() && self.passed_at.is_some_and(|at| at + CONTINUE_MS <= now) {
+            self.passed_at = None;
+            let stopped = std::mem::take(&mut self.stopped);
+            out.extend(stopped.into_iter().map(|process| Effect::Continue { process }));
+        }
+    }
+}
+
+fn same_window(a: Option<i64>, b: Option<i64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.abs_diff(b) <= SAME_WINDOW_MS.unsigned_abs(),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+    const HOUR: i64 = 60 * MINUTE;
+
+    fn cost(account: &mut Account, session: &str, cost: f64, at: i64) -> Vec<Effect> {
+        let usage = Usage { cost_usd: Some(cost), context_percent: Some(1.0), at, ..Usage::default() };
+        account.step(Input::Used { session: session.into(), usage }, at)
+    }
+
+    fn window(name: &str, percent: f64, resets_at: i64) -> WindowUse {
+        WindowUse { name: name.into(), used_percent: Some(percent), resets_at: Some(resets_at) }
+    }
+
+    fn told(account: &mut Account, session: &str, windows: &[WindowUse], now: i64) -> Vec<Effect> {
+        let usage = Usage { at: now, ..Usage::default() };
+        account.step(Input::Used { session: session.into(), usage }, now);
+        let all = account.step(Input::Windows { session: session.into(), windows: windows.to_vec() }, now);
+        all.into_iter().filter(|e| *e != Effect::Changed).collect()
+    }
+
+    fn reached(account: &mut Account, process: &str, until: Option<Until>, now: i64) -> Vec<Effect> {
+        let text = "You've hit your limit".to_owned();
+        let input = Input::Reached { process: process.into(), until, text, said_at: now };
+        account.step(input, now).into_iter().filter(|e| *e != Effect::Changed).collect()
+    }
+
+    fn limited(until: i64, news: bool) -> Vec<Effect> {
+        vec![Effect::Limited { until, reason: "You've hit your limit".into(), news }]
+    }
+
+    #[test]
+    fn what_a_session_cost_is_counted_once_over_resume_kill_and_restart() {
+        // as 2.1.330 says it: a session, resumed after a clean end, killed, resumed, and forked
+        let mut account = Account::default();
+        let said = [0.0, 0.007, 0.007, 0.007, 0.014, 0.007, 0.014];
+        for (at, figure) in said.into_iter().enumerate() {
+            cost(&mut account, "a", figure, at as i64);
+        }
+        assert!((account.record().cost_usd - 0.021).abs() < 1e-9, "three turns of 0.007 each");
+        // over a restart of the daemon
+        let mut account = Account::restore(account.record(), 10);
+        cost(&mut account, "a", 0.021, 11);
+        assert!((account.record().cost_usd - 0.028).abs() < 1e-9);
+        // a fork brings the figures of its origin along
+        cost(&mut account, "fork", 0.021, 12);
+        cost(&mut account, "fork", 0.028, 13);
+        assert!((account.record().cost_usd - 0.035).abs() < 1e-9);
+    }
+
+    #[test]
+    fn tokens_count_from_the_beginning_of_a_session_and_else_from_what_is_heard_first() {
+        let mut account = Account::default();
+        let mut tokens = |session: &str, cost: f64, context, input, at| {
+            let usage = Usage {
+                cost_usd: Some(cost),
+                context_percent: context,
+                input_tokens: input,
+                output_tokens: input,
+                at,
+                ..Usage::default()
+            };
+            account.step(Input::Used { session: session.into(), usage }, at);
+            (account.record().input_tokens, account.record().output_tokens)
+        };
+        tokens("new", 0.0, None, None, 0);
+        assert_eq!(tokens("new", 0.1, Some(1.0), Some(100), 1), (100, 100));
+        // one that was resumed without its cost
+        tokens("old", 0.0, Some(1.0), Some(5_000), 2);
+        assert_eq!(tokens("old", 0.1, Some(1.0), Some(5_100), 3), (200, 200));
+    }
+
+    #[test]
+    fn a_word_that_was_overtaken_changes_nothing() {
+        let mut account = Account::default();
+        cost(&mut account, "a", 0.0, 0);
+        cost(&mut account, "a", 0.2, 2);
+        assert_eq!(cost(&mut account, "a", 0.1, 1), []);
+        cost(&mut account, "a", 0.3, 3);
+        assert!((account.record().cost_usd - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_window_warns_once_at_each_threshold() {
+        let mut a = Account::default();
+        let warns = |effects: Vec<Effect>| effects.iter().any(|e| matches!(e, Effect::Warn { .. }));
+        assert!(!warns(told(&mut a, "s", &[window("five_hour", 74.0, HOUR)], 0)));
+        assert!(warns(told(&mut a, "s", &[window("five_hour", 76.0, HOUR)], 1)));
+        assert!(!warns(told(&mut a, "t", &[window("five_hour", 77.0, HOUR)], 2)), "told already");
+        assert!(!warns(told(&mut a, "u", &[window("five_hour", 10.0, HOUR)], 3)), "an old word");
+        assert!(!warns(told(&mut a, "s", &[window("five_hour", 78.0, HOUR)], 4)));
+        assert!(warns(told(&mut a, "s", &[window("five_hour", 96.0, HOUR)], 5)), "two at once");
+        let mut a = Account::restore(a.record(), 6);
+        assert!(!warns(told(&mut a, "s", &[window("five_hour", 97.0, HOUR)], 7)), "after a restart");
+        assert!(
+            warns(told(&mut a, "s", &[window("five_hour", 80.0, 6 * HOUR)], 2 * HOUR)),
+            "the next window"
+        );
+    }
+
+    #[test]
+    fn a_limit_holds_until_its_time_and_then_those_it_stopped_may_be_told_to_continue() {
+        let mut a = Account::default();
+        let until = Some(Until::Exactly(HOUR));
+        assert_eq!(reached(&mut a, "lead", until, 0), limited(HOUR, true));
+        assert_eq!(reached(&mut a, "lead", until, 1), [], "said twice");
+        assert_eq!(reached(&mut a, "help", until, 2), [], "it holds already");
+        assert_eq!(a.limited(), Some((HOUR, "You've hit your limit")));
+        assert_eq!(a.wake_at(), Some(HOUR));
+        assert_eq!(a.step(Input::Look, HOUR - 1), []);
+        assert_eq!(a.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
+        // one goes on by itself
+        a.step(Input::Began { process: "help".into() }, HOUR + 1);
+        assert_eq!(a.wake_at(), Some(HOUR + CONTINUE_MS));
+        let tell = Effect::Continue { process: "lead".into() };
+        assert_eq!(a.step(Input::Look, HOUR + CONTINUE_MS), [tell]);
+        assert_eq!(a.wake_at(), None);
+        assert_eq!(a.step(Input::Look, 3 * HOUR), []);
+    }
+
+    #[test]
+    fn one_that_was_idle_at_the_limit_or_is_gone_is_never_told_to_continue() {
+        let mut a = Account::default();
+        reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 0);
+        a.step(Input::Gone { process: "lead".into() }, 1);
+        assert_eq!(a.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
+        assert_eq!(a.wake_at(), None);
+    }
+
+    #[test]
+    fn a_limit_outlives_the_daemon_and_so_does_who_was_stopped() {
+        let mut a = Account::default();
+        reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 0);
+        let mut b = Account::restore(a.record(), 10);
+        assert_eq!(b.limited(), a.limited());
+        // what the agent's terminal still says when the daemon comes back
+        assert_eq!(reached(&mut b, "lead", Some(Until::Exactly(HOUR)), 11), []);
+        assert_eq!(b.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
+        let mut c = Account::restore(b.record(), HOUR + 5);
+        let tell = Effect::Continue { process: "lead".into() };
+        assert_eq!(c.step(Input::Look, HOUR + 5 + CONTINUE_MS), [tell]);
+    }
+
+    #[test]
+    fn what_was_said_before_is_over_when_its_time_has_come() {
+        let mut a = Account::default();
+        assert_eq!(reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 2 * HOUR), []);
+        let input = Input::Reached {
+            process: "lead".into(),
+            until: None,
+            text: "You've hit your limit".into(),
+            said_at: 0,
+        };
+        assert_eq!(a.step(input, LIMIT_MS_UNKNOWN), []);
+        assert_eq!(a.limited(), None);
+    }
+
+    #[test]
+    fn a_time_in_words_becomes_the_one_of_the_window_it_means() {
+        let mut a = Account::default();
+        told(&mut a, "s", &[window("five_hour", 99.0, HOUR + 8_000), window("seven_day", 9.0, 99 * HOUR)], 0);
+        assert_eq!(reached(&mut a, "lead", Some(Until::Minute(HOUR)), 1), limited(HOUR + 8_000, true));
+        // and without one it ends with its minute, until something better is known
+        let mut a = Account::default();
+        assert_eq!(reached(&mut a, "lead", Some(Until::Minute(HOUR)), 1), limited(HOUR + MINUTE, true));
+        assert_eq!(reached(&mut a, "lead", Some(Until::Exactly(HOUR + 8)), 2), limited(HOUR + 8, false));
+        assert_eq!(reached(&mut a, "help", Some(Until::Minute(HOUR)), 3), [], "no step back");
+    }
+
+    #[test]
+    fn the_later_of_two_limits_counts() {
+        let mut a = Account::default();
+        reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 0);
+        assert_eq!(reached(&mut a, "help", Some(Until::Exactly(9 * HOUR)), 1), limited(9 * HOUR, false));
+        assert_eq!(reached(&mut a, "third", Some(Until::Exactly(HOUR)), 2), []);
+        assert_eq!(a.step(Input::Look, HOUR), []);
+    }
+
+    #[test]
+    fn a_window_that_is_used_up_is_a_limit_until_somebody_goes_on_beyond_it() {
+        let mut a = Account::default();
+        let full = [window("five_hour", 100.0, HOUR)];
+        let effects = told(&mut a, "s", &full, 0);
+        assert!(matches!(effects[..], [Effect::Limited { until: HOUR, news: true, .. }]), "{effects:?}");
+        // a turn that was under way may end well all the same
+        assert_eq!(a.step(Input::EndedWell { process: "help".into() }, 1), []);
+        // one that began afterwards shows that the account goes on beyond the window
+        a.step(Input::Began { process: "lead".into() }, 2);
+        let effects = a.step(Input::EndedWell { process: "lead".into() }, 3);
+        assert_eq!(effects, [Effect::Passed { early: true }]);
+        assert_eq!(told(&mut a, "t", &full, 4), [], "and it is not limited again by the same word");
+        assert_eq!(
+            reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 5),
+            limited(HOUR, true),
+            "but by a refusal"
+        );
+    }
+
+    #[test]
+    fn a_session_that_repeats_itself_has_nothing_new() {
+        let mut a = Account::default();
+        let full = [window("five_hour", 100.0, HOUR)];
+        told(&mut a, "s", &full, 0);
+        a.step(Input::Look, HOUR);
+        assert_eq!(told(&mut a, "s", &full, HOUR + 1), []);
+        assert_eq!(told(&mut a, "late", &full, HOUR + 2), [], "a window that is over");
+        assert_eq!(a.record().windows, []);
+    }
+
+    proptest! {
+        /// Whatever is said in whatever order: sums never fall, a limit always ends, and nothing is told to
+        /// continue that no limit has stopped, or while one is in force.
+        #[test]
+        fn sums_never_fall_and_every_limit_ends(
+            script in proptest::collection::vec((0u8..7, 0u8..4, 0i64..120, -5.0f64..200.0), 1..200),
+        ) {
+            let mut a = Account::default();
+            let mut now = 0;
+            let mut stopped = BTreeSet::new();
+            let mut cost = 0.0;
+            for (what, who, minutes, n) in script {
+                now += minutes * 10_000;
+                let (process, session) = (format!("p{who}"), format!("s{who}"));
+                let until = now + minutes * MINUTE;
+                let input = match what {
+                    0 => Input::Used {
+                        session,
+                        usage: Usage { cost_usd: Some(n), input_tokens: Some(n.abs() as u64), at: now - minutes, ..Usage::default() },
+                    },
+                    1 => Input::Windows { session, windows: vec![window("five_hour", n, until)] },
+                    2 => {
+                        if until > now { stopped.insert(process.clone()); }
+                        Input::Reached { process, until: Some(Until::Exactly(until)), text: "x".into(), said_at: now }
+                    }
+                    3 => Input::Began { process },
+                    4 => Input::EndedWell { process },
+                    5 => Input::Gone { process },
+                    _ => Input::Look,
+                };
+                for effect in a.step(input, now) {
+                    if let Effect::Continue { process } = effect {
+                        prop_assert!(stopped.remove(&process), "{process}");
+                        prop_assert!(a.limited().is_none());
+                    }
+                }
+                let sum = a.record().cost_usd;
+                prop_assert!(sum >= cost, "{sum} < {cost}");
+                cost = sum;
+                prop_assert!(a.limited().is_none_or(|(until, _)| until > now));
+                prop_assert!(a.limited().is_none() || a.wake_at().is_some());
+            }
+            while let Some(at) = a.wake_at() {
+                a.step(Input::Look, at);
+            }
+            prop_assert_eq!(a.limited(), None);
+        }
+    }
+}
