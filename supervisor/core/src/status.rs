@@ -245,6 +245,8 @@ impl Tracker {
         let numbered = matches!(word.claim, Claim::Report(_));
         let newer = slot.as_ref().is_none_or(|old| match numbered {
             true => said.seq > old.seq,
+            // Claude's file may first be written without a status, at a later time than its first status
+            false if old.status.is_none() => true,
             false => (said.at, said.seq) >= (old.at, old.seq),
         });
         if newer && (said.status.is_some() || slot.is_none()) {

@@ -11,9 +11,10 @@ fn osc(seq: u64, at: i64, body: &str) -> Word {
 }
 
 fn reg(at: i64, status: &str, waiting_for: &str) -> Word {
-    let json = match waiting_for {
-        "" => format!(r#"{{"pid":7,"status":"{status}"}}"#),
-        what => format!(r#"{{"pid":7,"status":"{status}","waitingFor":"{what}"}}"#),
+    let json = match (status, waiting_for) {
+        ("", _) => r#"{"pid":7}"#.to_owned(),
+        (_, "") => format!(r#"{{"pid":7,"status":"{status}"}}"#),
+        (_, what) => format!(r#"{{"pid":7,"status":"{status}","waitingFor":"{what}"}}"#),
     };
     let entry = registry::parse(json.as_bytes()).expect("an entry");
     Word { seq: 0, at, claim: Claim::Registry(Box::new(entry)) }
@@ -242,6 +243,15 @@ fn a_hook_says_what_the_session_file_only_calls_a_dialog() {
         asks(1_088, "AskUserQuestion", r#"{"questions":[{"question":"Which?"}]}"#),
     ]);
     assert_eq!(said(&t), ("blocked(question)", Some("answer: Which?")));
+}
+
+/// The classic renderer writes its file first without a status, and then with one that is older.
+#[test]
+fn a_first_status_counts_though_it_is_older_than_the_file_without_one() {
+    let t = after(&[reg(203, "", ""), reg(160, "idle", "")]);
+    assert_eq!(said(&t).0, "idle");
+    let t = after(&[reg(160, "idle", ""), reg(203, "", "")]);
+    assert_eq!(said(&t).0, "idle");
 }
 
 #[test]
