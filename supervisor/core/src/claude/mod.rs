@@ -4,3 +4,4 @@
 
 pub mod hook;
 pub mod registry;
+pub mod transcript;
