@@ -5,7 +5,8 @@ use std::fs;
 
 use wezterm_parallel_schemas::{
     event::EventKind,
-    process::{ProcessView, Status},
+    process::{ProcessView, Source, State, Status},
+    session::SessionView,
 };
 
 use crate::support::{
@@ -47,6 +48,17 @@ fn say(pty: &Pty, text: &str) {
 fn talk(pty: &Pty, text: &str) {
     say(pty, &format!("[[text:{text}]]"));
     pty.wait_for("the answer", |s| s.contents().matches(text).count() >= 2);
+}
+
+/// Waits until Claude has written the answer down: it does so a moment after it has shown it.
+fn written(site: &Site, process: &ProcessView) {
+    let directory = process.cwd.display().to_string();
+    let directory: String =
+        directory.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let directory = site.path("home/.claude/projects").join(directory);
+    fs::create_dir_all(&directory).expect("a directory below our home");
+    let file = directory.join(format!("{}.jsonl", session(process)));
+    site.wait_file(&file, |text| text.contains(r#""type":"assistant""#));
 }
 
 fn session(process: &ProcessView) -> &str {
@@ -108,4 +120,215 @@ fn a_claude_behind_a_script_is_followed_and_what_it_starts_itself_is_not() {
     say(&pty, "/clear");
     let cleared = site.wait_process("api/lead", |p| p.session_id != first.session_id);
     assert_ne!(session(&cleared), inner.session);
+}
+
+/// A Claude that somebody started by hand, in a terminal of its own.
+fn by_hand(site: &Site, project: &str, arguments: &[&str]) -> Pty {
+    let mut command = site.command("claude");
+    command.args(["--permission-mode", "manual"]).args(arguments).current_dir(site.project(project));
+    let pty = Pty::spawn(command, 110, 32);
+    pty.wait_for_text("❯");
+    pty
+}
+
+/// Claudes that somebody started by hand, as they are shown.
+fn foreign(site: &Site) -> Vec<ProcessView> {
+    let all: Vec<ProcessView> = site.run(&["process", "list", "--all", "--json"]).ok().json();
+    all.into_iter().filter(|p| p.source == Source::Foreign).collect()
+}
+
+/// The only one, once it has this status: it is told of by its file alone, of which there are no events.
+fn the_foreign(site: &Site, status: Status) -> ProcessView {
+    let directory = site.path("home/.claude/sessions");
+    fs::create_dir_all(&directory).expect("a directory below our home");
+    let mut found = Vec::new();
+    site.wait_directory(&directory, || {
+        found = foreign(site);
+        matches!(&found[..], [one] if one.status == Some(status))
+    });
+    found.remove(0)
+}
+
+fn sessions(site: &Site) -> Vec<SessionView> {
+    site.run(&["session", "list", "--all", "--json"]).ok().json()
+}
+
+#[test]
+fn claudes_of_somebody_else_are_shown_and_left_alone() {
+    let Some(site) = site() else { return };
+    site.wait_status("api/lead", Status::Idle);
+    let pty = by_hand(&site, "web", &[]);
+    talk(&pty, "alpha");
+    let found = the_foreign(&site, Status::Idle);
+    assert_eq!((found.workspace.as_str(), &found.cwd), ("", &site.path("work/web")));
+    assert!(!site.processes().iter().any(|p| p.source == Source::Foreign), "they are shown when asked for");
+    let shown = site.run(&["process", "list", "--all"]).ok();
+    assert!(shown.out.contains("foreign"), "{}", shown.out);
+    written(&site, &found);
+    let session = session(&found);
+    let listed = sessions(&site);
+    let one = listed.iter().find(|s| s.session_id == session).expect("it has been spoken to");
+    assert_eq!(one.first_prompt.as_deref(), Some("[[text:alpha]]"));
+    let open = one.open.as_ref().expect("it is open");
+    assert_eq!((open.pid, open.process.as_deref()), (found.pid.expect("it runs"), None));
+    site.run(&["stop", "--yes"]).ok();
+    talk(&pty, "beta");
+    // what SIGKILL leaves behind is not taken for a Claude
+    site.daemon();
+    kill(found.pid.expect("it runs"));
+    assert_eq!(foreign(&site), []);
+}
+
+#[test]
+fn an_adopted_claude_goes_on_with_its_conversation_under_supervision() {
+    let Some(site) = site() else { return };
+    site.wait_status("api/lead", Status::Idle);
+    let mut pty = by_hand(&site, "api", &[]);
+    talk(&pty, "alpha");
+    let found = the_foreign(&site, Status::Idle);
+    written(&site, &found);
+    let pid = found.pid.expect("it runs").to_string();
+
+    say(&pty, "[[hold:gate]][[text:beta]]");
+    the_foreign(&site, Status::Working);
+    site.run(&["process", "adopt", &pid, "--yes"]).exits(1).says("it is working");
+    site.mock().release("gate");
+    pty.wait_for("the answer", |s| s.contents().matches("beta").count() >= 2);
+    the_foreign(&site, Status::Idle);
+
+    site.run(&["process", "adopt", &pid]).exits(1).says("you did not agree");
+    site.run(&["process", "adopt", &pid, "--yes", "--name", "lead"])
+        .exits(1)
+        .says("has a process lead already");
+    assert_eq!(foreign(&site).len(), 1, "a refusal ends nothing");
+    let adopted: ProcessView = site.run(&["process", "adopt", &pid, "--yes", "--json"]).ok().json();
+    assert!(pty.wait_for_end().is_some(), "the one before has ended");
+    assert_eq!(adopted.session_id, found.session_id);
+    let name = format!("api/{}", adopted.name);
+    site.wait_status(&name, Status::Idle);
+    assert_eq!(foreign(&site), []);
+    let pty = attach(&site, &name);
+    pty.wait_for_text("alpha");
+    talk(&pty, "gamma");
+    let request = site.mock().wait("the prompt", |r| r.prompt.contains("gamma"));
+    assert_eq!(Some(&request.session), found.session_id.as_ref());
+    assert!(request.texts.iter().any(|t| t.contains("alpha")), "{request:#?}");
+    site.run(&["process", "adopt", &adopted.pid.expect("it runs").to_string(), "--yes"])
+        .exits(1)
+        .says("already");
+}
+
+#[test]
+fn a_claude_that_was_never_spoken_to_is_not_ended_to_be_adopted() {
+    let Some(site) = site() else { return };
+    site.wait_status("api/lead", Status::Idle);
+    let pty = by_hand(&site, "api", &[]);
+    let found = the_foreign(&site, Status::Idle);
+    let pid = found.pid.expect("it runs").to_string();
+    site.run(&["process", "adopt", &pid, "--yes"]).exits(1).says("nothing has been said in it yet");
+    site.run(&["process", "adopt", "1", "--yes"]).exits(1).says("there is no such Claude");
+    talk(&pty, "alpha");
+    assert_eq!(foreign(&site).len(), 1);
+}
+
+#[test]
+fn a_session_is_never_opened_a_second_time() {
+    let Some(site) = site() else { return };
+    let lead = site.wait_status("api/lead", Status::Idle);
+    let pty = attach(&site, "api/lead");
+    talk(&pty, "alpha");
+    written(&site, &lead);
+    let own = session(&lead).to_owned();
+    let resume = |session: &str| site.run(&["process", "add", "api", "--resume", session]);
+    // open in one of ours, then only its own
+    resume(&own).exits(1).says("api/lead");
+    site.run(&["process", "stop", "api/lead"]).ok();
+    resume(&own[..8]).exits(1).says("belongs to api/lead");
+    // open in somebody's, while the process that it belongs to is stopped
+    let mut hand = by_hand(&site, "api", &["--resume", &own]);
+    hand.wait_for_text("alpha");
+    let found = the_foreign(&site, Status::Idle);
+    let pid = found.pid.expect("it runs").to_string();
+    site.run(&["process", "start", "api/lead"]).exits(1).says(&pid);
+    resume(&own).exits(1).says(&pid);
+    assert_eq!(site.process("api/lead").state, State::Failed);
+    say(&hand, "/exit");
+    hand.wait_for_end();
+    site.run(&["process", "start", "api/lead"]).ok();
+    site.wait_status("api/lead", Status::Idle);
+    resume("0199").exits(1).says("there is no session 0199");
+    resume("../../etc").exits(1).says("cannot be the id of a session");
+}
+
+#[test]
+fn a_resumed_session_runs_where_it_took_place() {
+    let Some(site) = site() else { return };
+    site.wait_status("api/lead", Status::Idle);
+    let mut hand = by_hand(&site, "web", &[]);
+    talk(&hand, "alpha");
+    let found = the_foreign(&site, Status::Idle);
+    say(&hand, "/exit");
+    hand.wait_for_end();
+    let prefix = &session(&found)[..8];
+    let added = site.run(&["process", "add", "api", "back", "--resume", prefix]).ok();
+    added.says("took place in");
+    let back = site.wait_status("api/back", Status::Idle);
+    assert_eq!((session(&back), &back.cwd), (session(&found), &site.path("work/web")));
+    attach(&site, "api/back").wait_for_text("alpha");
+}
+
+#[test]
+fn a_fork_has_what_was_said_and_an_id_of_its_own_over_a_restart() {
+    let Some(site) = site() else { return };
+    let lead = site.wait_status("api/lead", Status::Idle);
+    let pty = attach(&site, "api/lead");
+    talk(&pty, "alpha");
+    written(&site, &lead);
+    let added: ProcessView =
+        site.run(&["process", "add", "api", "fork", "--fork", session(&lead), "--json"]).ok().json();
+    let fork = site.wait_status("api/fork", Status::Idle);
+    assert_eq!(fork.session_id, added.session_id);
+    assert_ne!(fork.session_id, lead.session_id);
+    // before a word is said in it, it is not on the disk: it is forked once more
+    kill(fork.pid.expect("it runs"));
+    let again = site.wait_process("api/fork", |p| p.pid != fork.pid && p.status == Some(Status::Idle));
+    assert_eq!(again.session_id, fork.session_id);
+    let forked = attach(&site, "api/fork");
+    forked.wait_for_text("alpha");
+    talk(&forked, "beta");
+    let request = site.mock().wait("the prompt", |r| r.prompt.contains("beta"));
+    assert_eq!(Some(&request.session), fork.session_id.as_ref());
+    assert!(request.texts.iter().any(|t| t.contains("alpha")), "{request:#?}");
+    site.run(&["process", "restart", "api/fork"]).ok();
+    let last = site.wait_process("api/fork", |p| p.pid != again.pid && p.status == Some(Status::Idle));
+    assert_eq!(last.session_id, fork.session_id);
+    forked.wait_for_text("beta");
+    // the one that it was taken from goes on as it was
+    talk(&pty, "gamma");
+    let request = site.mock().wait("the prompt", |r| r.prompt.contains("gamma"));
+    assert_eq!(Some(&request.session), lead.session_id.as_ref());
+    assert!(!request.texts.iter().any(|t| t.contains("beta")), "{request:#?}");
+}
+
+#[test]
+fn sessions_are_listed_with_their_prompts_and_their_cost() {
+    let Some(site) = site() else { return };
+    let lead = site.wait_status("api/lead", Status::Idle);
+    let pty = attach(&site, "api/lead");
+    talk(&pty, "alpha");
+    talk(&pty, "beta");
+    site.run(&["process", "stop", "api/lead"]).ok();
+    let list: Vec<SessionView> =
+        site.run_in(&site.path("work/api"), &["session", "list", "--json"]).ok().json();
+    let [one] = &list[..] else { panic!("{list:#?}") };
+    assert_eq!(one.session_id, session(&lead));
+    assert_eq!(one.cwd, site.path("work/api"));
+    assert_eq!(one.first_prompt.as_deref(), Some("[[text:alpha]]"));
+    assert_eq!(one.last_prompt.as_deref(), Some("[[text:beta]]"));
+    assert!(one.cost_usd.is_some_and(|usd| usd > 0.0), "{one:#?}");
+    assert!(one.model.is_some() && one.open.is_none() && one.bytes > 0, "{one:#?}");
+    let other = site.run(&["session", "list", "--json"]).ok();
+    assert_eq!(other.json::<Vec<SessionView>>(), []);
+    let shown = site.run_in(&site.path("work/api"), &["session", "list"]).ok();
+    assert!(shown.out.contains("[[text:alpha]]"), "{}", shown.out);
 }

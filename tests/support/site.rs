@@ -328,19 +328,26 @@ impl Site {
 
     /// Waits until a file is there and `wanted` is true of its text. Its directory must be there.
     pub fn wait_file(&self, path: &Path, wanted: impl Fn(&str) -> bool) -> String {
-        let directory = path.parent().expect("a file lies in a directory");
+        let mut text = String::new();
+        self.wait_directory(path.parent().expect("a file lies in a directory"), || {
+            text = fs::read_to_string(path).unwrap_or_default();
+            wanted(&text)
+        });
+        text
+    }
+
+    /// Waits until `wanted` is true, which is asked now and whenever something changes in a directory.
+    pub fn wait_directory(&self, directory: &Path, mut wanted: impl FnMut() -> bool) {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC).expect("this is Linux");
-        let changes =
-            inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+        let changes = inotify::WatchFlags::MODIFY
+            | inotify::WatchFlags::CREATE
+            | inotify::WatchFlags::MOVED_TO
+            | inotify::WatchFlags::DELETE;
         inotify::add_watch(&watch, directory, changes).expect("the directory is there");
         let deadline = Instant::now() + DEADLINE;
-        loop {
-            let text = fs::read_to_string(path).unwrap_or_default();
-            if wanted(&text) {
-                return text;
-            }
+        while !wanted() {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{} does not come to what is waited for:\n{text}", path.display());
+            assert!(!left.is_zero(), "{} does not come to what is waited for", directory.display());
             let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: 0 };
             if poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&timeout)).expect("it can be polled") > 0
             {

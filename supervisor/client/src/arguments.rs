@@ -54,6 +54,9 @@ pub enum Verb {
     /// Processes: Claude Codes and other programs that are kept running
     #[command(subcommand)]
     Process(Process),
+    /// Claude's sessions: conversations that can be gone on with
+    #[command(subcommand)]
+    Session(Session),
     /// The config file
     #[command(subcommand)]
     Config(Config),
@@ -166,6 +169,9 @@ pub enum Process {
     List {
         /// Only those of this workspace
         workspace: Option<String>,
+        /// Also Claudes that somebody started by hand, marked `foreign`
+        #[arg(long)]
+        all: bool,
     },
     /// Add a process and start it: a Claude Code, or any command after `--`
     Add {
@@ -176,13 +182,18 @@ pub enum Process {
         /// The agent to run [default: claude, if there is no command]
         #[arg(long)]
         agent: Option<String>,
-        /// A Claude session to go on with
+        /// A Claude session to go on with: its id, or the first characters of it
         #[arg(long, value_name = "SESSION")]
         resume: Option<String>,
+        /// A Claude session to begin a new one from, with all that was said in it
+        #[arg(long, value_name = "SESSION", conflicts_with = "resume")]
+        fork: Option<String>,
         /// The command; with --agent, further arguments of it
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// End a Claude that somebody started by hand, and go on with its session as a process
+    Adopt(Adopt),
     /// Stop a process and forget it
     Remove {
         /// The process
@@ -222,6 +233,43 @@ pub enum Process {
         /// The process
         #[arg(value_name = TARGET)]
         process: Target,
+    },
+}
+
+/// `process adopt`.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// Process id of the Claude, or its session: `process list --all` shows both
+    #[arg(value_name = "PID|SESSION")]
+    pub claude: String,
+    /// The workspace [default: the open one of its directory]
+    #[arg(long)]
+    pub workspace: Option<String>,
+    /// The name [default: one that is free]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// End it even if it is working
+    #[arg(long)]
+    pub now: bool,
+}
+
+/// `session …`.
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// Show Claude's sessions that can be gone on with, newest first
+    List {
+        /// Of this directory [default: the current one]
+        #[arg(long, value_name = "DIR")]
+        cwd: Option<PathBuf>,
+        /// Of all directories
+        #[arg(long, conflicts_with = "cwd")]
+        all: bool,
+        /// At most so many
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        limit: Option<u32>,
     },
 }
 
@@ -356,9 +404,16 @@ mod tests {
             "workspace rename api backend",
             "process list",
             "process list api --json",
+            "process list --all",
             "process add api",
             "process add api lead --agent claude --resume 0199-abc",
             "process add api -- cargo watch -x test",
+            "process add api --fork 0199-abc",
+            "process adopt 4711",
+            "process adopt 0199-abc --workspace api --name lead --yes --now",
+            "session list",
+            "session list --cwd /src/api --limit 10 --json",
+            "session list --all",
             "process add api tests -- sh -c true",
             "process remove api/lead",
             "process start lead",
@@ -401,6 +456,9 @@ mod tests {
             ("workspace open", ErrorKind::MissingRequiredArgument),
             ("process start /lead", ErrorKind::ValueValidation),
             ("process attach lead --detach-key x", ErrorKind::ValueValidation),
+            ("process add api --resume 1 --fork 2", ErrorKind::ArgumentConflict),
+            ("session list --all --cwd /src", ErrorKind::ArgumentConflict),
+            ("session list --limit 0", ErrorKind::ValueValidation),
             ("events --since yesterday", ErrorKind::ValueValidation),
             ("daemon --foreground install", ErrorKind::ArgumentConflict),
             ("process add api lead cargo test", ErrorKind::UnknownArgument),

@@ -34,6 +34,12 @@ impl Found {
     }
 }
 
+/// Where Claude Code keeps everything, in this environment.
+pub fn config_dir(app: &App) -> Option<PathBuf> {
+    let own = std::env::var_os("CLAUDE_CONFIG_DIR").filter(|d| !d.is_empty()).map(PathBuf::from);
+    std::path::absolute(own.unwrap_or_else(|| app.home.join(".claude"))).ok()
+}
+
 /// Looks for `claude` on `path`, where its own installers put it, and in our prefix.
 pub fn find(app: &App, path: &OsStr) -> Option<Found> {
     if let Some(program) = program::find("claude", path) {

@@ -13,6 +13,7 @@ pub mod arguments;
 mod key;
 mod target;
 
+mod adopt;
 mod app;
 mod attach;
 mod claude;
@@ -25,6 +26,7 @@ mod explain;
 pub mod hook;
 mod logs;
 mod process;
+mod session;
 mod status;
 mod stop;
 mod uninstall;
@@ -81,6 +83,7 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Status => status::run(&app),
         Verb::Workspace(verb) => workspace::run(&app, verb),
         Verb::Process(verb) => process::run(&app, verb),
+        Verb::Session(verb) => session::run(&app, verb),
         Verb::Config(verb) => config::run(&app, verb),
         Verb::Events(args) => events::run(&app, args),
         Verb::Doctor => doctor::run(&app),

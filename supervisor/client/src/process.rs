@@ -1,16 +1,20 @@
 //! `process …`, but for `attach` and `logs`.
 
 use wezterm_parallel_schemas::{
+    daemon::Empty,
     environment,
-    method::{AddProcess, ListProcesses, RemoveProcess, RestartProcess, StartProcess, StopProcess},
+    method::{
+        AddProcess, ListProcesses, ListWorkspaces, RemoveProcess, RestartProcess, StartProcess, StopProcess,
+    },
     process::{ProcessAdd, ProcessList, ProcessView, State},
 };
 
 use crate::{
+    adopt,
     app::App,
     arguments::Process,
     attach,
-    connection::{CallContext, Patience},
+    connection::{CallContext, Connection, Patience},
     explain,
     failure::{Failure, Outcome},
     logs, output, time, view,
@@ -21,6 +25,7 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
     match verb {
         Process::Attach(args) => return attach::run(app, args),
         Process::Logs(args) => return logs::run(app, args),
+        Process::Adopt(args) => return adopt::run(app, args),
         Process::Explain { process } => return explain::run(app, process),
         Process::List { .. }
         | Process::Add { .. }
@@ -31,21 +36,21 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
     }
     let mut daemon = app.connect()?;
     match verb {
-        Process::List { workspace } => {
-            let params = ProcessList { workspace: workspace.clone(), all: false };
+        Process::List { workspace, all } => {
+            let params = ProcessList { workspace: workspace.clone(), all: *all };
             let list = daemon.ask::<ListProcesses>(&params).to(|| "list the processes".into())?;
             if app.json {
                 return output::print_json(&list);
             }
             output::print(view::processes(&list, time::now(), output::width()))
         }
-        Process::Add { workspace, name, agent, resume, command } => {
+        Process::Add { workspace, name, agent, resume, fork, command } => {
             let params = ProcessAdd {
                 workspace: workspace.clone(),
                 name: name.clone(),
                 agent: agent.clone(),
                 resume: resume.clone(),
-                fork: None,
+                fork: fork.clone(),
                 command: command.clone(),
                 environment: environment::passed_on(std::env::vars_os()),
                 key: None,
@@ -55,6 +60,7 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
                 None => format!("add a process to `{workspace}`"),
             };
             let added = daemon.call::<AddProcess>(&params, Patience::Effect).to(what)?;
+            note_session(app, &mut daemon, &added, fork.is_some());
             say(app, &added, "added")
         }
         Process::Remove { process } => {
@@ -85,9 +91,26 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
                 .to(|| format!("restart `{process}`"))?;
             say_if_it_runs(app, &restarted, "restart", "restarted")
         }
-        Process::Attach(_) | Process::Logs(_) | Process::Explain { .. } => {
+        Process::Attach(_) | Process::Logs(_) | Process::Adopt(_) | Process::Explain { .. } => {
             unreachable!("these are done by now")
         }
+    }
+}
+
+/// Says it where a session goes on in another directory than a person would think: a Claude looks for one
+/// only where it took place, a workspace is somewhere.
+fn note_session(app: &App, daemon: &mut Connection, added: &ProcessView, forked: bool) {
+    if app.json {
+        return;
+    }
+    let Ok(all) = daemon.ask::<ListWorkspaces>(&Empty {}) else { return };
+    let Some(home) = all.into_iter().find(|w| w.name == added.workspace) else { return };
+    if home.cwd != added.cwd && !forked {
+        output::note(format_args!(
+            "its session took place in {}, so it runs there and not in {}",
+            output::clean(&added.cwd.display().to_string()),
+            output::clean(&home.cwd.display().to_string())
+        ));
     }
 }
 
@@ -115,7 +138,7 @@ fn say_if_it_runs(app: &App, process: &ProcessView, verb: &str, done: &str) -> O
     }
 }
 
-fn say(app: &App, process: &ProcessView, done: &str) -> Outcome {
+pub fn say(app: &App, process: &ProcessView, done: &str) -> Outcome {
     if app.json {
         return output::print_json(process);
     }

@@ -4,6 +4,7 @@ use wezterm_parallel_schemas::{
     daemon::{ConfigAction, ConfigPlan, StatusView},
     event::Event,
     process::{ProcessView, Source, State, Status},
+    session::SessionView,
     workspace::WorkspaceView,
 };
 
@@ -22,6 +23,9 @@ const WANTING: char = '▲';
 /// It failed.
 const BROKEN: char = '✗';
 
+/// In place of a state: somebody started it by hand, and it is left alone.
+const FOREIGN: &str = "foreign";
+
 const PROCESS_COLUMNS: &[Column] = &[
     column("  PROCESS", 0),
     column("STATE", 0),
@@ -36,6 +40,22 @@ const PROCESS_COLUMNS: &[Column] = &[
 const PROCESS_COLS_MIN: u16 = 60;
 
 const PROCESS_COLUMNS_NARROW: &[Column] = &[column("  PROCESS", 0), column("STATE", 0), text("NOTE", 1)];
+
+/// Characters of a session's id on a screen: as many as git shows of a commit, and as unlikely to be another's.
+const SHORT_CHARS: usize = 8;
+
+const SESSION_COLUMNS: &[Column] = &[
+    column("  SESSION", 0),
+    column("AGE", 0),
+    column("COST", 1),
+    column("MODEL", 5),
+    column("BRANCH", 4),
+    column("SIZE", 6),
+    text("DIRECTORY", 2),
+    text("OPEN IN", 1),
+    text("FIRST PROMPT", 0),
+    text("LAST PROMPT", 7),
+];
 
 const WORKSPACE_COLUMNS: &[Column] = &[
     column("  WORKSPACE", 0),
@@ -62,10 +82,11 @@ pub fn processes(list: &[ProcessView], now: i64, width: Option<u16>) -> String {
 
 fn process_row_narrow(p: &ProcessView, now: i64) -> Vec<String> {
     let state = match (p.state, p.status) {
+        _ if p.source == Source::Foreign => FOREIGN.into(),
         (State::Running, Some(_)) => status(p),
         _ => p.state.name().into(),
     };
-    vec![format!("{} {}/{}", glyph(p), p.workspace, p.name), state, process_note(p, now)]
+    vec![format!("{} {}", glyph(p), process_name(p)), state, process_note(p, now)]
 }
 
 fn process_row(p: &ProcessView, now: i64) -> Vec<String> {
@@ -73,15 +94,24 @@ fn process_row(p: &ProcessView, now: i64) -> Vec<String> {
         (State::Running | State::Stopping, Some(at)) => time::span(now - at),
         _ => String::new(),
     };
+    let state = if p.source == Source::Foreign { FOREIGN } else { p.state.name() };
     vec![
-        format!("{} {}/{}", glyph(p), p.workspace, p.name),
-        p.state.name().into(),
+        format!("{} {}", glyph(p), process_name(p)),
+        state.into(),
         status(p),
         up,
         p.pid.map(|pid| pid.to_string()).unwrap_or_default(),
         if p.restarts > 0 { p.restarts.to_string() } else { String::new() },
         process_note(p, now),
     ]
+}
+
+/// A process as a person names it. One that is not ours has no workspace.
+fn process_name(p: &ProcessView) -> String {
+    match p.source {
+        Source::Foreign => p.name.clone(),
+        Source::Config | Source::Project | Source::Runtime => format!("{}/{}", p.workspace, p.name),
+    }
 }
 
 /// The agent's status, and whether it has something new to show.
@@ -96,6 +126,10 @@ fn status(p: &ProcessView) -> String {
 /// The one thing there is to say about a process: why it does not run, else what its agent waits for,
 /// else its title.
 fn process_note(p: &ProcessView, now: i64) -> String {
+    if p.source == Source::Foreign {
+        let session = p.session_id.as_deref().map_or("none", short);
+        return format!("{}, session {session}", p.cwd.display());
+    }
     if let (State::Backoff, Some(at)) = (p.state, p.next_start_at) {
         let why = p.state_reason.clone().or_else(|| p.last_exit.as_ref().map(|e| e.text()));
         let wait = format!("starts again in {}", time::span((at - now + 999).max(0)));
@@ -114,6 +148,9 @@ fn process_note(p: &ProcessView, now: i64) -> String {
 }
 
 fn glyph(p: &ProcessView) -> char {
+    if p.source == Source::Foreign {
+        return RESTING;
+    }
     match (p.state, p.status) {
         (State::Failed | State::CrashLoop, _) => BROKEN,
         (State::Running, Some(Status::Blocked(_) | Status::RateLimited | Status::Unknown)) => WANTING,
@@ -122,6 +159,56 @@ fn glyph(p: &ProcessView) -> char {
         (State::Running, _) => STEADY,
         (State::Starting | State::Backoff | State::Stopping, _) => WANTING,
         (State::Stopped | State::Exited, _) => RESTING,
+    }
+}
+
+/// A table of sessions; `now` in milliseconds since 1970. `everywhere`: of more than one directory.
+pub fn sessions(list: &[SessionView], everywhere: bool, now: i64, width: Option<u16>) -> String {
+    if list.is_empty() {
+        return "no sessions\n".into();
+    }
+    let id = |s: &SessionView| {
+        // on a screen, what is enough to name it; in a pipe, all of it
+        if width.is_some() { short(&s.session_id).to_owned() } else { s.session_id.clone() }
+    };
+    let rows: Vec<_> = list.iter().map(|s| session_row(s, &id(s), everywhere, now)).collect();
+    paint(&render(SESSION_COLUMNS, &rows, width))
+}
+
+/// The first characters of a session's id, by which it can be named.
+fn short(session: &str) -> &str {
+    session.get(..SHORT_CHARS).unwrap_or(session)
+}
+
+fn session_row(s: &SessionView, id: &str, everywhere: bool, now: i64) -> Vec<String> {
+    let open =
+        s.open.as_ref().map(|o| o.process.clone().unwrap_or_else(|| format!("pid {} (foreign)", o.pid)));
+    let prompt = match (&s.title, &s.first_prompt) {
+        (Some(title), Some(prompt)) => format!("[{title}] {prompt}"),
+        (Some(title), None) => format!("[{title}]"),
+        (None, prompt) => prompt.clone().unwrap_or_default(),
+    };
+    let last = s.last_prompt.clone().filter(|last| Some(last) != s.first_prompt.as_ref());
+    vec![
+        format!("{} {}", if s.open.is_some() { STEADY } else { RESTING }, id),
+        time::span(now - s.updated_at),
+        s.cost_usd.map(|usd| format!("${usd:.2}")).unwrap_or_default(),
+        s.model.clone().unwrap_or_default(),
+        s.branch.clone().unwrap_or_default(),
+        size(s.bytes),
+        if everywhere { s.cwd.display().to_string() } else { String::new() },
+        open.unwrap_or_default(),
+        prompt,
+        last.unwrap_or_default(),
+    ]
+}
+
+/// `512 B`, `14 kB`, `3.1 MB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
     }
 }
 
@@ -276,6 +363,7 @@ pub(crate) mod tests {
         event::EventKind,
         keeper::ExitRecord,
         process::{Blocked, Kind},
+        session::SessionOpen,
     };
 
     use super::*;
@@ -362,7 +450,7 @@ pub(crate) mod tests {
         ]
     }
 
-    fn workspace(name: &str, open: bool) -> WorkspaceView {
+    pub(crate) fn workspace(name: &str, open: bool) -> WorkspaceView {
         WorkspaceView {
             name: name.into(),
             id: "01J0000000000000000000000W".into(),
@@ -385,6 +473,61 @@ pub(crate) mod tests {
     #[test]
     fn processes_at_80_columns() {
         insta::assert_snapshot!(plain(&processes(&some_processes(), NOW, Some(80))));
+    }
+
+    #[test]
+    fn a_claude_of_somebody_else_is_marked_and_has_no_workspace() {
+        let foreign = ProcessView {
+            source: Source::Foreign,
+            name: "sess one\x1b[2J".into(),
+            status: Some(Status::Working),
+            status_reason: None,
+            pid: Some(3_809),
+            session_id: Some("236c11d6-8d66-427f-9f5d-c3215e6e1e1b".into()),
+            started_at: Some(NOW - 65_000),
+            ..process("", "", State::Running)
+        };
+        let list = [process("api", "lead", State::Stopped), foreign];
+        let show = |width| plain(&processes(&list, NOW, width));
+        insta::assert_snapshot!(format!(
+            "{}\n----\n{}\n----\n{}",
+            show(None),
+            show(Some(80)),
+            show(Some(40))
+        ));
+    }
+
+    #[test]
+    fn sessions_in_a_pipe_and_at_80_columns() {
+        let session = |id: &str, open| SessionView {
+            session_id: id.into(),
+            cwd: "/src/api".into(),
+            title: None,
+            first_prompt: Some("fix the\x1b[2J tests, then tell me what was wrong with them".into()),
+            last_prompt: Some("and now commit".into()),
+            started_at: NOW - 9_000_000,
+            updated_at: NOW - 7_500_000,
+            cost_usd: Some(1.2345),
+            model: Some("claude-opus-5-5".into()),
+            branch: Some("main".into()),
+            bytes: 3_141_592,
+            open,
+        };
+        let list = [
+            session(
+                "236c11d6-8d66-427f-9f5d-c3215e6e1e1b",
+                Some(SessionOpen { pid: 77, process: Some("api/lead".into()) }),
+            ),
+            session("336c11d6-8d66-427f-9f5d-c3215e6e1e1b", Some(SessionOpen { pid: 78, process: None })),
+            SessionView {
+                title: Some("the tests".into()),
+                cost_usd: None,
+                bytes: 14_200,
+                ..session("436c11d6-8d66-427f-9f5d-c3215e6e1e1b", None)
+            },
+        ];
+        let show = |everywhere, width| plain(&sessions(&list, everywhere, NOW, width));
+        insta::assert_snapshot!(format!("{}\n----\n{}", show(true, None), show(false, Some(80))));
     }
 
     #[test]

@@ -689,6 +689,10 @@ impl Process {
             | Actual::Backoff { .. } => None,
         }
     }
+    /// Its keeper has been asked for, and has not reported.
+    pub fn launching(&self) -> bool {
+        matches!(self.actual, Actual::Launching { .. })
+    }
     /// The supervisor's view.
     pub fn state(&self) -> State {
         match &self.actual {

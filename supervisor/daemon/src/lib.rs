@@ -17,6 +17,7 @@ mod effects;
 
 mod board;
 mod clock;
+mod sessions;
 mod shared;
 
 use std::{
@@ -205,6 +206,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         board: board.clone(),
         gate,
         registry,
+        sessions: sessions::Sessions::default(),
         environment: RefCell::new(Arc::new(environment::passed_on(std::env::vars_os()))),
         last_word,
         ending: Cell::new(false),

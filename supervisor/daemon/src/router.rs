@@ -1,6 +1,7 @@
 //! From calls to actors. The only place that matches on methods.
 
 mod hook;
+mod session;
 
 use std::{
     cell::{Cell, RefCell},
@@ -106,13 +107,16 @@ impl Router {
                     .await
             }
             call::ListProcesses::NAME => {
-                self.answer::<call::ListProcesses>(params, async |p| self.list_processes(&p)).await
+                self.answer::<call::ListProcesses>(params, |p| self.list_processes(p)).await
             }
             call::AttachProcess::NAME => {
                 self.answer::<call::AttachProcess>(params, async |p| self.attach(&p)).await
             }
             call::ExplainProcess::NAME => {
                 self.answer::<call::ExplainProcess>(params, |p| self.explain(p)).await
+            }
+            call::ListSessions::NAME => {
+                self.answer::<call::ListSessions>(params, |p| self.list_sessions(p)).await
             }
             call::DiffConfig::NAME => self.answer::<call::DiffConfig>(params, |p| self.diff(p)).await,
             call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,
@@ -195,6 +199,7 @@ impl Router {
                 self.answer::<call::RenameWorkspace>(params, |p| self.rename(p)).await
             }
             call::AddProcess::NAME => self.answer::<call::AddProcess>(params, |p| self.add(p)).await,
+            call::AdoptProcess::NAME => self.answer::<call::AdoptProcess>(params, |p| self.adopt(p)).await,
             call::RemoveProcess::NAME => self.answer::<call::RemoveProcess>(params, |p| self.remove(p)).await,
             call::StartProcess::NAME => {
                 self.answer::<call::StartProcess>(params, |p: ProcessTarget| {
@@ -268,11 +273,14 @@ impl Router {
         })
     }
 
-    fn list_processes(&self, p: &ProcessList) -> Result<Vec<ProcessView>, Error> {
+    async fn list_processes(&self, p: ProcessList) -> Result<Vec<ProcessView>, Error> {
         let mut all = self.shared.board.processes();
         if let Some(workspace) = &p.workspace {
             let name = self.workspace_view(workspace)?.name;
             all.retain(|v| v.workspace == name);
+        }
+        if p.all {
+            all.extend(self.foreign().await);
         }
         Ok(all)
     }
@@ -392,11 +400,22 @@ impl Router {
         self.workspace_view(&id)
     }
 
-    async fn add(&self, p: ProcessAdd) -> Result<ProcessView, Error> {
-        let environment = client_environment(p.environment.clone());
+    async fn add(&self, mut p: ProcessAdd) -> Result<ProcessView, Error> {
+        let environment = client_environment(std::mem::take(&mut p.environment));
+        let cwd = self.find_session(&mut p, environment.as_deref()).await?;
+        self.make(p, cwd, environment).await
+    }
+
+    /// Makes a process, in this directory if that is not its workspace's, and starts it.
+    async fn make(
+        &self,
+        p: ProcessAdd,
+        cwd: Option<PathBuf>,
+        environment: Option<Arc<IndexMap<String, String>>>,
+    ) -> Result<ProcessView, Error> {
         let home = self.workspace_view(&p.workspace)?.name;
         let before = self.shared.board.refusals().0;
-        let add = supervisor::Add { add: p, environment };
+        let add = supervisor::Add { add: p, cwd, environment };
         let (workspace, name) = self.supervisor.send(add).await.map_err(gone)??;
         let made = workspace.send(workspace::FindByName(name.clone())).await.map_err(gone)?;
         let actor = made.ok_or_else(fault)?;

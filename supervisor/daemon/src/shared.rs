@@ -20,6 +20,7 @@ use crate::{
     board::Board,
     clock::Clock,
     guard::OnPanic,
+    sessions::Sessions,
 };
 
 /// What every actor has at hand. One per daemon, on its one thread.
@@ -38,6 +39,8 @@ pub struct Shared {
     pub board: Rc<Board>,
     /// The queue of starts.
     pub gate: Addr<GateActor>,
+    /// Sessions that are open in processes.
+    pub sessions: Sessions,
     /// Living Claudes.
     pub registry: Addr<RegistryActor>,
     /// The environment for processes whose workspace no client has opened.

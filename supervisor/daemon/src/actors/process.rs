@@ -8,6 +8,7 @@
 
 mod hooks;
 pub mod registry;
+mod session;
 mod status;
 
 use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
@@ -36,6 +37,7 @@ use wezterm_parallel_store::{Change, ProcessRow, RunRow, RunState};
 
 pub use status::Explain;
 
+use self::session::Refused;
 use super::{
     gate,
     workspace::{FromProcess, News, WorkspaceActor},
@@ -205,6 +207,7 @@ impl ProcessActor {
         // the gate must know of a question before it hears that the one who asks is through
         self.hold_others();
         self.follow_agent(ctx);
+        self.hold_session();
         let mut launch = None;
         for effect in effects {
             match effect {
@@ -329,7 +332,7 @@ impl ProcessActor {
     fn claim(&mut self, run_id: &str) -> RunRow {
         if self.session.is_none() && self.machine.spec().kind == Kind::Claude {
             let chosen = claude::chooses_session(&self.machine.spec().command);
-            let resume = self.machine.spec().resume.clone();
+            let resume = self.machine.spec().resume.clone().filter(|_| !chosen);
             self.session = resume.or_else(|| (!chosen).then(|| uuid::Uuid::new_v4().to_string()));
         }
         let row = RunRow {
@@ -372,22 +375,37 @@ impl ProcessActor {
             session: self.session.clone(),
         };
         let executable = self.shared.executable.clone();
+        if let Err(refused) = self.take_session() {
+            return self.refused(run_id, refused, ctx);
+        }
         let start = async move {
             let prepared = tokio::task::spawn_blocking(move || plan.prepare()).await;
             match prepared {
-                Ok(Ok((spec, session))) => (keeper::launch(&executable, &spec).await, session),
-                Ok(Err((reason, message))) => (StartReport::Failed { reason, message }, None),
-                Err(e) => {
-                    (StartReport::Failed { reason: StartFailure::System, message: e.to_string() }, None)
-                }
+                Ok(Ok((spec, session))) => Ok((keeper::launch(&executable, &spec).await, session)),
+                Ok(Err(refused)) => Err(refused),
+                Err(e) => Err(Refused::new(StartFailure::System, e.to_string())),
             }
         };
-        ctx.spawn(start.into_actor(self).map(move |(report, session), actor, ctx| {
-            if session.is_some() {
-                actor.session = session;
+        ctx.spawn(start.into_actor(self).map(move |started, actor, ctx| match started {
+            Ok((report, session)) => {
+                if session.is_some() {
+                    actor.session = session;
+                }
+                actor.on_report(run_id, report, ctx);
             }
-            actor.on_report(run_id, report, ctx);
+            Err(refused) => actor.refused(run_id, refused, ctx),
         }));
+    }
+
+    /// It is not started.
+    fn refused(&mut self, run_id: String, refused: Refused, ctx: &mut Context<Self>) {
+        let Refused { reason, error } = refused;
+        let message = error.message.clone();
+        tracing::warn!(process = self.row.name, workspace = self.workspace_name, "not started: {message}");
+        self.start_failure = Some(error);
+        self.runs.retain(|r| r.run_id != run_id);
+        let effects = self.machine.step(Input::LaunchFailed { reason, message }, self.shared.clock.now());
+        self.settle(effects, vec![Change::DeleteRun(run_id)], Vec::new(), ctx);
     }
 
     fn on_report(&mut self, run_id: String, report: StartReport, ctx: &mut Context<Self>) {
@@ -404,21 +422,7 @@ impl ProcessActor {
             // one of before a restart of the daemon came first: it is this very run
             StartReport::Exists => self.open_link(&run_id, ctx),
             StartReport::Failed { reason, message } => {
-                let code = match reason {
-                    StartFailure::Program => Code::ProgramMissing,
-                    StartFailure::Cwd => Code::CwdMissing,
-                    StartFailure::System => Code::Internal,
-                };
-                self.start_failure = Some(Error::new(code, message.clone()));
-                tracing::warn!(
-                    process = self.row.name,
-                    workspace = self.workspace_name,
-                    "not started: {message}"
-                );
-                self.runs.retain(|r| r.run_id != run_id);
-                let effects =
-                    self.machine.step(Input::LaunchFailed { reason, message }, self.shared.clock.now());
-                self.settle(effects, vec![Change::DeleteRun(run_id)], Vec::new(), ctx);
+                self.refused(run_id, Refused::new(reason, message), ctx);
             }
         }
     }
@@ -651,6 +655,7 @@ impl ProcessActor {
         let board = &self.shared.board;
         board.drop_process(&self.row.id);
         self.shared.agents.borrow_mut().remove(&self.row.id);
+        self.shared.sessions.leave(&self.row.id);
         self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false, prompt: false });
         let event = self.event(EventKind::ProcessRemoved);
         let (workspace, id) = (self.workspace.clone(), self.row.id.clone());
@@ -784,11 +789,11 @@ struct Plan {
 impl Plan {
     /// Looks at the disk: is the directory there, is the program, has the session begun? Gives the
     /// session too, which is another one if the one before is spent.
-    fn prepare(self) -> Result<(RunSpec, Option<String>), (StartFailure, String)> {
+    fn prepare(self) -> Result<(RunSpec, Option<String>), Refused> {
         let spec = self.spec;
         if !spec.cwd.is_dir() {
             let message = format!("the directory {} is not there", spec.cwd.display());
-            return Err((StartFailure::Cwd, message));
+            return Err(Refused::new(StartFailure::Cwd, message));
         }
         let mut command = spec.command;
         let program = command.first().cloned().unwrap_or_default();
@@ -803,7 +808,10 @@ impl Plan {
             } else {
                 "give its whole path, or start the daemon from an environment whose PATH has it"
             };
-            return Err((StartFailure::Program, format!("there is no program `{program}`; {help}")));
+            return Err(Refused::new(
+                StartFailure::Program,
+                format!("there is no program `{program}`; {help}"),
+            ));
         }
         // what stands in the config stays as it is, for programs that look at how they were called
         if let Some(own) = own {
@@ -816,11 +824,16 @@ impl Plan {
             tracing::warn!(process = self.process_id, "started without hooks: {e}");
         }
         let mut session = self.session;
+        let account = claude::config_dir(&self.env);
+        if let Some(id) = session.as_deref().or(claude::chosen_session(&command)).filter(|_| is_claude) {
+            session::open_elsewhere(account.as_deref(), id)?;
+        }
         if is_claude
             && let Some(id) = &session
             && !claude::chooses_session(&command)
         {
-            let (arguments, now) = claude::session_arguments(claude::config_dir(&self.env).as_deref(), id);
+            let fork = spec.fork.as_deref();
+            let (arguments, now) = claude::session_arguments(account.as_deref(), id, fork);
             claude::add_options(&mut command, arguments);
             session = Some(now);
         }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
 };
@@ -26,7 +26,7 @@ use wezterm_parallel_schemas::{
     daemon::ConfigChange,
     error::{Code, Error},
     event::{Event, EventKind},
-    process::{ProcessAdd, Source},
+    process::{Kind, ProcessAdd, Source},
 };
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, WorkspaceRow};
 
@@ -34,7 +34,7 @@ use super::{
     gate,
     workspace::{Close, DefineWorkspace, Delete, Open, Rename, WorkspaceActor},
 };
-use crate::shared::Shared;
+use crate::{effects::claude, shared::Shared};
 
 /// See the module.
 pub struct SupervisorActor {
@@ -162,6 +162,7 @@ impl SupervisorActor {
     fn define(
         &self,
         add: &ProcessAdd,
+        cwd: Option<&Path>,
         workspace: &str,
         spec: &WorkspaceSpec,
     ) -> Result<(String, ProcessSpec), Error> {
@@ -187,6 +188,7 @@ impl SupervisorActor {
             Some(agent) => Process { agent: Some(agent), args: add.command.clone(), ..Process::default() },
             None => Process { command: Some(add.command.clone()), ..Process::default() },
         };
+        let process = Process { cwd: cwd.filter(|d| *d != spec.cwd).map(Path::to_owned), ..process };
         // resolved as if it stood in the config, so that both kinds get the same defaults and checks
         let mut config = self.config.clone();
         let own = Workspace {
@@ -201,6 +203,15 @@ impl SupervisorActor {
         })?;
         let made = resolved.desired.workspaces.get(workspace).and_then(|w| w.processes.get(&name)).cloned();
         let Some(made) = made else { return Err(Error::new(Code::Internal, "the process was not resolved")) };
+        if (add.resume.is_some() || add.fork.is_some())
+            && (made.kind != Kind::Claude || claude::chooses_session(&made.command))
+        {
+            return Err(Error::new(
+                Code::BadParams,
+                "only a Claude has sessions, and it can be given only one",
+            )
+            .hint("leave out the session, or the arguments that choose another"));
+        }
         Ok((
             name,
             ProcessSpec {
@@ -512,12 +523,31 @@ impl SupervisorActor {
     }
 }
 
+/// How a process would be defined that is to be made. Makes nothing.
+#[derive(Message)]
+#[rtype(result = "Result<ProcessSpec, Error>")]
+pub struct Would {
+    /// What is wanted.
+    pub add: ProcessAdd,
+    /// Where it is to run, if not in its workspace's directory.
+    pub cwd: Option<PathBuf>,
+}
+
+impl Handler<Would> for SupervisorActor {
+    type Result = Result<ProcessSpec, Error>;
+    fn handle(&mut self, m: Would, _: &mut Context<Self>) -> Self::Result {
+        self.wish(&m.add, m.cwd.as_deref()).map(|wish| wish.spec)
+    }
+}
+
 /// Make a process. Gives its workspace's actor and the process's name, once it has its actor.
 #[derive(Message)]
 #[rtype(result = "Result<(Addr<WorkspaceActor>, String), Error>")]
 pub struct Add {
     /// What is wanted.
     pub add: ProcessAdd,
+    /// Where it is to run, if not in its workspace's directory.
+    pub cwd: Option<PathBuf>,
     /// Environment of whoever wants it.
     pub environment: Option<Arc<IndexMap<String, String>>>,
 }
@@ -525,23 +555,62 @@ pub struct Add {
 impl Handler<Add> for SupervisorActor {
     type Result = Result<(Addr<WorkspaceActor>, String), Error>;
     fn handle(&mut self, m: Add, _: &mut Context<Self>) -> Self::Result {
-        let (name, entry) = self.entry(&m.add.workspace)?;
-        let (workspace, address) = (name.clone(), entry.address.clone());
-        if let Some(name) = &m.add.name {
-            check_name(name)?;
+        let Wish { workspace, process, spec } = self.wish(&m.add, m.cwd.as_deref())?;
+        if let Some(session) = &m.add.resume {
+            self.is_free(session)?;
         }
-        let spec =
-            self.desired.workspaces.get(&workspace).cloned().ok_or_else(|| no_workspace(&workspace))?;
-        let (process, made) = self.define(&m.add, &workspace, &spec)?;
+        let address = self.entry(&workspace)?.1.address.clone();
         let mut desired = self.desired.clone();
         if let Some(w) = desired.workspaces.get_mut(&workspace) {
-            w.processes.insert(process.clone(), made);
+            w.processes.insert(process.clone(), spec);
         }
         drop(self.become_as(desired));
         if let Some(environment) = m.environment {
             address.do_send(super::workspace::Lend { process: process.clone(), environment });
         }
         Ok((address, process))
+    }
+}
+
+/// A process as it is to be made.
+struct Wish {
+    workspace: String,
+    process: String,
+    spec: ProcessSpec,
+}
+
+impl SupervisorActor {
+    fn wish(&self, add: &ProcessAdd, cwd: Option<&Path>) -> Result<Wish, Error> {
+        let workspace = self.entry(&add.workspace)?.0.clone();
+        if let Some(name) = &add.name {
+            check_name(name)?;
+        }
+        let own = self.desired.workspaces.get(&workspace).ok_or_else(|| no_workspace(&workspace))?;
+        let (process, spec) = self.define(add, cwd, &workspace, own)?;
+        Ok(Wish { workspace, process, spec })
+    }
+
+    /// Whether no process of ours has a session, or is meant to run with it.
+    fn is_free(&self, session: &str) -> Result<(), Error> {
+        let shown = self.shared.board.processes();
+        let processes = self
+            .desired
+            .workspaces
+            .iter()
+            .flat_map(|(w, spec)| spec.processes.iter().map(move |(name, process)| (w, name, process)));
+        for (workspace, name, spec) in processes {
+            let view = shown.iter().find(|v| v.workspace == *workspace && v.name == *name);
+            let now = view.and_then(|v| v.session_id.as_deref());
+            // before its first start it has what its definition says
+            let own = now.or(spec.resume.as_deref()).or(claude::chosen_session(&spec.command));
+            if own == Some(session) {
+                return Err(Error::new(Code::Conflict, format!("the session {session} belongs to {workspace}/{name}"))
+                    .hint(format!(
+                        "`process start {workspace}/{name}` goes on with it; `--fork {session}` begins a new one from it"
+                    )));
+            }
+        }
+        Ok(())
     }
 }
 

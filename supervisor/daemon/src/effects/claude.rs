@@ -13,6 +13,7 @@ use std::{
 
 use indexmap::IndexMap;
 use serde::Deserialize;
+use wezterm_parallel_core::claude::hook::is_session_id;
 
 /// Largest registry file that is read, in bytes; they have some 600.
 const REGISTRY_BYTES_MAX: u64 = 64 << 10;
@@ -42,6 +43,17 @@ pub fn chooses_session(command: &[String]) -> bool {
 pub fn add_options(command: &mut Vec<String>, options: impl IntoIterator<Item = String>) {
     let end = command.iter().position(|a| a == "--").unwrap_or(command.len());
     command.splice(end..end, options);
+}
+
+/// The session that the user's own arguments name, if they name one and go on with it.
+pub fn chosen_session(command: &[String]) -> Option<&str> {
+    if command.iter().any(|a| a == "--fork-session") {
+        return None;
+    }
+    let named = |name: &str| matches!(name, "--resume" | "-r" | "--session-id");
+    let own = command.iter().filter_map(|a| a.split_once('=')).find(|(name, _)| named(name));
+    let next = command.windows(2).find(|w| named(&w[0])).map(|w| w[1].as_str());
+    own.map(|(_, id)| id).or(next).filter(|id| is_session_id(id))
 }
 
 /// What can be done with a session.
@@ -84,14 +96,24 @@ fn has_user_line(transcript: &Path) -> bool {
 }
 
 /// The arguments that make Claude go on with a session, or begin it, and which session that is: another
-/// one if this one is spent. Reads the disk.
-pub fn session_arguments(config_dir: Option<&Path>, session: &str) -> ([String; 2], String) {
-    let (flag, session) = match config_dir.map_or(Session::Fresh, |dir| look(dir, session)) {
-        Session::Begun => ("--resume", session.to_owned()),
-        Session::Fresh => ("--session-id", session.to_owned()),
-        Session::Spent => ("--session-id", uuid::Uuid::new_v4().to_string()),
+/// one if this one is spent. One that has not begun begins with all of `fork`, if that is given. Reads the
+/// disk.
+pub fn session_arguments(
+    config_dir: Option<&Path>,
+    session: &str,
+    fork: Option<&str>,
+) -> (Vec<String>, String) {
+    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
+    let session = match config_dir.map_or(Session::Fresh, |dir| look(dir, session)) {
+        Session::Begun => return (words(&["--resume", session]), session.to_owned()),
+        Session::Fresh => session.to_owned(),
+        Session::Spent => uuid::Uuid::new_v4().to_string(),
     };
-    ([flag.to_owned(), session.clone()], session)
+    let arguments = match fork {
+        Some(fork) => words(&["--resume", fork, "--fork-session", "--session-id", &session]),
+        None => words(&["--session-id", &session]),
+    };
+    (arguments, session)
 }
 
 /// The session that a running or killed Claude has come to by now. Reads the disk.
@@ -143,17 +165,21 @@ mod tests {
     fn a_session_is_begun_once_and_resumed_from_then_on() {
         let dir = tempfile::tempdir().expect("a directory");
         let id = "11111111-2222-4333-8444-555555555555";
-        let flag = || session_arguments(Some(dir.path()), id);
-        assert_eq!(flag(), (["--session-id".to_owned(), id.to_owned()], id.to_owned()));
+        let flags = |fork| session_arguments(Some(dir.path()), id, fork);
+        assert_eq!(flags(None), (vec!["--session-id".to_owned(), id.to_owned()], id.to_owned()));
+        let forked = ["--resume", "0199-abc", "--fork-session", "--session-id", id].map(str::to_owned);
+        assert_eq!(flags(Some("0199-abc")), (forked.to_vec(), id.to_owned()));
         let project = dir.path().join("projects/-home-dev-repo");
         std::fs::create_dir_all(&project).expect("a directory");
         let write = |text: &str| std::fs::write(project.join(format!("{id}.jsonl")), text).expect("a file");
         write("{\"type\":\"mode\"}\n{\"type\":\"user\",\"message\":{}}\n");
-        assert_eq!(flag(), (["--resume".to_owned(), id.to_owned()], id.to_owned()));
+        for fork in [None, Some("0199-abc")] {
+            assert_eq!(flags(fork), (vec!["--resume".to_owned(), id.to_owned()], id.to_owned()));
+        }
         // killed before it had written down what was said: Claude refuses both flags with this id
         write("{\"type\":\"mode\"}\n{\"type\":\"permission-mode\"}\n{half");
-        let ([flag, argument], session) = flag();
-        assert_eq!((flag.as_str(), &argument), ("--session-id", &session));
+        let (arguments, session) = flags(None);
+        assert_eq!(arguments, ["--session-id".to_owned(), session.clone()]);
         assert_ne!(session, id);
     }
 
@@ -180,5 +206,15 @@ mod tests {
         assert!(chooses_session(&command(&["claude", "--session-id=x"])));
         assert!(chooses_session(&command(&["claude", "-c"])));
         assert!(!chooses_session(&command(&["claude", "--model", "opus"])));
+        for (arguments, session) in [
+            (&["claude", "--resume", "0199-abc"][..], Some("0199-abc")),
+            (&["claude", "--session-id=0199-abc", "--model", "opus"], Some("0199-abc")),
+            (&["claude", "-r"], None),
+            (&["claude", "--resume", "--model"], None),
+            (&["claude", "--resume", "0199-abc", "--fork-session"], None),
+            (&["claude", "--continue"], None),
+        ] {
+            assert_eq!(chosen_session(&command(arguments)), session, "{arguments:?}");
+        }
     }
 }

@@ -8,4 +8,5 @@ pub mod pid;
 pub mod probe;
 pub mod registry;
 pub mod scope;
+pub mod sessions;
 pub mod settings;

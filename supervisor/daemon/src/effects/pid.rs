@@ -44,6 +44,59 @@ fn stat(pid: i32) -> Option<Stat> {
     Some(Stat { parent, began: process.start_time() })
 }
 
+/// How an attempt to end a process came out.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has ended.
+    Ended,
+    /// It was asked to, and has not in the time that it had.
+    Stays,
+    /// It was not asked: it is gone, or another one than was meant.
+    Gone,
+    /// It was not asked: it is another user's, or the system refuses.
+    Refused(String),
+}
+
+/// Asks exactly this process to end, by SIGTERM, and waits for that. Blocks.
+#[cfg(target_os = "linux")]
+pub fn end(pid: i32, began_at: u64, within: std::time::Duration) -> End {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use rustix::{
+        event::{PollFd, PollFlags, Timespec, poll},
+        process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal},
+    };
+    let Some(Ok(process)) = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
+        return End::Gone;
+    };
+    // from here on the handle means one process: if it is the right one now, it stays so
+    if began(pid) != Some(began_at) {
+        return End::Gone;
+    }
+    if !std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|m| m.uid() == geteuid().as_raw()) {
+        return End::Refused("it is another user's".into());
+    }
+    if let Err(e) = pidfd_send_signal(&process, Signal::TERM) {
+        return End::Refused(format!("the system refuses: {e}"));
+    }
+    let until = std::time::Instant::now() + within;
+    loop {
+        let left = until.saturating_duration_since(std::time::Instant::now());
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)) {
+            Ok(1..) => return End::Ended,
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(_) => return End::Stays,
+        }
+    }
+}
+
+/// Without handles of processes, nothing keeps the signal from another process of the same number.
+#[cfg(not(target_os = "linux"))]
+pub fn end(_: i32, _: u64, _: std::time::Duration) -> End {
+    End::Refused("this system has no handles of processes".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +118,30 @@ mod tests {
         .expect("it ends");
         assert_eq!(began(pid), None);
         child.wait().expect("it has ended");
+    }
+
+    #[test]
+    fn only_the_process_that_is_meant_is_ended() {
+        let long = std::time::Duration::from_secs(60);
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("a child");
+        let pid = child.id().cast_signed();
+        let began_at = began(pid).expect("it lives");
+        assert_eq!(end(pid, began_at + 1, long), End::Gone, "another one of this number");
+        assert_eq!(end(1, began(1).unwrap_or_default() + 1, long), End::Gone);
+        assert!(child.try_wait().expect("it is ours").is_none());
+        assert_eq!(end(pid, began_at, long), End::Ended);
+        child.wait().expect("it has ended");
+        assert_eq!(end(pid, began_at, long), End::Gone);
+        let mut deaf = std::process::Command::new("sh")
+            .args(["-c", "trap '' TERM; echo deaf; exec sleep 600"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("a child");
+        let mut said = [0; 5];
+        std::io::Read::read_exact(deaf.stdout.as_mut().expect("a pipe"), &mut said).expect("it says so");
+        let pid = deaf.id().cast_signed();
+        assert_eq!(end(pid, began(pid).expect("it lives"), std::time::Duration::ZERO), End::Stays);
+        deaf.kill().expect("it is ours");
+        deaf.wait().expect("it has ended");
     }
 }
