@@ -1,6 +1,11 @@
 //! Measures speed and size, and prints them beside the peers: `cargo bench`, or `cargo bench -- ROW…`
 //! for the rows whose names contain one of the words. See `benches/README.md`.
 
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod support;
+
+mod agents;
 mod attach;
 mod calls;
 mod client;
@@ -72,6 +77,7 @@ const GROUPS: &[Group] = &[
     Group { names: attach::KEY_NAMES, measure: attach::measure_keys },
     Group { names: create::NAMES, measure: create::measure },
     Group { names: restart::NAMES, measure: restart::measure },
+    Group { names: agents::NAMES, measure: agents::measure },
 ];
 
 fn main() -> ExitCode {

@@ -99,7 +99,7 @@ impl ProcessActor {
         let (Some(session), Some(_)) = (&entry.session_id, &entry.status) else { return Vec::new() };
         let new = self.session.as_ref() != Some(session);
         let first = !std::mem::replace(&mut self.registry.told, true);
-        let old = std::mem::replace(&mut self.session, Some(session.clone()));
+        let old = self.session.replace(session.clone());
         if self.machine.spec().status.reads(StatusFrom::Hooks) || !(new || first) {
             return Vec::new();
         }
