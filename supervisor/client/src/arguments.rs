@@ -54,6 +54,9 @@ pub enum Verb {
     /// Processes: Claude Codes and other programs that are kept running
     #[command(subcommand)]
     Process(Process),
+    /// Usage limits and cost of the accounts that agents run in
+    #[command(subcommand)]
+    Limit(Limit),
     /// The config file
     #[command(subcommand)]
     Config(Config),
@@ -265,6 +268,13 @@ pub struct Logs {
     pub raw: bool,
 }
 
+/// `limit …`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Limit {
+    /// Show all accounts: how full their usage windows are, until when they are limited, what they cost
+    List,
+}
+
 /// `config …`.
 #[derive(Debug, Subcommand)]
 pub enum Config {
@@ -369,6 +379,8 @@ mod tests {
             "process explain api/lead --json",
             "process logs -f api/lead",
             "process logs api/lead --follow --raw",
+            "limit list",
+            "limit list --json",
             "config check",
             "config check some/file.toml",
             "config diff",

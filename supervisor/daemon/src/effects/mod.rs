@@ -9,3 +9,6 @@ pub mod probe;
 pub mod registry;
 pub mod scope;
 pub mod settings;
+mod status_line;
+pub mod transcript;
+pub mod zone;
