@@ -6,8 +6,7 @@ compile_error!(
     "wezterm-parallel needs Unix sockets and pseudo terminals: on Windows, build and run it in WSL"
 );
 
-use wezterm_parallel_client::hook;
-use wezterm_parallel_schemas::hook::HookKind;
+use wezterm_parallel_client::{hook, statusline};
 
 fn main() {
     let mut args = std::env::args_os().skip(1);
@@ -15,8 +14,8 @@ fn main() {
     // the others are started by Claude several times a turn, and it waits for them
     match args.next().as_ref().and_then(|verb| verb.to_str()) {
         Some("keeper") => std::process::exit(wezterm_parallel_keeper::main(args)),
-        Some("hook") => std::process::exit(hook::main(HookKind::Hook, args)),
-        Some("statusline") => std::process::exit(hook::main(HookKind::StatusLine, args)),
+        Some("hook") => std::process::exit(hook::main(args)),
+        Some("statusline") => std::process::exit(statusline::main(args)),
         _ => {}
     }
     std::process::exit(wezterm_parallel_client::main(wezterm_parallel_daemon::run));

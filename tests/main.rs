@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod durability;
 mod hooks;
+mod limits;
 mod sessions;
 mod setup;
 mod supervision;

@@ -13,9 +13,10 @@
 //! | `[[status:429,n=2,ra=1]]` | … the first two times, with `retry-after: 1`; then the step behind it |
 //!
 //! `[[rl:status=rejected,5h=1,7d=0.5,reset=6]]` before a step adds the headers of a subscription's usage
-//! limits to its answer, to be reset in 6 s. Also before a step may stand `[[slow:S]]` (its answer takes S seconds), `[[wait:S]]` (it begins after S
-//! seconds) and `[[hold:NAME]]` (it begins when the test calls [`Mock::release`]). Without a step the
-//! answer is `MOCK: ` and the prompt; past the last one it is `MOCK: done`.
+//! limits to its answer, to be reset in 6 s, or with `at=T` T seconds after 1970; `[[usage:in=1000,out=50]]`
+//! says what it uses. Also before a step may stand `[[slow:S]]` (its answer takes S seconds), `[[wait:S]]` (it
+//! begins after S seconds) and `[[hold:NAME]]` (it begins when the test calls [`Mock::release`]). Without a
+//! step the answer is `MOCK: ` and the prompt; past the last one it is `MOCK: done`.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -188,6 +189,7 @@ struct Pace {
     hold: Option<String>,
     /// Further headers of the answer, each with its line break.
     headers: String,
+    usage: Option<(u64, u64)>,
 }
 
 /// Answers one request after the other until the client leaves.
@@ -290,6 +292,13 @@ fn steps(prompt: &str) -> Vec<(Step, Pace)> {
                 pace.headers = limit_headers(value);
                 continue;
             }
+            "usage" => {
+                let options = value.split(',').filter_map(|o| o.split_once('='));
+                let options: HashMap<&str, &str> = options.collect();
+                let tokens = |name| options.get(name).and_then(|n| n.parse().ok()).unwrap_or(0);
+                pace.usage = Some((tokens("in"), tokens("out")));
+                continue;
+            }
             "status" => {
                 let (status, rest) = value.split_once(',').unwrap_or((value, ""));
                 let option = |name: &str| {
@@ -326,7 +335,8 @@ fn limit_headers(value: &str) -> String {
     let option = |name: &str, default: &'static str| options.get(name).copied().unwrap_or(default).to_owned();
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    let reset = now + option("reset", "3600").parse::<u64>().expect("[[rl:…,reset=SECONDS]]");
+    let seconds = |text: &str| text.parse::<u64>().expect("[[rl:…,reset=SECONDS,at=SECONDS]]");
+    let reset = options.get("at").map_or_else(|| now + seconds(&option("reset", "3600")), |at| seconds(at));
     let status = option("status", "allowed");
     let mut lines = vec![
         ("status".to_owned(), status.clone()),
@@ -456,7 +466,11 @@ fn stream_answer(
         let mut connection = connection;
         write!(connection, "{:x}\r\n{text}\r\n", text.len())
     };
-    let whole = message(model, blocks);
+    let mut whole = message(model, blocks);
+    if let Some((input, output)) = pace.usage {
+        whole["usage"]["input_tokens"] = input.into();
+        whole["usage"]["output_tokens"] = output.into();
+    }
     let mut begun = whole.clone();
     begun["content"] = json!([]);
     begun["stop_reason"] = Value::Null;

@@ -140,6 +140,11 @@ impl Site {
         env.push((name.into(), value.into()));
     }
 
+    /// Takes a variable out of it.
+    pub fn unset_env(&self, name: &str) {
+        self.env.borrow_mut().retain(|(n, _)| n != name);
+    }
+
     /// Puts an executable script on this place's PATH, before everything else.
     pub fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path("bin").join(name);

@@ -57,6 +57,9 @@ pub enum Verb {
     /// Claude's sessions: conversations that can be gone on with
     #[command(subcommand)]
     Session(Session),
+    /// Usage limits and cost of the accounts that agents run in
+    #[command(subcommand)]
+    Limit(Limit),
     /// The config file
     #[command(subcommand)]
     Config(Config),
@@ -313,6 +316,13 @@ pub struct Logs {
     pub raw: bool,
 }
 
+/// `limit …`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Limit {
+    /// Show all accounts: how full their usage windows are, until when they are limited, what they cost
+    List,
+}
+
 /// `config …`.
 #[derive(Debug, Subcommand)]
 pub enum Config {
@@ -424,6 +434,8 @@ mod tests {
             "process explain api/lead --json",
             "process logs -f api/lead",
             "process logs api/lead --follow --raw",
+            "limit list",
+            "limit list --json",
             "config check",
             "config check some/file.toml",
             "config diff",

@@ -1,6 +1,6 @@
-//! `wezterm-parallel hook` and `statusline`: what Claude runs when something happens in it. They hand
-//! what they are given to the daemon and get out of the way: no runtime, no command line parser, nothing
-//! printed but a decision, exit code 0 whatever happens, since anything else would disturb Claude.
+//! `wezterm-parallel hook`: what Claude runs when something happens in it. It hands what it is given to
+//! the daemon and gets out of the way: no runtime, no command line parser, nothing printed but a
+//! decision, exit code 0 whatever happens, since anything else would disturb Claude.
 //!
 //! A plain report is not waited for. Its bytes are in the daemon's socket when the program ends, and the
 //! daemon reads them when it comes to it. A request of permission is held: the answer is printed when it
@@ -35,12 +35,31 @@ const AGAIN_MS: u64 = 10;
 /// Longest wait between two looks: a new daemon is there within a moment, and nobody counts seconds.
 const AGAIN_MS_MAX: u64 = 1_000;
 
-/// Carries out `hook` or `statusline`. Always 0.
-pub fn main(kind: HookKind, args: impl Iterator<Item = OsString>) -> i32 {
-    if let Some(call) = Call::take(kind, args) {
+/// Carries out `hook`. Always 0.
+pub fn main(args: impl Iterator<Item = OsString>) -> i32 {
+    let call = || Call::take(HookKind::Hook, read_input()?, places(args)?);
+    if let Some(call) = call() {
         call.carry_out();
     }
     0
+}
+
+/// Tells the daemon what the status line was given.
+pub(crate) fn tell_status_line(input: &[u8], state_dir: Option<PathBuf>) {
+    let mut places = places_here();
+    if let Some(dir) = state_dir {
+        places.state_dir = dir;
+    }
+    if let Some(call) = Call::take(HookKind::StatusLine, input.to_vec(), places) {
+        call.carry_out();
+    }
+}
+
+/// What Claude gives it on its standard input; none if that is too large.
+pub(crate) fn read_input() -> Option<Vec<u8>> {
+    let mut input = Vec::new();
+    std::io::stdin().lock().take(INPUT_BYTES_MAX + 1).read_to_end(&mut input).ok()?;
+    (input.len() as u64 <= INPUT_BYTES_MAX).then_some(input)
 }
 
 /// One call by Claude.
@@ -51,13 +70,8 @@ struct Call {
 
 impl Call {
     /// What it is about; none if Claude is not one of ours, or says nothing that could be told.
-    fn take(kind: HookKind, args: impl Iterator<Item = OsString>) -> Option<Self> {
+    fn take(kind: HookKind, input: Vec<u8>, places: Places) -> Option<Self> {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis();
-        let mut input = Vec::new();
-        std::io::stdin().lock().take(INPUT_BYTES_MAX + 1).read_to_end(&mut input).ok()?;
-        if input.len() as u64 > INPUT_BYTES_MAX {
-            return None;
-        }
         let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let payload = String::from_utf8(input).ok()?;
         let hold = kind == HookKind::Hook && payload::asks(&payload);
@@ -78,7 +92,7 @@ impl Call {
             ask: hold.then(|| ulid::Ulid::generate().to_string()),
             taken: false,
         };
-        Some(Self { places: places(args)?, report })
+        Some(Self { places, report })
     }
 
     fn carry_out(self) {
@@ -130,12 +144,16 @@ impl Call {
 /// Where the daemon writes down where it is. What is passed on to programs holds no places of ours, so
 /// the settings that name this program name the directory too.
 fn places(mut args: impl Iterator<Item = OsString>) -> Option<Places> {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let mut places = Places::new(|name| std::env::var_os(name), &home);
+    let mut places = places_here();
     while let Some(arg) = args.next() {
         if arg == "--state" {
             places.state_dir = PathBuf::from(args.next()?);
         }
     }
     Some(places)
+}
+
+fn places_here() -> Places {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    Places::new(|name| std::env::var_os(name), &home)
 }

@@ -24,10 +24,12 @@ mod events;
 mod executable;
 mod explain;
 pub mod hook;
+mod limit;
 mod logs;
 mod process;
 mod session;
 mod status;
+pub mod statusline;
 mod stop;
 mod uninstall;
 mod unit;
@@ -84,6 +86,7 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Workspace(verb) => workspace::run(&app, verb),
         Verb::Process(verb) => process::run(&app, verb),
         Verb::Session(verb) => session::run(&app, verb),
+        Verb::Limit(verb) => limit::run(&app, verb),
         Verb::Config(verb) => config::run(&app, verb),
         Verb::Events(args) => events::run(&app, args),
         Verb::Doctor => doctor::run(&app),

@@ -9,6 +9,7 @@ use wezterm_parallel_schemas::{
 };
 
 use crate::{
+    limit,
     output::{BAD, FAINT, GOOD, NOTABLE, STRONG, clean},
     table::{Column, column, render, text},
     time,
@@ -33,6 +34,8 @@ const PROCESS_COLUMNS: &[Column] = &[
     column("UP", 2),
     column("PID", 5),
     column("RESTARTS", 4),
+    column("COST", 6),
+    column("CONTEXT", 7),
     text("NOTE", 1),
 ];
 
@@ -95,6 +98,7 @@ fn process_row(p: &ProcessView, now: i64) -> Vec<String> {
         _ => String::new(),
     };
     let state = if p.source == Source::Foreign { FOREIGN } else { p.state.name() };
+    let [cost, context] = limit::usage(p.usage.as_ref());
     vec![
         format!("{} {}", glyph(p), process_name(p)),
         state.into(),
@@ -102,6 +106,8 @@ fn process_row(p: &ProcessView, now: i64) -> Vec<String> {
         up,
         p.pid.map(|pid| pid.to_string()).unwrap_or_default(),
         if p.restarts > 0 { p.restarts.to_string() } else { String::new() },
+        cost,
+        context,
         process_note(p, now),
     ]
 }
@@ -123,8 +129,8 @@ fn status(p: &ProcessView) -> String {
     }
 }
 
-/// The one thing there is to say about a process: why it does not run, else what its agent waits for,
-/// else its title.
+/// The one thing there is to say about a process: why it does not run, else until when its account is
+/// limited, else what its agent waits for, else its title.
 fn process_note(p: &ProcessView, now: i64) -> String {
     if p.source == Source::Foreign {
         let session = p.session_id.as_deref().map_or("none", short);
@@ -135,11 +141,12 @@ fn process_note(p: &ProcessView, now: i64) -> String {
         let wait = format!("starts again in {}", time::span((at - now + 999).max(0)));
         return why.map_or(wait.clone(), |why| format!("{why}; {wait}"));
     }
+    let limited = p.limited_until.map(|at| format!("limited for {}", time::span((at - now).max(0))));
     let exit = match p.state {
         State::Exited | State::Failed | State::CrashLoop => p.last_exit.as_ref().map(|e| e.text()),
         State::Stopped | State::Starting | State::Running | State::Backoff | State::Stopping => None,
     };
-    [&p.state_reason, &exit, &p.status_reason, &p.title]
+    [&p.state_reason, &exit, &limited, &p.status_reason, &p.title]
         .into_iter()
         .flatten()
         .next()
@@ -283,13 +290,25 @@ pub fn event(e: &Event) -> String {
     let target = match (&e.workspace, &e.process) {
         (Some(w), Some(p)) => format!("{w}/{p}"),
         (Some(name), None) | (None, Some(name)) => name.clone(),
-        (None, None) => String::new(),
+        (None, None) => e.account.clone().unwrap_or_default(),
     };
     let exit = e.exit.as_ref().map(|exit| exit.text());
     let unread = e.unread.and_then(|unread| unread.then_some("unread"));
     let pid = e.pid.map(|pid| format!("pid {pid}"));
-    let details =
-        [e.state.map(State::name), e.status.map(Status::name), unread, pid.as_deref(), exit.as_deref()];
+    let until = e.until.map(|at| format!("until {}", time::point(at)));
+    let usage = limit::usage(e.usage.as_ref()).map(|text| Some(text).filter(|t| !t.is_empty()));
+    let [cost, context] = usage;
+    let context = context.map(|c| format!("context {c}"));
+    let details = [
+        until.as_deref(),
+        cost.as_deref(),
+        context.as_deref(),
+        e.state.map(State::name),
+        e.status.map(Status::name),
+        unread,
+        pid.as_deref(),
+        exit.as_deref(),
+    ];
     let mut words: Vec<&str> = vec![e.kind.name()];
     words.extend(Some(target.as_str()).filter(|t| !t.is_empty()));
     words.extend(details.into_iter().flatten());
@@ -362,6 +381,7 @@ pub(crate) mod tests {
         daemon::{ConfigChange, DaemonView},
         event::EventKind,
         keeper::ExitRecord,
+        limit::Usage,
         process::{Blocked, Kind},
         session::SessionOpen,
     };
@@ -425,6 +445,15 @@ pub(crate) mod tests {
                 pid: Some(41_001),
                 started_at: Some(NOW - 7_500_000),
                 ..process("api", "lead", State::Running)
+            },
+            ProcessView {
+                status: Some(Status::RateLimited),
+                status_reason: Some("You've hit your limit · resets 8:44am (UTC)".into()),
+                limited_until: Some(NOW + 83 * 60_000),
+                usage: Some(Usage { cost_usd: Some(1.236), context_percent: Some(42.0), ..Usage::default() }),
+                pid: Some(41_003),
+                started_at: Some(NOW - 65_000),
+                ..process("api", "third", State::Running)
             },
             ProcessView {
                 status: Some(Status::Idle),
@@ -574,6 +603,14 @@ pub(crate) mod tests {
                 process: Some("lead".into()),
                 exit: Some(exit(1)),
                 ..Event::new(EventKind::ProcessExit)
+            },
+            Event {
+                seq: 14,
+                at: NOW,
+                account: Some("/home/u/.claude".into()),
+                until: Some(NOW + 3_600_000),
+                message: Some("You've hit your limit".into()),
+                ..Event::new(EventKind::LimitReached)
             },
             Event {
                 seq: 13,

@@ -7,7 +7,7 @@
 //! All processes of an account stop at the same limit. One that says so stands for all; one that begins a
 //! turn later and ends it well shows that the limit is none any more.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 use wezterm_parallel_schemas::limit::{Usage, Window};
@@ -62,6 +62,8 @@ pub enum Input {
     Began {
         /// Which.
         process: String,
+        /// When. A word of it may come later than one of how that turn ended.
+        at: i64,
     },
     /// A process has ended a turn well.
     EndedWell {
@@ -123,11 +125,15 @@ pub enum Effect {
 
 /// A limit in force.
 #[derive(Clone, Debug, PartialEq)]
-struct Limit {
-    until: i64,
+pub struct Limit {
+    /// Until when, in milliseconds since 1970.
+    pub until: i64,
+    /// That is as the API said.
     exact: bool,
-    reason: String,
-    since: i64,
+    /// What Claude said.
+    pub reason: String,
+    /// Since when.
+    pub since: i64,
 }
 
 /// What is kept of an account over a restart.
@@ -160,7 +166,8 @@ pub struct Account {
     input_tokens: u64,
     output_tokens: u64,
     sessions: IndexMap<String, Usage>,
-    stopped: BTreeSet<String>,
+    /// Processes that the limit stopped, and when.
+    stopped: BTreeMap<String, i64>,
     /// When the last limit was over, while there are processes that it stopped.
     passed_at: Option<i64>,
     /// A used-up window that processes were seen to go on beyond.
@@ -176,7 +183,7 @@ impl Account {
     pub fn restore(record: Record, now: i64) -> Self {
         let reason = record.reason.unwrap_or_default();
         let limit = record.limited_until.map(|until| Limit { until, exact: true, reason, since: now });
-        let stopped: BTreeSet<String> = record.stopped.into_iter().collect();
+        let stopped: BTreeMap<String, i64> = record.stopped.into_iter().map(|p| (p, now)).collect();
         Self {
             passed_at: (limit.is_none() && !stopped.is_empty()).then_some(now),
             limit,
@@ -200,13 +207,13 @@ impl Account {
             input_tokens: self.input_tokens,
             output_tokens: self.output_tokens,
             sessions: self.sessions.clone(),
-            stopped: self.stopped.iter().cloned().collect(),
+            stopped: self.stopped.keys().cloned().collect(),
         }
     }
 
-    /// Until when it is limited, and what Claude said.
-    pub fn limited(&self) -> Option<(i64, &str)> {
-        self.limit.as_ref().map(|l| (l.until, l.reason.as_str()))
+    /// The limit in force.
+    pub fn limit(&self) -> Option<&Limit> {
+        self.limit.as_ref()
     }
 
     /// What a session has used.
@@ -232,9 +239,12 @@ impl Account {
             Input::Reached { process, until, text, said_at } => {
                 self.reached(process, until, text, said_at, now, &mut out);
             }
-            Input::Began { process } => {
-                self.stopped.remove(&process);
-                if self.limit.is_some() {
+            Input::Began { process, at } => {
+                if self.stopped.get(&process).is_some_and(|stopped| *stopped < at) {
+                    self.stopped.remove(&process);
+                    out.push(Effect::Changed);
+                }
+                if self.limit.as_ref().is_some_and(|limit| limit.since < at) {
                     self.tried.insert(process);
                 }
             }
@@ -247,7 +257,9 @@ impl Account {
                 }
             }
             Input::Gone { process } => {
-                self.stopped.remove(&process);
+                if self.stopped.remove(&process).is_some() {
+                    out.push(Effect::Changed);
+                }
                 self.tried.remove(&process);
             }
             Input::Look => {}
@@ -381,10 +393,10 @@ impl Account {
         }
         self.tried.remove(&process);
         self.beyond = None;
-        if self.stopped.insert(process) {
+        if self.stopped.insert(process, said_at).is_none() {
             out.push(Effect::Changed);
         }
-        self.limit_until(until, exact, text, now, out);
+        self.limit_until(until, exact, text, said_at, out);
     }
 
     /// The window that begins anew within this minute.
@@ -393,10 +405,10 @@ impl Account {
         self.windows.iter().filter_map(|w| w.resets_at).find(fits)
     }
 
-    fn limit_until(&mut self, until: i64, exact: bool, reason: String, now: i64, out: &mut Vec<Effect>) {
+    fn limit_until(&mut self, until: i64, exact: bool, reason: String, at: i64, out: &mut Vec<Effect>) {
         let news = self.limit.is_none();
         let (until, exact, reason, since) = match &self.limit {
-            None => (until, exact, reason, now),
+            None => (until, exact, reason, at),
             // what the API said is more than what a text did; of two limits, the later end counts
             Some(old) if (exact, until) > (old.exact, old.until) => {
                 let reason = if old.reason.is_empty() { reason } else { old.reason.clone() };
@@ -431,7 +443,7 @@ impl Account {
         if self.limit.is_none() && self.passed_at.is_some_and(|at| at + CONTINUE_MS <= now) {
             self.passed_at = None;
             let stopped = std::mem::take(&mut self.stopped);
-            out.extend(stopped.into_iter().map(|process| Effect::Continue { process }));
+            out.extend(stopped.into_keys().map(|process| Effect::Continue { process }));
         }
     }
 }
@@ -473,6 +485,10 @@ mod tests {
         let text = "You've hit your limit".to_owned();
         let input = Input::Reached { process: process.into(), until, text, said_at: now };
         account.step(input, now).into_iter().filter(|e| *e != Effect::Changed).collect()
+    }
+
+    fn until_of(account: &Account) -> Option<i64> {
+        account.limit().map(|l| l.until)
     }
 
     fn limited(until: i64, news: bool) -> Vec<Effect> {
@@ -555,12 +571,12 @@ mod tests {
         assert_eq!(reached(&mut a, "lead", until, 0), limited(HOUR, true));
         assert_eq!(reached(&mut a, "lead", until, 1), [], "said twice");
         assert_eq!(reached(&mut a, "help", until, 2), [], "it holds already");
-        assert_eq!(a.limited(), Some((HOUR, "You've hit your limit")));
+        assert_eq!(until_of(&a), Some(HOUR));
         assert_eq!(a.wake_at(), Some(HOUR));
         assert_eq!(a.step(Input::Look, HOUR - 1), []);
         assert_eq!(a.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
         // one goes on by itself
-        a.step(Input::Began { process: "help".into() }, HOUR + 1);
+        a.step(Input::Began { process: "help".into(), at: HOUR + 1 }, HOUR + 1);
         assert_eq!(a.wake_at(), Some(HOUR + CONTINUE_MS));
         let tell = Effect::Continue { process: "lead".into() };
         assert_eq!(a.step(Input::Look, HOUR + CONTINUE_MS), [tell]);
@@ -569,10 +585,20 @@ mod tests {
     }
 
     #[test]
+    fn a_late_word_of_the_turn_that_was_stopped_does_not_make_it_go_on() {
+        let mut a = Account::default();
+        reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 10);
+        a.step(Input::Began { process: "lead".into(), at: 9 }, 11);
+        assert_eq!(a.step(Input::EndedWell { process: "lead".into() }, 12), []);
+        assert_eq!(a.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
+        assert_eq!(a.wake_at(), Some(HOUR + CONTINUE_MS));
+    }
+
+    #[test]
     fn one_that_was_idle_at_the_limit_or_is_gone_is_never_told_to_continue() {
         let mut a = Account::default();
         reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 0);
-        a.step(Input::Gone { process: "lead".into() }, 1);
+        assert_eq!(a.step(Input::Gone { process: "lead".into() }, 1), [Effect::Changed]);
         assert_eq!(a.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
         assert_eq!(a.wake_at(), None);
     }
@@ -582,7 +608,7 @@ mod tests {
         let mut a = Account::default();
         reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 0);
         let mut b = Account::restore(a.record(), 10);
-        assert_eq!(b.limited(), a.limited());
+        assert_eq!(until_of(&b), until_of(&a));
         // what the agent's terminal still says when the daemon comes back
         assert_eq!(reached(&mut b, "lead", Some(Until::Exactly(HOUR)), 11), []);
         assert_eq!(b.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
@@ -602,7 +628,7 @@ mod tests {
             said_at: 0,
         };
         assert_eq!(a.step(input, LIMIT_MS_UNKNOWN), []);
-        assert_eq!(a.limited(), None);
+        assert_eq!(a.limit(), None);
     }
 
     #[test]
@@ -635,7 +661,7 @@ mod tests {
         // a turn that was under way may end well all the same
         assert_eq!(a.step(Input::EndedWell { process: "help".into() }, 1), []);
         // one that began afterwards shows that the account goes on beyond the window
-        a.step(Input::Began { process: "lead".into() }, 2);
+        a.step(Input::Began { process: "lead".into(), at: 2 }, 2);
         let effects = a.step(Input::EndedWell { process: "lead".into() }, 3);
         assert_eq!(effects, [Effect::Passed { early: true }]);
         assert_eq!(told(&mut a, "t", &full, 4), [], "and it is not limited again by the same word");
@@ -682,7 +708,7 @@ mod tests {
                         if until > now { stopped.insert(process.clone()); }
                         Input::Reached { process, until: Some(Until::Exactly(until)), text: "x".into(), said_at: now }
                     }
-                    3 => Input::Began { process },
+                    3 => Input::Began { process, at: now },
                     4 => Input::EndedWell { process },
                     5 => Input::Gone { process },
                     _ => Input::Look,
@@ -690,19 +716,19 @@ mod tests {
                 for effect in a.step(input, now) {
                     if let Effect::Continue { process } = effect {
                         prop_assert!(stopped.remove(&process), "{process}");
-                        prop_assert!(a.limited().is_none());
+                        prop_assert!(a.limit().is_none());
                     }
                 }
                 let sum = a.record().cost_usd;
                 prop_assert!(sum >= cost, "{sum} < {cost}");
                 cost = sum;
-                prop_assert!(a.limited().is_none_or(|(until, _)| until > now));
-                prop_assert!(a.limited().is_none() || a.wake_at().is_some());
+                prop_assert!(a.limit().is_none_or(|l| l.until > now));
+                prop_assert!(a.limit().is_none() || a.wake_at().is_some());
             }
             while let Some(at) = a.wake_at() {
                 a.step(Input::Look, at);
             }
-            prop_assert_eq!(a.limited(), None);
+            prop_assert_eq!(a.limit(), None);
         }
     }
 }

@@ -31,7 +31,7 @@ use wezterm_parallel_schemas::{
     process::{Blocked, Status},
 };
 
-pub use report::shorten;
+pub use report::{Report, shorten};
 
 use crate::{
     claude::{hook::Hook, registry::Entry},
@@ -160,6 +160,11 @@ pub struct Tracker {
     since: Option<i64>,
     history: VecDeque<Said>,
     titles: Vec<(TitleMeaning, Regex)>,
+}
+
+/// What a report says by itself, `OSC 7501;BODY`. None for one that does not speak for the agent.
+pub fn report(body: &str) -> Option<Report> {
+    report::parse(body, true)
 }
 
 impl Tracker {

@@ -35,6 +35,7 @@ use std::{
 use actors::{
     config::ConfigActor,
     gate::GateActor,
+    limit::LimitActor,
     registry::RegistryActor,
     supervisor::{Adopt, Stored, SupervisorActor},
 };
@@ -198,6 +199,8 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let gate = guard::start("gate".into(), GateActor::default(), shared::panic_report(board.clone()));
     let registry = RegistryActor::new(board.clone());
     let registry = guard::start("registry".into(), registry, shared::panic_report(board.clone()));
+    let limits = LimitActor::new(board.clone(), clock, loaded.accounts);
+    let limits = guard::start("limit".into(), limits, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
         home: home.clone(),
@@ -207,6 +210,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         gate,
         registry,
         sessions: sessions::Sessions::default(),
+        limits,
         environment: RefCell::new(Arc::new(environment::passed_on(std::env::vars_os()))),
         last_word,
         ending: Cell::new(false),
@@ -280,6 +284,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     // nobody shall find a socket without a daemon, nor the address of one that is gone
     let _ = std::fs::remove_file(&socket);
     let _ = std::fs::remove_file(shared.places.info());
+    let _ = shared.limits.send(actors::limit::Save).await;
     let _ = board.commit_and_wait(Vec::new(), Vec::new()).await;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! From calls to actors. The only place that matches on methods.
 
 mod hook;
+mod limit;
 mod session;
 
 use std::{
@@ -118,6 +119,7 @@ impl Router {
             call::ListSessions::NAME => {
                 self.answer::<call::ListSessions>(params, |p| self.list_sessions(p)).await
             }
+            call::ListLimits::NAME => self.answer::<call::ListLimits>(params, |_| self.list_limits()).await,
             call::DiffConfig::NAME => self.answer::<call::DiffConfig>(params, |p| self.diff(p)).await,
             call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,
             call::ExportConfig::NAME => self.answer::<call::ExportConfig>(params, |_| self.export()).await,

@@ -16,7 +16,7 @@ use wezterm_parallel_schemas::{
 };
 
 use crate::{
-    actors::{gate::GateActor, process::ProcessActor, registry::RegistryActor},
+    actors::{gate::GateActor, limit::LimitActor, process::ProcessActor, registry::RegistryActor},
     board::Board,
     clock::Clock,
     guard::OnPanic,
@@ -43,6 +43,8 @@ pub struct Shared {
     pub sessions: Sessions,
     /// Living Claudes.
     pub registry: Addr<RegistryActor>,
+    /// The accounts and their limits.
+    pub limits: Addr<LimitActor>,
     /// The environment for processes whose workspace no client has opened.
     pub environment: RefCell<Arc<IndexMap<String, String>>>,
     /// When the daemon before this one last had something to say, in milliseconds since 1970.

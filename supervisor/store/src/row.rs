@@ -207,6 +207,9 @@ pub struct AccountRow {
     pub output_tokens: u64,
     /// The newest figures of each session, which grow over its life: what is above them is new.
     pub sessions: IndexMap<String, Usage>,
+    /// Processes that the limit stopped in the middle of a turn, by id.
+    #[serde(default)]
+    pub stopped: Vec<String>,
 }
 
 /// The answer to a call with an idempotency key.

@@ -7,10 +7,12 @@
 //!             ├─ config          (reads and watches the config)
 //!             ├─ gate            (the queue of starts)
 //!             └─ registry        (Claude's files of living sessions)
+//!             └─ limit           (accounts and their limits)
 //! ```
 
 pub mod config;
 pub mod gate;
+pub mod limit;
 pub mod process;
 pub mod registry;
 pub mod supervisor;

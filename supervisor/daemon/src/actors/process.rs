@@ -7,6 +7,7 @@
 //! run again as it would after a restart of the daemon.
 
 mod hooks;
+mod limit;
 pub mod registry;
 mod session;
 mod status;
@@ -27,7 +28,7 @@ use wezterm_parallel_core::{
 };
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
-    config::{Screen, StatusFrom},
+    config::{OnLimit, Screen, StatusFrom},
     error::{Code, Error},
     event::{Event, EventKind},
     keeper::{ExitRecord, Mode, Progress, RunSpec, Size, StartFailure, StartReport},
@@ -35,6 +36,7 @@ use wezterm_parallel_schemas::{
 };
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, RunState};
 
+pub use limit::{Continue, StatusLined, Used};
 pub use status::Explain;
 
 use self::session::Refused;
@@ -103,6 +105,8 @@ pub struct ProcessActor {
     /// Reports of hooks in this life of the daemon.
     hooks_heard: u64,
     registry: registry::Registry,
+    /// What its Claude uses up.
+    limits: limit::Own,
     view: Option<ProcessView>,
     link: Option<Link>,
     probe: Option<SpawnHandle>,
@@ -168,6 +172,7 @@ impl ProcessActor {
             registry: registry::Registry::default(),
             runs: made.runs,
             hooks_heard: 0,
+            limits: limit::Own::default(),
             view: None,
             link: None,
             probe: None,
@@ -208,6 +213,7 @@ impl ProcessActor {
         self.hold_others();
         self.follow_agent(ctx);
         self.hold_session();
+        self.keep_account(ctx);
         let mut launch = None;
         for effect in effects {
             match effect {
@@ -360,6 +366,8 @@ impl ProcessActor {
             executable: settings::lasting(&self.shared.executable, &self.shared.home, places),
             // each costs a few milliseconds of every tool, and the others know the same sooner
             tools: !from.reads(StatusFrom::Osc7501) && !from.reads(StatusFrom::Registry),
+            config_dir: claude::config_dir(&self.environment()),
+            auto_continue: spec.on_limit == OnLimit::Continue,
         })
     }
 
@@ -529,7 +537,9 @@ impl ProcessActor {
             event.session_id.clone_from(&view.session_id);
             events.push(event);
         }
-        let what = |v: &ProcessView| (v.status, v.status_reason.clone(), v.unread, v.session_id.clone());
+        let what = |v: &ProcessView| {
+            (v.status, v.status_reason.clone(), v.unread, v.session_id.clone(), v.limited_until)
+        };
         if known && old.map(what) != Some(what(&view)) {
             let mut event = self.event(EventKind::ProcessStatus);
             event.status = view.status;
@@ -537,6 +547,7 @@ impl ProcessActor {
             event.unread = Some(view.unread);
             event.run_id.clone_from(&view.run_id);
             event.message.clone_from(&view.status_reason);
+            event.until = view.limited_until;
             event.session_id.clone_from(&view.session_id);
             events.push(event);
         }
@@ -612,8 +623,10 @@ impl ProcessActor {
             attached: self.attached,
             last_exit: self.machine.last_exit().cloned(),
             next_start_at: self.machine.next_start().map(u64::cast_signed),
-            limited_until: status.and_then(|s| s.limited_until()),
-            usage: None,
+            limited_until: status
+                .filter(|s| s.status() == Some(Status::RateLimited))
+                .and_then(|s| s.limited_until()),
+            usage: self.limits.usage().cloned(),
             prompts: 0,
             asks: 0,
         }
@@ -666,7 +679,7 @@ impl ProcessActor {
         let runs = self.runs.drain(..).map(|r| r.run_id).collect();
         remove_run_dirs(self.shared.places.runs(), runs);
         let settings = settings::file(&self.shared.places, &self.row.id);
-        tokio::task::spawn_blocking(move || std::fs::remove_file(settings));
+        tokio::task::spawn_blocking(move || settings::remove(&settings));
         ctx.stop();
     }
 
@@ -874,6 +887,8 @@ impl Supervised for ProcessActor {
         self.session.clone_from(&self.row.session_id);
         self.registry = registry::Registry::default();
         self.link = None;
+        self.limits = limit::Own::default();
+        self.shared.limits.do_send(super::limit::Leave(self.row.id.clone()));
         self.probe = None;
         self.status_due = None;
         self.status_timer = None;
@@ -951,6 +966,7 @@ impl Handler<Heard> for ProcessActor {
                 }
                 match welcome.status {
                     Some(report) => {
+                        self.note_report(&report, ctx);
                         let looked = welcome.looked_seq >= report.seq;
                         let news = report.at > self.shared.last_word && !looked;
                         self.input(Input::Recalled { report, news }, ctx);
@@ -961,7 +977,10 @@ impl Handler<Heard> for ProcessActor {
                     None => self.settle(Vec::new(), Vec::new(), Vec::new(), ctx),
                 }
             }
-            Said::Status(status) => self.input(Input::Said(status), ctx),
+            Said::Status(status) => {
+                self.note_report(&status, ctx);
+                self.input(Input::Said(status), ctx);
+            }
             Said::Progress(progress) => self.input(Input::Heard(heard(&progress)), ctx),
             Said::Title(title) => {
                 self.title = Some(title.clone()).filter(|t| !t.is_empty());

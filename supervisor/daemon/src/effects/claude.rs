@@ -56,6 +56,14 @@ pub fn chosen_session(command: &[String]) -> Option<&str> {
     own.map(|(_, id)| id).or(next).filter(|id| is_session_id(id))
 }
 
+/// What the user gave for an option: of several the last, as Claude has it.
+pub fn option<'a>(command: &'a [String], name: &str) -> Option<&'a str> {
+    let options = command.split(|a| a == "--").next().unwrap_or_default();
+    let joined = |a: &'a String| a.strip_prefix(name)?.strip_prefix('=');
+    let follows = |i: usize| options.get(i + 1).filter(|_| options[i] == name).map(String::as_str);
+    (0..options.len()).rev().find_map(|i| joined(&options[i]).or_else(|| follows(i)))
+}
+
 /// What can be done with a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
@@ -68,12 +76,16 @@ pub enum Session {
     Spent,
 }
 
+/// The transcript of a session, if there is one. Reads the disk.
+pub fn transcript(config_dir: &Path, session: &str) -> Option<PathBuf> {
+    let file = format!("{session}.jsonl");
+    let projects = std::fs::read_dir(config_dir.join("projects")).ok()?;
+    projects.flatten().map(|project| project.path().join(&file)).find(|path| path.is_file())
+}
+
 /// Looks at the transcript of a session. Reads the disk.
 pub fn look(config_dir: &Path, session: &str) -> Session {
-    let file = format!("{session}.jsonl");
-    let Ok(projects) = std::fs::read_dir(config_dir.join("projects")) else { return Session::Fresh };
-    let found = projects.flatten().map(|project| project.path().join(&file)).find(|path| path.is_file());
-    match found {
+    match transcript(config_dir, session) {
         None => Session::Fresh,
         Some(path) if has_user_line(&path) => Session::Begun,
         Some(_) => Session::Spent,

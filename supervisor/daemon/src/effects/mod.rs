@@ -10,3 +10,6 @@ pub mod registry;
 pub mod scope;
 pub mod sessions;
 pub mod settings;
+mod status_line;
+pub mod transcript;
+pub mod zone;

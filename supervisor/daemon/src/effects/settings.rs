@@ -15,7 +15,10 @@ use std::{
 use serde_json::{Map, Value, json};
 use wezterm_parallel_schemas::places::Places;
 
-use super::claude;
+use super::{
+    claude,
+    status_line::{self, Around},
+};
 
 /// Events that are told at once, whatever else is known.
 const EVENTS: &[&str] = &[
@@ -41,6 +44,8 @@ const HELD: &str = "PermissionRequest";
 const TIMEOUT_S: u64 = 5;
 /// Seconds that Claude gives a request: a day, since nobody may look before tomorrow.
 const HELD_TIMEOUT_S: u64 = 86_400;
+/// The key that says whether Claude goes on by itself after a usage limit.
+const AUTO_CONTINUE: &str = "autoContinueAtUsageLimit";
 /// Largest file of the user's settings that is read, in bytes; they have a few thousand.
 const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 
@@ -55,11 +60,28 @@ pub struct Place {
     pub executable: PathBuf,
     /// Whether each tool is told of too.
     pub tools: bool,
+    /// Claude's config directory, where the user's settings lie.
+    pub config_dir: Option<PathBuf>,
+    /// Whether Claude may go on by itself when a usage limit has passed. 2.1.330 does unless it is told
+    /// not to; of 2.1.197 none does.
+    pub auto_continue: bool,
 }
 
 /// The file of a process.
 pub fn file(places: &Places, process_id: &str) -> PathBuf {
     places.settings().join(format!("{process_id}.json"))
+}
+
+/// Removes what was written for a process.
+pub fn remove(file: &Path) {
+    // there may be none
+    let _ = fs::remove_file(file);
+    let _ = fs::remove_file(kept(file));
+}
+
+/// Where the user's own status line is kept beside, if it came by the command line.
+fn kept(file: &Path) -> PathBuf {
+    file.with_extension("own.json")
 }
 
 /// The name of our executable that outlives an upgrade, for a Claude that may run for weeks: the link
@@ -84,6 +106,9 @@ pub fn inject(command: &mut Vec<String>, cwd: &Path, place: &Place) -> Result<()
         Some(own) => read(own, cwd)?,
     };
     add_hooks(&mut settings, place)?;
+    settings.insert(AUTO_CONTINUE.into(), place.auto_continue.into());
+    add_status_line(&mut settings, &rest, cwd, place)
+        .map_err(|e| format!("cannot write {}: {e}", kept(&place.file).display()))?;
     let path = place.file.to_str().ok_or("the path of the state directory is no text")?.to_owned();
     write(&place.file, &Value::Object(settings))
         .map_err(|e| format!("cannot write {}: {e}", place.file.display()))?;
@@ -152,6 +177,29 @@ fn add_hooks(settings: &mut Map<String, Value>, place: &Place) -> Result<(), Str
     Ok(())
 }
 
+/// Puts our status line in place of the user's.
+fn add_status_line(
+    settings: &mut Map<String, Value>,
+    command: &[String],
+    cwd: &Path,
+    place: &Place,
+) -> std::io::Result<()> {
+    let (executable, state_dir) = (place.executable.to_string_lossy(), place.state_dir.to_string_lossy());
+    let kept = kept(&place.file);
+    let around = Around {
+        executable: &executable,
+        state_dir: &state_dir,
+        cwd,
+        config_dir: place.config_dir.as_deref(),
+        sources: claude::option(command, "--setting-sources"),
+        kept: &kept,
+    };
+    match status_line::put(settings, &around) {
+        Some(own) => write(&kept, &own),
+        None => Ok(()),
+    }
+}
+
 /// For us alone, and never half there: Claude reads it again when it changes.
 fn write(file: &Path, settings: &Value) -> std::io::Result<()> {
     if let Some(dir) = file.parent() {
@@ -173,6 +221,8 @@ mod tests {
             state_dir: dir.join("state"),
             executable: "/opt/our own/wezterm-parallel".into(),
             tools: false,
+            config_dir: None,
+            auto_continue: false,
         }
     }
 
@@ -202,6 +252,8 @@ mod tests {
         assert_eq!(held["args"][0], "hook");
         assert_eq!(held["timeout"], HELD_TIMEOUT_S);
         assert_eq!(settings["hooks"].get("PreToolUse"), None);
+        assert_eq!(settings["autoContinueAtUsageLimit"], false);
+        assert!(settings["statusLine"]["command"].as_str().is_some_and(|c| c.contains("statusline --state")));
         assert_eq!(fs::metadata(&place.file).expect("there").mode() & 0o777, 0o600);
         let beside = fs::read_dir(place.file.parent().expect("a directory")).expect("read").count();
         assert_eq!(beside, 1, "nothing half made is left");
@@ -211,8 +263,7 @@ mod tests {
     fn the_users_own_settings_go_along_and_the_users_hooks_come_first() {
         let dir = tempfile::tempdir().expect("a directory");
         let place = Place { tools: true, ..place(dir.path()) };
-        let own =
-            r#"{"model":"opus","hooks":{"Stop":[{"hooks":[{"type":"command","command":"say done"}]}]}}"#;
+        let own = r#"{"model":"opus","statusLine":{"type":"command","command":"mine"},"hooks":{"Stop":[{"hooks":[{"type":"command","command":"say done"}]}]}}"#;
         fs::write(dir.path().join("own.json"), own).expect("a file");
         for arguments in [
             command(&["claude", "--settings", "own.json", "-p", "hi"]),
@@ -224,6 +275,10 @@ mod tests {
             assert_eq!(line.iter().filter(|a| a.starts_with("--settings")).count(), 1, "{line:?}");
             let settings = written(&place);
             assert_eq!(settings["model"], "opus");
+            let kept: Value =
+                serde_json::from_slice(&fs::read(kept(&place.file)).expect("kept")).expect("JSON");
+            assert_eq!(kept["statusLine"]["command"], "mine");
+            assert!(settings["statusLine"]["command"].as_str().is_some_and(|c| c.contains("x.own.json")));
             assert_eq!(settings["hooks"]["Stop"][0]["hooks"][0]["command"], "say done");
             assert_eq!(settings["hooks"]["Stop"][1]["hooks"][0]["args"][0], "hook");
             assert_eq!(settings["hooks"]["PreToolUse"][0]["hooks"][0]["args"][0], "hook");

@@ -1,13 +1,16 @@
 //! What Claude's hooks tell.
 
-use wezterm_parallel_core::claude::hook;
+use wezterm_parallel_core::claude::{hook, statusline};
 use wezterm_parallel_schemas::{
     error::{Code, Error},
     hook::{HookAnswer, HookKind, HookReport},
 };
 
 use super::Router;
-use crate::{actors::process::Hooked, caller::Caller};
+use crate::{
+    actors::process::{Hooked, StatusLined},
+    caller::Caller,
+};
 
 impl Router {
     /// Hands a report on to the process that it is about.
@@ -16,6 +19,8 @@ impl Router {
         let agent =
             agent.ok_or_else(|| Error::new(Code::NotFound, format!("there is no process {}", p.process)))?;
         if p.kind == HookKind::StatusLine {
+            let line = statusline::parse(&p.payload).map_err(|e| Error::new(Code::BadParams, e))?;
+            agent.do_send(StatusLined { run_id: p.run, line, at: p.at });
             return Ok(HookAnswer::default());
         }
         let hook = hook::parse(&p.payload).map_err(|e| Error::new(Code::BadParams, e))?;

@@ -33,6 +33,7 @@ impl Handler<Hooked> for ProcessActor {
         if m.hook.agent_id.is_none() {
             self.follow_session(&m.hook, &mut events);
         }
+        self.note_hook(&m.hook, m.at, ctx);
         self.hooks_heard += 1;
         let word = Word { seq: self.hooks_heard, at: m.at, claim: Claim::Hook(Box::new(m.hook)) };
         let effects = self.machine.step(Input::Heard(word), self.shared.clock.now());

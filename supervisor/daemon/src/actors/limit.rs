@@ -1,0 +1,357 @@
+//! The accounts: what their agents use up, and the usage limits that stop all of them.
+//!
+//! Owns: the state of each account, and who runs in it.
+//! Receives: what processes were told by their Claude, and that they begin and end to run.
+//! Sends: a limit and its end to all processes of the account, events and rows to the board.
+//! Dies when: the daemon ends. After a panic it goes on from the rows that it last saved.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use actix::{
+    Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, SpawnHandle, Supervised,
+};
+use wezterm_parallel_core::{
+    limit::{Account, Effect, Input, Record},
+    process::Input as ProcessInput,
+    status::Limit,
+};
+use wezterm_parallel_schemas::{
+    event::{Event, EventKind},
+    limit::AccountView,
+};
+use wezterm_parallel_store::{AccountRow, Change};
+
+use super::process::{Continue, ProcessActor, Tell, Used};
+use crate::{board::Board, clock::Clock};
+
+/// Figures are saved at most this often, in milliseconds. What is lost with the daemon is told again:
+/// Claude's figures are sums.
+const SAVE_MS: u64 = 1_000;
+/// Longest wait for the end of a limit before the clock is looked at again, in milliseconds: while a
+/// machine sleeps, timers do not run.
+const LOOK_MS_MAX: i64 = 60_000;
+/// Two ends of a limit that are closer than this, in milliseconds, are not told as two: the first may have
+/// been in words, which are cut to the minute.
+const TOLD_MS: u64 = 60_000;
+
+/// See the module.
+pub struct LimitActor {
+    board: Rc<Board>,
+    clock: Clock,
+    accounts: BTreeMap<String, Account>,
+    /// Running Claudes, by the id of the process.
+    members: HashMap<String, Member>,
+    /// As last handed to the store.
+    saved: HashMap<String, AccountRow>,
+    unsaved: HashSet<String>,
+    /// Figures were saved lately.
+    save_rests: bool,
+    /// The end of a limit that was told of, by account.
+    told: HashMap<String, i64>,
+    timer: Option<SpawnHandle>,
+}
+
+struct Member {
+    account: String,
+    /// `WORKSPACE/PROCESS`.
+    name: String,
+    /// It goes on by itself after a limit.
+    continues: bool,
+    address: Addr<ProcessActor>,
+}
+
+impl LimitActor {
+    /// With the accounts that were kept.
+    pub fn new(board: Rc<Board>, clock: Clock, rows: Vec<AccountRow>) -> Self {
+        let saved = rows.into_iter().map(|r| (r.account.clone(), r)).collect();
+        let mut actor = Self {
+            board,
+            clock,
+            accounts: BTreeMap::new(),
+            members: HashMap::new(),
+            saved,
+            unsaved: HashSet::new(),
+            save_rests: false,
+            told: HashMap::new(),
+            timer: None,
+        };
+        actor.restore();
+        actor
+    }
+
+    fn restore(&mut self) {
+        let now = self.clock.at();
+        let account = |row: &AccountRow| (row.account.clone(), Account::restore(record(row), now));
+        self.accounts = self.saved.values().map(account).collect();
+        let until = |(name, account): (&String, &Account)| Some((name.clone(), account.limit()?.until));
+        self.told = self.accounts.iter().filter_map(until).collect();
+    }
+
+    fn step(&mut self, account: &str, input: Input, ctx: &mut Context<Self>) {
+        let now = self.clock.at();
+        let effects = self.accounts.entry(account.to_owned()).or_default().step(input, now);
+        let mut events = Vec::new();
+        let mut save_now = false;
+        for effect in effects {
+            match effect {
+                Effect::Changed => {
+                    self.unsaved.insert(account.to_owned());
+                }
+                Effect::Limited { until, reason, news } => {
+                    save_now = true;
+                    self.tell_members(account);
+                    let told = self.told.insert(account.to_owned(), until);
+                    if news || told.is_none_or(|told| told.abs_diff(until) > TOLD_MS) {
+                        let mut event = event(EventKind::LimitReached, account, reason);
+                        event.until = Some(until);
+                        events.push(event);
+                    }
+                }
+                Effect::Passed { early } => {
+                    save_now = true;
+                    self.told.remove(account);
+                    self.tell_members(account);
+                    let how = if early { "an agent goes on beyond it" } else { "its time has come" };
+                    events.push(event(EventKind::LimitPassed, account, how.into()));
+                }
+                Effect::Warn { window, percent, resets_at } => {
+                    let text = format!("{percent:.0} % of the {window} window is used");
+                    let mut event = event(EventKind::LimitWarning, account, text);
+                    event.until = resets_at;
+                    events.push(event);
+                }
+                Effect::Continue { process } => {
+                    save_now = true;
+                    if let Some(member) = self.members.get(&process).filter(|m| m.continues) {
+                        member.address.do_send(Continue);
+                    }
+                }
+            }
+        }
+        if save_now {
+            self.unsaved.insert(account.to_owned());
+        }
+        self.save(save_now, events, ctx);
+        self.arm(ctx);
+    }
+
+    /// Tells all of an account whether it is limited.
+    fn tell_members(&self, account: &str) {
+        let limit = self.limit_of(account);
+        for member in self.members.values().filter(|m| m.account == account) {
+            member.address.do_send(Tell(ProcessInput::Limited(limit.clone())));
+        }
+    }
+
+    fn limit_of(&self, account: &str) -> Option<Limit> {
+        let limit = self.accounts.get(account)?.limit()?;
+        Some(Limit { at: limit.since, until: Some(limit.until), reason: Some(limit.reason.clone()) })
+    }
+
+    /// Saves what changed: limits and events at once, figures now and then.
+    fn save(&mut self, now: bool, events: Vec<Event>, ctx: &mut Context<Self>) {
+        if self.unsaved.is_empty() && events.is_empty() {
+            return;
+        }
+        let mut changes = Vec::new();
+        if now || !self.save_rests {
+            for name in self.unsaved.drain() {
+                if let Some(account) = self.accounts.get(&name) {
+                    let row = row(name.clone(), account.record());
+                    changes.push(Change::PutAccount(row.clone()));
+                    self.saved.insert(name, row);
+                }
+            }
+            if !self.save_rests && !changes.is_empty() {
+                self.save_rests = true;
+                ctx.run_later(Duration::from_millis(SAVE_MS), |actor, ctx| {
+                    actor.save_rests = false;
+                    actor.save(false, Vec::new(), ctx);
+                });
+            }
+        }
+        if !changes.is_empty() || !events.is_empty() {
+            self.board.commit(changes, events, None);
+        }
+    }
+
+    /// Sets the one timer. There is none while no account is limited.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(at) = self.accounts.values().filter_map(Account::wake_at).min() else { return };
+        let wait = (at - self.clock.at()).clamp(0, LOOK_MS_MAX).unsigned_abs();
+        self.timer = Some(ctx.run_later(Duration::from_millis(wait), |actor, ctx| {
+            actor.timer = None;
+            let now = actor.clock.at();
+            let due =
+                |(name, a): (&String, &Account)| a.wake_at().filter(|at| *at <= now).map(|_| name.clone());
+            let due: Vec<String> = actor.accounts.iter().filter_map(due).collect();
+            for account in due {
+                actor.step(&account, Input::Look, ctx);
+            }
+            actor.arm(ctx);
+        }));
+    }
+}
+
+impl Actor for LimitActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.arm(ctx);
+    }
+}
+
+impl Supervised for LimitActor {
+    fn restarting(&mut self, ctx: &mut Context<Self>) {
+        self.unsaved.clear();
+        self.save_rests = false;
+        self.timer = None;
+        self.restore();
+        self.arm(ctx);
+    }
+}
+
+/// A Claude runs, in this account.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Join {
+    /// Id of the process.
+    pub process: String,
+    /// Claude's config directory.
+    pub account: String,
+    /// `WORKSPACE/PROCESS`.
+    pub name: String,
+    /// It goes on by itself after a limit.
+    pub continues: bool,
+    /// Its session.
+    pub session: Option<String>,
+    /// The process.
+    pub address: Addr<ProcessActor>,
+}
+
+impl Handler<Join> for LimitActor {
+    type Result = ();
+    fn handle(&mut self, m: Join, _: &mut Context<Self>) {
+        let account = self.accounts.entry(m.account.clone()).or_default();
+        if let Some(session) = m.session
+            && let Some(usage) = account.usage(&session).cloned()
+        {
+            m.address.do_send(Used { session, usage });
+        }
+        m.address.do_send(Tell(ProcessInput::Limited(self.limit_of(&m.account))));
+        let member = Member { account: m.account, name: m.name, continues: m.continues, address: m.address };
+        self.members.insert(m.process, member);
+    }
+}
+
+/// A Claude runs no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave(pub String);
+
+impl Handler<Leave> for LimitActor {
+    type Result = ();
+    fn handle(&mut self, m: Leave, ctx: &mut Context<Self>) {
+        if let Some(member) = self.members.remove(&m.0) {
+            self.step(&member.account, Input::Gone { process: m.0 }, ctx);
+        }
+    }
+}
+
+/// The daemon ends: what was not saved yet is saved.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Save;
+
+impl Handler<Save> for LimitActor {
+    type Result = ();
+    fn handle(&mut self, _: Save, ctx: &mut Context<Self>) {
+        self.save(true, Vec::new(), ctx);
+    }
+}
+
+/// A Claude told something of its account.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Told {
+    /// The account.
+    pub account: String,
+    /// What.
+    pub input: Input,
+}
+
+impl Handler<Told> for LimitActor {
+    type Result = ();
+    fn handle(&mut self, m: Told, ctx: &mut Context<Self>) {
+        self.step(&m.account, m.input, ctx);
+    }
+}
+
+/// All accounts.
+#[derive(Message)]
+#[rtype(result = "Vec<AccountView>")]
+pub struct List;
+
+impl Handler<List> for LimitActor {
+    type Result = MessageResult<List>;
+    fn handle(&mut self, _: List, _: &mut Context<Self>) -> Self::Result {
+        let now = self.clock.at();
+        let view = |(name, account): (&String, &Account)| {
+            let record = account.record();
+            let members = self.members.values().filter(|m| m.account == *name);
+            let mut processes: Vec<String> = members.map(|m| m.name.clone()).collect();
+            processes.sort();
+            let windows = record.windows.into_iter().filter(|w| w.resets_at.is_none_or(|at| at > now));
+            AccountView {
+                account: name.clone(),
+                limited_until: record.limited_until,
+                reason: record.reason,
+                windows: windows.collect(),
+                processes,
+                cost_usd: record.cost_usd,
+                input_tokens: record.input_tokens,
+                output_tokens: record.output_tokens,
+            }
+        };
+        MessageResult(self.accounts.iter().map(view).collect())
+    }
+}
+
+fn event(kind: EventKind, account: &str, message: String) -> Event {
+    Event { account: Some(account.to_owned()), message: Some(message), ..Event::new(kind) }
+}
+
+fn record(row: &AccountRow) -> Record {
+    let row = row.clone();
+    Record {
+        limited_until: row.limited_until,
+        reason: row.reason,
+        windows: row.windows,
+        cost_usd: row.cost_usd,
+        input_tokens: row.input_tokens,
+        output_tokens: row.output_tokens,
+        sessions: row.sessions,
+        stopped: row.stopped,
+    }
+}
+
+fn row(account: String, record: Record) -> AccountRow {
+    AccountRow {
+        account,
+        limited_until: record.limited_until,
+        reason: record.reason,
+        windows: record.windows,
+        cost_usd: record.cost_usd,
+        input_tokens: record.input_tokens,
+        output_tokens: record.output_tokens,
+        sessions: record.sessions,
+        stopped: record.stopped,
+    }
+}

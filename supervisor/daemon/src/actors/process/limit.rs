@@ -1,0 +1,334 @@
+//! What a process's Claude uses up, and the usage limit that stops it: heard here, told to its account.
+
+use std::{path::PathBuf, time::Duration};
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use wezterm_parallel_core::{
+    claude::{
+        hook::{Hook, HookEvent},
+        statusline::StatusLine,
+        usage_limit,
+    },
+    limit::{Input, Until},
+    status,
+};
+use wezterm_parallel_schemas::{
+    config::OnLimit,
+    event::EventKind,
+    keeper::ProgramStatus,
+    limit::Usage,
+    process::{Kind, Status},
+};
+
+use super::ProcessActor;
+use crate::{
+    actors::limit::{Join, Leave, Told},
+    effects::{
+        claude,
+        transcript::{self, Reader},
+        zone,
+    },
+};
+
+/// What a process has used is told at most this often, in milliseconds: a person reads no quicker.
+const USAGE_EVENT_MS: u64 = 5_000;
+/// How long Claude may take to write a failed turn into its transcript, in milliseconds: some 100.
+const TRANSCRIPT_MS: u64 = 500;
+/// What Claude calls the error that a usage limit is, and every other 429.
+const RATE_LIMIT: &str = "rate_limit";
+
+/// What is known of what a process uses.
+#[derive(Default)]
+pub struct Own {
+    /// As it was told to the account.
+    joined: Option<Joined>,
+    session: Option<String>,
+    usage: Option<Usage>,
+    told: Option<Usage>,
+    /// It was told of lately.
+    rests: bool,
+    /// The transcript of the session; away while it is read.
+    reader: Option<Reader>,
+    reading: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Joined {
+    run_id: String,
+    account: String,
+    name: String,
+    continues: bool,
+}
+
+impl Own {
+    /// What its session has used.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
+    }
+}
+
+/// The status line of its Claude was told this.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StatusLined {
+    /// In which run.
+    pub run_id: String,
+    /// What.
+    pub line: StatusLine,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+}
+
+impl Handler<StatusLined> for ProcessActor {
+    type Result = ();
+    fn handle(&mut self, m: StatusLined, ctx: &mut Context<Self>) {
+        let current = self.machine.run().is_some_and(|r| r.id == m.run_id);
+        let Some(session) = m.line.session_id.filter(|_| current) else { return };
+        let usage = Usage {
+            model: m.line.model,
+            cost_usd: m.line.cost_usd,
+            context_percent: m.line.context_percent,
+            context_size: m.line.context_size,
+            at: m.at,
+            ..Usage::default()
+        };
+        self.tell_account(Input::Used { session: session.clone(), usage: usage.clone() });
+        self.tell_account(Input::Windows { session: session.clone(), windows: m.line.windows });
+        self.take_usage(&session, usage, ctx);
+        self.count_tokens(session, m.line.transcript_path, m.at, ctx);
+    }
+}
+
+/// What its session has used, as it was known before the daemon came back to it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Used {
+    /// The session.
+    pub session: String,
+    /// Its figures.
+    pub usage: Usage,
+}
+
+impl Handler<Used> for ProcessActor {
+    type Result = ();
+    fn handle(&mut self, m: Used, ctx: &mut Context<Self>) {
+        if self.limits.usage.is_none() && self.session.as_ref() == Some(&m.session) {
+            self.limits.told = Some(m.usage.clone());
+            self.take_usage(&m.session, m.usage, ctx);
+        }
+    }
+}
+
+impl ProcessActor {
+    /// Tells the account when a run of a Claude begins or ends, or is called differently.
+    pub(super) fn keep_account(&mut self, ctx: &mut Context<Self>) {
+        let run_id = self.machine.run().map(|r| r.id.clone());
+        let run_id = run_id.filter(|_| self.machine.spec().kind == Kind::Claude);
+        let same = |j: &Joined| {
+            run_id.as_ref() == Some(&j.run_id)
+                && j.name == self.full_name()
+                && j.continues == self.continues()
+        };
+        if self.limits.joined.as_ref().map_or(run_id.is_none(), same) {
+            return;
+        }
+        let Some(run_id) = run_id else {
+            self.limits.joined = None;
+            self.shared.limits.do_send(Leave(self.row.id.clone()));
+            return;
+        };
+        // of one run it stays the same, whatever the next one gets
+        let account = match &self.limits.joined {
+            Some(joined) if joined.run_id == run_id => joined.account.clone(),
+            Some(_) | None => {
+                claude::config_dir(&self.environment()).unwrap_or_default().display().to_string()
+            }
+        };
+        let joined = Joined { run_id, account, name: self.full_name(), continues: self.continues() };
+        self.shared.limits.do_send(Join {
+            process: self.row.id.clone(),
+            account: joined.account.clone(),
+            name: joined.name.clone(),
+            continues: joined.continues,
+            session: self.session.clone(),
+            address: ctx.address(),
+        });
+        self.limits.joined = Some(joined);
+    }
+
+    fn full_name(&self) -> String {
+        format!("{}/{}", self.workspace_name, self.row.name)
+    }
+
+    fn continues(&self) -> bool {
+        self.machine.spec().on_limit == OnLimit::Continue
+    }
+
+    fn tell_account(&self, input: Input) {
+        if let Some(joined) = &self.limits.joined {
+            self.shared.limits.do_send(Told { account: joined.account.clone(), input });
+        }
+    }
+
+    /// Shows what a session has used; what is none was not said.
+    fn take_usage(&mut self, session: &str, new: Usage, ctx: &mut Context<Self>) {
+        let same = self.limits.session.as_deref() == Some(session);
+        let old = self.limits.usage.take().filter(|_| same).unwrap_or_default();
+        self.limits.session = Some(session.to_owned());
+        self.limits.usage = Some(Usage {
+            model: new.model.or(old.model),
+            cost_usd: new.cost_usd.or(old.cost_usd),
+            input_tokens: new.input_tokens.or(old.input_tokens),
+            output_tokens: new.output_tokens.or(old.output_tokens),
+            context_percent: new.context_percent.or(old.context_percent),
+            context_size: new.context_size.or(old.context_size),
+            at: new.at.max(old.at),
+        });
+        self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
+        self.tell_usage(ctx);
+    }
+
+    /// Says that it changed, at once and then at most every [`USAGE_EVENT_MS`].
+    fn tell_usage(&mut self, ctx: &mut Context<Self>) {
+        let undated = |usage: &Option<Usage>| usage.clone().map(|u| Usage { at: 0, ..u });
+        if self.limits.rests || undated(&self.limits.told) == undated(&self.limits.usage) {
+            return;
+        }
+        self.limits.told.clone_from(&self.limits.usage);
+        self.limits.rests = true;
+        ctx.run_later(Duration::from_millis(USAGE_EVENT_MS), |actor, ctx| {
+            actor.limits.rests = false;
+            actor.tell_usage(ctx);
+        });
+        let mut event = self.event(EventKind::ProcessUsage);
+        event.session_id.clone_from(&self.limits.session);
+        event.usage.clone_from(&self.limits.usage);
+        self.shared.board.commit(Vec::new(), vec![event], None);
+    }
+
+    /// Counts the tokens in the session's transcript, of which the status line says nothing.
+    fn count_tokens(&mut self, session: String, path: Option<PathBuf>, at: i64, ctx: &mut Context<Self>) {
+        let Some(path) = path.filter(|p| self.is_transcript(p)) else { return };
+        if self.limits.reading {
+            // what is added meanwhile is read with the next word
+            return;
+        }
+        let reader = self.limits.reader.take().filter(|r| r.path() == path);
+        let mut reader = reader.unwrap_or_else(|| Reader::new(path));
+        self.limits.reading = true;
+        let read = tokio::task::spawn_blocking(move || {
+            let tokens = reader.read().map(|tally| tally.tokens());
+            (reader, tokens)
+        });
+        ctx.spawn(read.into_actor(self).map(move |read, actor, ctx| {
+            actor.limits.reading = false;
+            let Ok((reader, Ok(tokens))) = read else { return };
+            actor.limits.reader = Some(reader);
+            let usage = Usage {
+                input_tokens: Some(tokens.input),
+                output_tokens: Some(tokens.output),
+                at,
+                ..Usage::default()
+            };
+            actor.tell_account(Input::Used { session: session.clone(), usage: usage.clone() });
+            if actor.limits.session.as_ref() == Some(&session) {
+                actor.take_usage(&session, usage, ctx);
+            }
+        }));
+    }
+
+    /// Whether a file may be read that a hook names: a transcript of its account.
+    fn is_transcript(&self, path: &std::path::Path) -> bool {
+        let plain = path.components().all(|c| c != std::path::Component::ParentDir);
+        let home = self.limits.joined.as_ref().map(|j| PathBuf::from(&j.account).join("projects"));
+        plain && home.is_some_and(|home| path.starts_with(home))
+    }
+
+    /// Its agent told its terminal how it stands: does a turn begin, end well, or stop at a limit?
+    pub(super) fn note_report(&mut self, report: &ProgramStatus, ctx: &mut Context<Self>) {
+        let Some(read) = status::report(&report.body) else { return };
+        match (read.status, read.reason) {
+            (Status::Working, _) => {
+                self.tell_account(Input::Began { process: self.row.id.clone(), at: report.at });
+            }
+            (Status::Idle, _) if read.ends_turn => {
+                self.tell_account(Input::EndedWell { process: self.row.id.clone() });
+            }
+            (Status::Error, Some(text)) => self.note_failure(text, report.at, None, ctx),
+            _ => {}
+        }
+    }
+
+    /// The same by a hook.
+    pub(super) fn note_hook(&mut self, hook: &Hook, at: i64, ctx: &mut Context<Self>) {
+        if hook.agent_id.is_some() {
+            return;
+        }
+        let process = self.row.id.clone();
+        match &hook.event {
+            HookEvent::UserPromptSubmit { .. } => self.tell_account(Input::Began { process, at }),
+            HookEvent::Stop { .. } => self.tell_account(Input::EndedWell { process }),
+            HookEvent::StopFailure { error, last_message: Some(text) } if error == RATE_LIMIT => {
+                self.note_failure(text.clone(), at, hook.transcript_path.clone(), ctx);
+            }
+            _ => {}
+        }
+    }
+
+    /// A turn failed: if that is a usage limit, the account is told until when.
+    fn note_failure(&mut self, text: String, at: i64, path: Option<PathBuf>, ctx: &mut Context<Self>) {
+        if !usage_limit::says_so(&text) {
+            return;
+        }
+        let reached = {
+            let process = self.row.id.clone();
+            move |until, text| Input::Reached { process: process.clone(), until, text, said_at: at }
+        };
+        let (said, tell) = (text.clone(), reached.clone());
+        let in_words = tokio::task::spawn_blocking(move || {
+            let minute = usage_limit::reset(&said).and_then(|r| zone::next(&r, at));
+            (minute.map(Until::Minute), said)
+        });
+        ctx.spawn(in_words.into_actor(self).map(move |found, actor, _| {
+            if let Ok((until, text)) = found {
+                actor.tell_account(tell(until, text));
+            }
+        }));
+        // the exact time stands in the transcript a moment later
+        let path = path.filter(|p| self.is_transcript(p));
+        let account = self.limits.joined.as_ref().map(|j| PathBuf::from(&j.account));
+        let session = self.session.clone();
+        let exact = async move {
+            tokio::time::sleep(Duration::from_millis(TRANSCRIPT_MS)).await;
+            let look = move || {
+                let path = path.or_else(|| claude::transcript(&account?, &session?))?;
+                let (said, limit) = transcript::last_failure(&path)?;
+                let limit = limit.filter(|l| l.rejected() && same_text(&said, &text))?;
+                limit.resets_at.map(|until| (until, text))
+            };
+            tokio::task::spawn_blocking(look).await
+        };
+        ctx.spawn(exact.into_actor(self).map(move |found, actor, _| {
+            if let Ok(Some((until, text))) = found {
+                actor.tell_account(reached(Some(Until::Exactly(until)), text));
+            }
+        }));
+    }
+}
+
+/// What was said by a report is cut where the transcript has it whole.
+fn same_text(whole: &str, said: &str) -> bool {
+    whole == said || status::shorten(whole).as_deref() == Some(said)
+}
+
+/// The limit that stopped it is over, its user wants it to go on, and it has not done so by itself.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Continue;
+
+impl Handler<Continue> for ProcessActor {
+    type Result = ();
+    fn handle(&mut self, _: Continue, _: &mut Context<Self>) {
+        tracing::info!(process = self.row.name, "it would go on");
+    }
+}
