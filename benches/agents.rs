@@ -36,6 +36,8 @@ pub const NAMES: &[&str] = &[NAMES_BY_COUNT[0].0, NAMES_BY_COUNT[1].0, NAMES_BY_
 const MEANT: Target = Target::AtMost(20e-3);
 /// Prompts for each agent; each makes it work and then be idle.
 const PROMPTS: usize = 15;
+/// Between the first prompts and the first turn.
+const SETTLE: Duration = Duration::from_secs(2);
 /// How long one prompt may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -83,6 +85,8 @@ fn run(agents: usize, prompts: usize) -> Try<Figure> {
         observe(&socket, name, &reported)?;
         typing.push(keeper_client(&socket, Role::Control)?);
     }
+    // right after its first prompt a Claude on a busy machine may lose what is typed
+    thread::sleep(SETTLE);
     for turn in 0..prompts {
         for (name, keeper) in names.iter().zip(&mut typing) {
             type_in(keeper, &format!("[[text:{name} {turn}]]"))?;
