@@ -5,6 +5,7 @@
 
 mod support;
 
+mod agents;
 mod attach;
 mod bad_input;
 mod claude;

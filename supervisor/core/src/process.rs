@@ -406,6 +406,9 @@ impl Process {
             Input::Ready => {
                 self.leave_gate(out);
                 self.ready(out);
+                if self.spec.kind == Kind::Command {
+                    self.status.silent(now.at.cast_signed());
+                }
             }
             Input::Said(report) if self.spec.status.reads(StatusFrom::Osc7501) => {
                 self.said(|status| status.said(&report, now.at.cast_signed()), out);
@@ -528,7 +531,10 @@ impl Process {
             out.push(Effect::Probe { run_id });
         } else if !waits_for_prompt {
             self.ready(out);
-            return;
+            // an agent that says nothing for that long is not known to do anything
+            if self.spec.agent.is_none() {
+                return;
+            }
         }
         self.epoch += 1;
         self.ready_deadline = Some(self.epoch);
@@ -634,6 +640,10 @@ impl Process {
         }
         match &self.actual {
             Actual::Backoff { .. } => self.ask_others(out),
+            Actual::Up { ready: true, .. } if self.ready_deadline == Some(epoch) => {
+                self.ready_deadline = None;
+                self.status.silent(now.at.cast_signed());
+            }
             Actual::Up { run, ready: false } if self.ready_deadline == Some(epoch) => {
                 let run = run.clone();
                 if self.spec.kind == Kind::Claude && self.spec.ready.is_none() {
@@ -779,7 +789,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::spec::{BackoffSpec, RestartSpec};
+    use crate::spec::{BackoffSpec, RestartSpec, StatusSpec};
 
     fn spec(kind: Kind) -> ProcessSpec {
         ProcessSpec {
@@ -889,6 +899,50 @@ mod tests {
         assert_eq!(p.step(Input::Timer { epoch: *epoch }, at(60_000)), [Effect::LeaveGate]);
         assert_eq!(p.state(), State::Running);
         assert_eq!(p.status().and_then(Tracker::status), Some(Status::Unknown));
+    }
+
+    fn agent(from: &[StatusFrom]) -> ProcessSpec {
+        ProcessSpec {
+            agent: Some("codex".into()),
+            status: StatusSpec {
+                from: from.to_vec(),
+                titles: IndexMap::from([(TitleMeaning::Working, "^⠋".into())]),
+            },
+            ..spec(Kind::Command)
+        }
+    }
+
+    #[test]
+    fn another_agent_has_a_status_and_one_that_says_nothing_is_unknown() {
+        let mut p = Process::new(agent(&[StatusFrom::Osc7501, StatusFrom::Progress, StatusFrom::Title]));
+        p.step(Input::Start, at(0));
+        p.step(Input::Cleared, at(0));
+        p.step(Input::Admitted { run_id: "r1".into() }, at(0));
+        let e = p.step(Input::Launched(run("r1")), at(0));
+        assert!(p.is_ready(), "as any other program");
+        assert_eq!(p.status().and_then(Tracker::status), Some(Status::Starting));
+        let Some(Effect::Arm { epoch, delay: 60_000 }) = e.last() else { panic!("{e:?}") };
+        assert_eq!(p.step(Input::Timer { epoch: *epoch }, at(60_000)), []);
+        assert_eq!(p.status().and_then(Tracker::status), Some(Status::Unknown));
+        let title =
+            |title: &str, at: i64| Input::Heard(Word { seq: 0, at, claim: Claim::Title(title.into()) });
+        p.step(title("⠋ Thinking", 61_000), at(61_000));
+        assert_eq!(p.status().and_then(Tracker::status), Some(Status::Working));
+        p.step(title("anything else", 62_000), at(62_000));
+        assert_eq!(p.status().and_then(Tracker::status), Some(Status::Working), "it says nothing");
+    }
+
+    #[test]
+    fn what_the_config_does_not_read_says_nothing_and_a_plain_command_has_no_status() {
+        let mut p = up(agent(&[StatusFrom::Osc7501]));
+        let title = Word { seq: 0, at: 1, claim: Claim::Title("⠋ Thinking".into()) };
+        p.step(Input::Heard(title.clone()), at(1));
+        assert_eq!(p.status().and_then(Tracker::status), Some(Status::Starting));
+        let mut p = up(spec(Kind::Command));
+        p.step(Input::Heard(title), at(1));
+        assert!(p.status().is_none());
+        p.step(said(1, "state=working"), at(2));
+        assert_eq!(p.status().and_then(Tracker::status), Some(Status::Working), "it reports by itself");
     }
 
     #[test]

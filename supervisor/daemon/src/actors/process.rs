@@ -960,6 +960,12 @@ impl Handler<Heard> for ProcessActor {
                     self.launched_by_another(Run { id: m.run_id, keeper_pid, pid, started_at }, ctx);
                 }
                 self.title = welcome.title;
+                if let Some(title) = self.title.clone() {
+                    // it is not known since when: all else that was said is newer
+                    let at = self.machine.run().map_or(0, |r| r.started_at.cast_signed());
+                    let word = Word { seq: 0, at, claim: Claim::Title(title) };
+                    self.input(Input::Heard(word), ctx);
+                }
                 self.attached = welcome.attached;
                 if let Some(progress) = welcome.progress {
                     self.input(Input::Heard(heard(&progress)), ctx);
