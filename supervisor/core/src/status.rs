@@ -47,8 +47,8 @@ pub const STALE_MS: i64 = 60_000;
 /// Between two looks at the machine while an agent works and says nothing.
 pub const LOOK_MS: i64 = 30_000;
 /// How long Claude's file must say `idle` after it said `busy`, where nothing else tells: between two turns
-/// that follow each other it says so for up to 15 ms.
-pub const REST_MS: i64 = 100;
+/// that follow each other it says so for up to 25 ms.
+pub const REST_MS: i64 = 60;
 /// What Claude's file and its report say of a dialog that Claude has no other word for.
 pub(crate) const DIALOG_OPEN: &str = "dialog open";
 /// Words that are remembered for an explanation.
