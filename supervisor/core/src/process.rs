@@ -443,7 +443,8 @@ impl Process {
             Claim::Registry(_) => StatusFrom::Registry,
             Claim::Title(_) => StatusFrom::Title,
             Claim::Progress { .. } => StatusFrom::Progress,
-            Claim::Machine(_) => return true,
+            // it is asked for by its arguments, and not by the config
+            Claim::Stream(_) | Claim::Machine(_) => return true,
         };
         self.spec.status.reads(from)
     }

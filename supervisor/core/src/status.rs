@@ -11,6 +11,9 @@
 //!    A hook that is newer than the file is believed for the moment that the file takes to follow.
 //! 4. Titles and progress reports, for agents that have nothing better.
 //!
+//! A Claude without a terminal (`-p --output-format stream-json`) writes what it does line by line; that
+//! stands in the place of its reports.
+//!
 //! Then a usage limit of the account is laid over what was decided. What is too old, or contradicts, is
 //! `unknown`.
 //!
@@ -34,7 +37,7 @@ use wezterm_parallel_schemas::{
 pub use report::{Report, shorten};
 
 use crate::{
-    claude::{hook::Hook, registry::Entry},
+    claude::{hook::Hook, registry::Entry, stream::Line},
     spec::Millis,
 };
 
@@ -74,6 +77,8 @@ pub enum Claim {
     Hook(Box<Hook>),
     /// Claude's file of this living session.
     Registry(Box<Entry>),
+    /// A line of `--output-format stream-json`.
+    Stream(Box<Line>),
     /// The title that it gave its terminal.
     Title(String),
     /// `OSC 9;4`.
@@ -142,6 +147,7 @@ pub struct Tracker {
     report: Option<Said>,
     hook: Option<Said>,
     registry: Option<Said>,
+    stream: Option<Said>,
     title: Option<Said>,
     progress: Option<Said>,
     machine: Option<(Said, Machine)>,
@@ -238,6 +244,7 @@ impl Tracker {
             Claim::Report(_) => &mut self.report,
             Claim::Hook(_) => &mut self.hook,
             Claim::Registry(_) => &mut self.registry,
+            Claim::Stream(_) => &mut self.stream,
             Claim::Title(_) => &mut self.title,
             Claim::Progress { .. } => &mut self.progress,
             Claim::Machine(look) => {
@@ -247,7 +254,7 @@ impl Tracker {
                 return self.settle(now);
             }
         };
-        let numbered = matches!(word.claim, Claim::Report(_));
+        let numbered = matches!(word.claim, Claim::Report(_) | Claim::Stream(_));
         let newer = slot.as_ref().is_none_or(|old| match numbered {
             true => said.seq > old.seq,
             // Claude's file may first be written without a status, at a later time than its first status
@@ -325,7 +332,7 @@ impl Tracker {
     }
     /// Whether anything was said of it in this run.
     pub fn heard(&self) -> bool {
-        self.report.is_some() || self.hook.is_some() || self.registry.is_some()
+        [&self.report, &self.hook, &self.registry, &self.stream].into_iter().any(Option::is_some)
     }
 
     /// When it must be decided anew though nothing is said: [`Self::tick`] is due then.
@@ -342,7 +349,7 @@ impl Tracker {
     }
 
     fn newest_at(&self) -> i64 {
-        let all = [&self.report, &self.hook, &self.registry, &self.title, &self.progress];
+        let all = [&self.report, &self.hook, &self.registry, &self.stream, &self.title, &self.progress];
         all.into_iter().flatten().map(|s| s.at).max().or(self.started).unwrap_or(0)
     }
 
@@ -372,7 +379,8 @@ impl Tracker {
                 until: None,
             });
         }
-        let told = self.by_report(now).or_else(|| self.by_claude(now)).or_else(|| self.by_terminal());
+        let told = self.by_report(now).or_else(|| self.by_stream()).or_else(|| self.by_claude(now));
+        let told = told.or_else(|| self.by_terminal());
         let told = told.unwrap_or_else(|| match self.silent {
             Some(at) => Verdict {
                 status: Status::Unknown,
@@ -424,6 +432,19 @@ impl Tracker {
             }
         }
         Some(verdict)
+    }
+
+    /// By the lines that it writes, where it writes them: they are the turn itself. What it asks its user
+    /// is told by its hook alone.
+    fn by_stream(&self) -> Option<Verdict> {
+        let stream = self.stream.as_ref()?;
+        let status = stream.status?;
+        match &self.hook {
+            Some(hook) if hook.at > stream.at && matches!(hook.status, Some(Status::Blocked(_))) => {
+                Some(won(hook, hook.status?, "it writes what it does, and a hook says what it asks for"))
+            }
+            _ => Some(won(stream, status, "it writes what it does, line by line")),
+        }
     }
 
     /// By Claude's file, and by what hooks add to it.

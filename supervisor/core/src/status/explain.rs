@@ -12,11 +12,12 @@ impl Tracker {
             return ("it does not run".into(), Vec::new(), Vec::new());
         };
         let machine = self.machine.as_ref().map(|(said, _)| said);
-        let newest: Vec<&Said> = [&self.report, &self.hook, &self.registry, &self.title, &self.progress]
-            .into_iter()
-            .flatten()
-            .chain(machine)
-            .collect();
+        let newest: Vec<&Said> =
+            [&self.report, &self.stream, &self.hook, &self.registry, &self.title, &self.progress]
+                .into_iter()
+                .flatten()
+                .chain(machine)
+                .collect();
         let mut evidence: Vec<Evidence> = newest.iter().map(|said| shown(said, verdict)).collect();
         evidence.sort_by_key(|e| (e.standing != Standing::Won, -e.at));
         let history = self.history.iter().filter(|said| !newest.contains(said));

@@ -15,6 +15,7 @@ use super::{
 use crate::claude::{
     hook::{Hook, HookEvent},
     registry::{Activity, Entry},
+    stream::{Line, Said as Written},
 };
 
 /// Longest text of a title that is shown, in characters.
@@ -44,6 +45,7 @@ pub fn read(word: &Word, was_idle: bool, titles: &[(TitleMeaning, Regex)]) -> Op
         }
         Claim::Hook(hook) => Some(read_hook(hook)),
         Claim::Registry(entry) => Some(read_registry(entry)),
+        Claim::Stream(line) => read_stream(line),
         Claim::Title(title) => {
             let meant = titles.iter().find(|(_, pattern)| pattern.is_match(title));
             let status = meant.map(|(meaning, _)| match meaning {
@@ -103,6 +105,54 @@ fn read_registry(entry: &Entry) -> Read {
         None => format!("status={word}"),
     };
     plain(Said { reason, ..said(Source::Registry, shorten(&words).unwrap_or_default(), status) })
+}
+
+/// None for what a subagent says.
+fn read_stream(line: &Line) -> Option<Read> {
+    if line.parent.is_some() {
+        return None;
+    }
+    let (status, words) = match &line.said {
+        Written::Init { .. } => (Some(Status::Working), "init".to_owned()),
+        Written::Assistant { error: Some(error), .. } => (None, format!("assistant error={error}")),
+        Written::Assistant { .. } => (Some(Status::Working), "assistant".to_owned()),
+        Written::User => (Some(Status::Working), "user".to_owned()),
+        Written::Result(ended) => {
+            let status = if ended.is_error { Status::Error } else { Status::Idle };
+            (Some(status), format!("result {}", ended.subtype))
+        }
+        Written::ApiRetry { attempt, most, .. } => {
+            (Some(Status::Working), format!("api_retry {attempt}/{most}"))
+        }
+        Written::PermissionDenied { tool, .. } => {
+            (Some(Status::Working), format!("permission_denied {tool}"))
+        }
+        Written::Status(Some(what)) => (Some(Status::Working), format!("status {what}")),
+        Written::SessionState(state) => {
+            let status = match state.as_str() {
+                "running" => Some(Status::Working),
+                "requires_action" => Some(Status::Blocked(Blocked::Permission)),
+                "idle" => Some(Status::Idle),
+                _ => None,
+            };
+            (status, format!("session_state {state}"))
+        }
+        Written::Task { event, .. } => (None, event.clone()),
+        Written::RateLimit(_) => (None, "rate_limit_event".to_owned()),
+        Written::Status(None) => (None, "status".to_owned()),
+        Written::Other(what) => (None, what.clone()),
+    };
+    let reason = match &line.said {
+        Written::Result(ended) if ended.is_error => ended.text.as_deref().and_then(shorten),
+        Written::ApiRetry { attempt, most, delay_ms, error, .. } => {
+            let why = error.as_deref().unwrap_or("the API refused");
+            shorten(&format!("{why}; asks again in {} s ({attempt}/{most})", delay_ms.div_ceil(1_000)))
+        }
+        _ => None,
+    };
+    let said = said(Source::Stream, shorten(&words).unwrap_or_default(), status);
+    let ends_turn = matches!(line.said, Written::Result(_));
+    Some(Read { said: Said { reason, ..said }, ends_turn, asks: None })
 }
 
 fn read_hook(hook: &Hook) -> Read {

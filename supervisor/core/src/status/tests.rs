@@ -423,6 +423,40 @@ fn titles_and_progress_tell_of_agents_that_have_nothing_better() {
     assert_eq!(said(&t).0, "error", "who reports is believed before its title");
 }
 
+/// `-p --output-format stream-json`: no terminal, no reports, and lines instead.
+#[test]
+fn what_a_claude_without_a_terminal_writes_tells_its_status() {
+    let line = |seq, json: &str| Word {
+        seq,
+        at: 10_000 + 100 * seq.cast_signed(),
+        claim: Claim::Stream(Box::new(crate::claude::stream::parse(json))),
+    };
+    let init = line(1, r#"{"type":"system","subtype":"init","session_id":"x"}"#);
+    let retry = line(
+        2,
+        r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":2,"retry_delay_ms":620,"error_status":429,"error":"rate_limit"}"#,
+    );
+    assert_eq!(said(&after(std::slice::from_ref(&init))).0, "working");
+    assert_eq!(
+        said(&after(&[init.clone(), retry.clone()])),
+        ("working", Some("rate_limit; asks again in 1 s (1/2)"))
+    );
+    let failed = line(
+        3,
+        r#"{"type":"result","subtype":"success","is_error":true,"terminal_reason":"api_error","result":"API Error: 400"}"#,
+    );
+    let t = after(&[init.clone(), retry, failed]);
+    assert_eq!((said(&t), t.unread()), (("error", Some("API Error: 400")), true));
+    let done = line(3, r#"{"type":"result","subtype":"success","is_error":false,"result":"ok"}"#);
+    // what came late and out of order changes nothing
+    assert_eq!(said(&after(&[init.clone(), done.clone(), init.clone()])).0, "idle");
+    assert_eq!(said(&after(&[done, init.clone()])).0, "idle");
+    let ask = asks(10_150, "Bash", r#"{"command":"ls"}"#);
+    assert_eq!(said(&after(&[init.clone(), ask])), ("blocked(permission)", Some("approve Bash: ls")));
+    let sub = line(4, r#"{"type":"assistant","parent_tool_use_id":"t","message":{"content":[]}}"#);
+    assert_eq!(said(&after(&[sub])).0, "starting", "a subagent does not speak for its agent");
+}
+
 #[test]
 fn an_explanation_names_what_won_and_what_did_not() {
     let t = after(&[

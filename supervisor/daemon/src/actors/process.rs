@@ -49,6 +49,7 @@ use crate::{
         claude,
         keeper::{self, Found, Link, Said},
         probe, scope, settings,
+        stream::Stream,
     },
     guard,
     shared::Shared,
@@ -113,6 +114,8 @@ pub struct ProcessActor {
     /// When the status must be decided anew, and the timer for it.
     status_due: Option<u64>,
     status_timer: Option<SpawnHandle>,
+    /// The lines that its Claude writes, if it writes any.
+    stream: Option<Stream>,
     title: Option<String>,
     title_told: Option<String>,
     /// The title was told of lately.
@@ -178,6 +181,7 @@ impl ProcessActor {
             probe: None,
             status_due: None,
             status_timer: None,
+            stream: None,
             title: None,
             title_told: None,
             title_rests: false,
@@ -452,6 +456,7 @@ impl ProcessActor {
     }
 
     fn open_link(&mut self, run_id: &str, ctx: &mut Context<Self>) {
+        self.read_stream(run_id, ctx);
         let me = ctx.address();
         let id = run_id.to_owned();
         let clock = self.shared.clock;
@@ -474,6 +479,7 @@ impl ProcessActor {
 
     fn on_exit(&mut self, run_id: &str, exit: ExitRecord, ctx: &mut Context<Self>) {
         self.link = None;
+        self.stream = None;
         self.attached = 0;
         self.title = None;
         if let Some(handle) = self.probe.take() {
@@ -892,6 +898,7 @@ impl Supervised for ProcessActor {
         self.probe = None;
         self.status_due = None;
         self.status_timer = None;
+        self.stream = None;
         self.title_rests = false;
         self.hold = None;
         // their callers learn that the answer is lost

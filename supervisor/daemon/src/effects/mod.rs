@@ -11,5 +11,6 @@ pub mod scope;
 pub mod sessions;
 pub mod settings;
 mod status_line;
+pub mod stream;
 pub mod transcript;
 pub mod zone;

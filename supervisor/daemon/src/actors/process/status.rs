@@ -4,14 +4,21 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use wezterm_parallel_core::{
+    claude::stream::Line,
     process::Input,
     status::{Claim, Word},
 };
 use wezterm_parallel_keeper::rundir;
-use wezterm_parallel_schemas::{evidence::Explanation, process::Kind};
+use wezterm_parallel_schemas::{
+    evidence::{Evidence, EvidenceSource, Explanation, Standing},
+    process::Kind,
+};
 
 use super::ProcessActor;
-use crate::effects::machine;
+use crate::effects::{
+    machine,
+    stream::{self, Stream},
+};
 
 impl ProcessActor {
     /// Sets the one timer after which the status must be decided anew, or the machine looked at. There is
@@ -59,6 +66,43 @@ impl ProcessActor {
     }
 }
 
+impl ProcessActor {
+    /// Reads what a Claude writes line by line, if it does.
+    pub(super) fn read_stream(&mut self, run_id: &str, ctx: &mut Context<Self>) {
+        self.stream = None;
+        let spec = self.machine.spec();
+        if spec.kind != Kind::Claude || !stream::is_written_by(&spec.command) {
+            return;
+        }
+        let (me, id) = (ctx.address(), run_id.to_owned());
+        let runs = self.shared.places.runs();
+        let mut seq = 0;
+        self.stream = Some(Stream::open(runs, run_id.to_owned(), move |line| {
+            seq += 1;
+            me.do_send(Wrote { run_id: id.clone(), seq, line: Box::new(line) });
+        }));
+    }
+}
+
+/// Its Claude wrote a line.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Wrote {
+    run_id: String,
+    seq: u64,
+    line: Box<Line>,
+}
+
+impl Handler<Wrote> for ProcessActor {
+    type Result = ();
+    fn handle(&mut self, m: Wrote, ctx: &mut Context<Self>) {
+        if self.machine.run().is_some_and(|r| r.id == m.run_id) {
+            let word = Word { seq: m.seq, at: self.shared.clock.at(), claim: Claim::Stream(m.line) };
+            self.input(Input::Heard(word), ctx);
+        }
+    }
+}
+
 /// Why has it the status that it has?
 #[derive(Message)]
 #[rtype(result = "Explanation")]
@@ -69,8 +113,21 @@ impl Handler<Explain> for ProcessActor {
     fn handle(&mut self, _: Explain, _: &mut Context<Self>) -> Self::Result {
         let process = self.make_view();
         let explained = self.machine.status().map(|s| s.explain());
-        let (because, evidence, history) = explained
+        let (because, mut evidence, history) = explained
             .unwrap_or_else(|| ("it is no agent, and reports no status".into(), Vec::new(), Vec::new()));
+        // how a run ended is the last word on it
+        if let Some(exit) = process.last_exit.as_ref().filter(|_| process.pid.is_none()) {
+            let ended = Evidence {
+                source: EvidenceSource::Exit,
+                seq: 1,
+                at: exit.ended_at,
+                said: exit.text(),
+                status: None,
+                standing: Standing::Won,
+                why: "its run is over".into(),
+            };
+            evidence.insert(0, ended);
+        }
         actix::MessageResult(Explanation { process, because, evidence, history })
     }
 }
