@@ -14,5 +14,6 @@ mod durability;
 mod hooks;
 mod sessions;
 mod setup;
+mod send;
 mod supervision;
 mod wire;

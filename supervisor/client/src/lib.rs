@@ -25,6 +25,7 @@ mod explain;
 pub mod hook;
 mod logs;
 mod process;
+mod prompt;
 mod status;
 mod stop;
 mod uninstall;
@@ -81,6 +82,7 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Status => status::run(&app),
         Verb::Workspace(verb) => workspace::run(&app, verb),
         Verb::Process(verb) => process::run(&app, verb),
+        Verb::Prompt(verb) => prompt::run(&app, verb),
         Verb::Config(verb) => config::run(&app, verb),
         Verb::Events(args) => events::run(&app, args),
         Verb::Doctor => doctor::run(&app),

@@ -21,7 +21,7 @@ mod shared;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::File,
     io::Write as _,
     os::fd::FromRawFd as _,
@@ -50,7 +50,7 @@ use wezterm_parallel_schemas::{
     event::{Event, EventKind},
     places::{DaemonInfo, Places, READY_FD_VARIABLE},
 };
-use wezterm_parallel_store::{Change, ConfigRow, EventFilter, Options, Store};
+use wezterm_parallel_store::{Change, ConfigRow, EventFilter, Options, PromptRow, Store};
 
 use crate::{board::Board, clock::Clock, effects::config_file::Read, router::Router, shared::Shared};
 
@@ -197,6 +197,10 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let gate = guard::start("gate".into(), GateActor::default(), shared::panic_report(board.clone()));
     let registry = RegistryActor::new(board.clone());
     let registry = guard::start("registry".into(), registry, shared::panic_report(board.clone()));
+    let mut prompts: HashMap<String, Vec<PromptRow>> = HashMap::new();
+    for row in loaded.prompts {
+        prompts.entry(row.view.process_id.clone()).or_default().push(row);
+    }
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
         home: home.clone(),
@@ -209,6 +213,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         last_word,
         ending: Cell::new(false),
         agents: RefCell::default(),
+        prompts: RefCell::new(prompts),
         places,
     });
     let stored = Stored {

@@ -9,3 +9,4 @@ pub mod probe;
 pub mod registry;
 pub mod scope;
 pub mod settings;
+pub mod conversation;
