@@ -3,6 +3,7 @@
 //! One test program rather than one per file, as each would link the same support again. A file per
 //! chapter of what is promised; each test's name is a sentence of it.
 
+#[allow(dead_code, reason = "the other test programs use the rest")]
 mod support;
 
 mod agents;
@@ -14,6 +15,7 @@ mod config;
 mod durability;
 mod hooks;
 mod limits;
+mod send;
 mod sessions;
 mod setup;
 mod supervision;

@@ -98,8 +98,17 @@ pub struct PromptView {
     pub reason: Option<String>,
     /// Its beginning: 200 characters at most.
     pub text: String,
+    /// A leading `/` or `!` means what it means when it is typed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub command: bool,
+    /// The idempotency key that it was sent with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// When it was accepted, in milliseconds since 1970.
     pub at: i64,
+    /// When it was begun to be typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typed_at: Option<i64>,
     /// When the agent had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<i64>,

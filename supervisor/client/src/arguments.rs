@@ -1,6 +1,6 @@
 //! The command line: every verb and option there is. Names are fixed; scripts and hooks use them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -60,6 +60,9 @@ pub enum Verb {
     /// Usage limits and cost of the accounts that agents run in
     #[command(subcommand)]
     Limit(Limit),
+    /// Prompts that were sent to agents
+    #[command(subcommand)]
+    Prompt(Prompt),
     /// The config file
     #[command(subcommand)]
     Config(Config),
@@ -227,6 +230,8 @@ pub enum Process {
         #[arg(long)]
         now: bool,
     },
+    /// Send a prompt to agents, and know that it arrived
+    Send(Send),
     /// Show the screen of a process here and type into it
     Attach(Attach),
     /// Print what a process wrote
@@ -277,6 +282,77 @@ pub enum Session {
 }
 
 const TARGET: &str = "[WORKSPACE/]PROCESS";
+
+const SEND_HELP: &str = "\
+The text is the last word, or standard input if that is `-` or missing; or all words after `--`.
+Targets may be patterns: `api/*` is every process of the workspace api, `*/lead` every lead.
+
+Without --queue and --now, an agent that works, waits for an answer in its pane or does not run refuses
+the prompt. Nothing is ever typed into a dialog. The exit code is 1 if any of the targets did not get it.
+
+Examples:
+  wezterm-parallel process send api/lead 'fix the failing test'
+  git diff | wezterm-parallel process send api/lead -
+  wezterm-parallel process send --queue 'api/*' web/lead 'commit what you have'
+  wezterm-parallel process send --wait api/lead 'which files did you touch?'
+  wezterm-parallel process send --command api/lead /compact";
+
+/// `process send`.
+#[derive(Debug, Args)]
+#[command(after_help = SEND_HELP)]
+pub struct Send {
+    /// The processes, and the text
+    #[arg(value_name = "[WORKSPACE/]PROCESS… [TEXT|-]", required = true)]
+    pub words: Vec<String>,
+    /// While the agent works, keep the prompt and send it when the agent is idle
+    #[arg(long, conflicts_with = "now")]
+    pub queue: bool,
+    /// Type it while the agent works: it takes it up with its next step
+    #[arg(long)]
+    pub now: bool,
+    /// Let a leading `/` or `!` mean what it means when it is typed
+    #[arg(long)]
+    pub command: bool,
+    /// Wait for the end of the turn, and print the agent's answer
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait at most (30s, 10m, 2h)
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    /// Idempotency key: sent again with the same key, it changes nothing and answers the same
+    #[arg(long)]
+    pub key: Option<String>,
+    /// The text
+    #[arg(last = true, value_name = "TEXT")]
+    pub text: Vec<String>,
+}
+
+/// `prompt …`.
+#[derive(Debug, Subcommand)]
+pub enum Prompt {
+    /// Show the prompts that wait or are under way
+    List {
+        /// Only those of this process
+        #[arg(value_name = TARGET)]
+        process: Option<Target>,
+        /// Also those that are over
+        #[arg(long)]
+        all: bool,
+    },
+    /// Take a prompt back that waits in the queue
+    Cancel {
+        /// Its id
+        prompt: String,
+    },
+    /// Wait until the turn that a prompt began is over, and print the answer
+    Wait {
+        /// Its id
+        prompt: String,
+        /// How long to wait at most (30s, 10m, 2h)
+        #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+        timeout: Option<Duration>,
+    },
+}
 
 /// `process attach`.
 #[derive(Debug, Args)]
@@ -436,6 +512,15 @@ mod tests {
             "process logs api/lead --follow --raw",
             "limit list",
             "limit list --json",
+            "process send lead hello",
+            "process send api/lead web/* hello --queue --json",
+            "process send api/lead --now --command --wait --timeout 10m --key k -- fix it",
+            "process send api/lead -",
+            "process send api/lead",
+            "prompt list",
+            "prompt list api/lead --all --json",
+            "prompt cancel 01JD7Z3Q0V",
+            "prompt wait 01JD7Z3Q0V --timeout 30s",
             "config check",
             "config check some/file.toml",
             "config diff",
@@ -467,6 +552,9 @@ mod tests {
             ("stat", ErrorKind::InvalidSubcommand),
             ("workspace open", ErrorKind::MissingRequiredArgument),
             ("process start /lead", ErrorKind::ValueValidation),
+            ("process send", ErrorKind::MissingRequiredArgument),
+            ("process send lead x --now --queue", ErrorKind::ArgumentConflict),
+            ("process send lead x --timeout soon", ErrorKind::ValueValidation),
             ("process attach lead --detach-key x", ErrorKind::ValueValidation),
             ("process add api --resume 1 --fork 2", ErrorKind::ArgumentConflict),
             ("session list --all --cwd /src", ErrorKind::ArgumentConflict),

@@ -34,6 +34,8 @@ const HELLO_MS: u64 = 5_000;
 const QUESTION_MS: u64 = 30_000;
 /// How long an effect may take: a stop waits for the grace time that the user configured.
 const EFFECT_MS: u64 = 15 * 60_000;
+/// A turn of an agent may take days; a year is more than any.
+const FOREVER_S: u64 = 365 * 24 * 60 * 60;
 /// How long the socket may refuse to take more. A request is smaller than its buffer in most cases.
 const WRITE_MS: u64 = 30_000;
 /// Bytes read at once: most answers whole.
@@ -57,6 +59,21 @@ pub enum Patience {
     Question,
     /// It is answered when something is true that takes its time.
     Effect,
+    /// So long.
+    For(Duration),
+    /// As long as it takes: somebody waits for it.
+    Forever,
+}
+
+impl Patience {
+    fn span(self) -> Duration {
+        match self {
+            Self::Question => Duration::from_millis(QUESTION_MS),
+            Self::Effect => Duration::from_millis(EFFECT_MS),
+            Self::For(span) => span,
+            Self::Forever => Duration::from_secs(FOREVER_S),
+        }
+    }
 }
 
 /// Why a call did not give a result.
@@ -157,11 +174,44 @@ impl Connection {
         params: &M::Params,
         patience: Patience,
     ) -> Result<M::Result, CallError> {
-        let ms = match patience {
-            Patience::Question => QUESTION_MS,
-            Patience::Effect => EFFECT_MS,
-        };
-        self.call_within::<M>(params, Duration::from_millis(ms))
+        self.call_within::<M>(params, patience.span())
+    }
+
+    /// Calls a method once for each of `params`, all at the same time, and gives each answer, with its
+    /// place among them, as it comes. What the daemon refuses is an answer.
+    pub fn call_all<M: Method>(
+        &mut self,
+        params: &[M::Params],
+        patience: Patience,
+        mut answered: impl FnMut(usize, Result<M::Result, Error>),
+    ) -> Result<(), CallError> {
+        let span = patience.span();
+        let deadline = Instant::now() + span;
+        let first = self.last_id.wrapping_add(1);
+        for params in params {
+            self.last_id = self.last_id.wrapping_add(1);
+            let frame = encode(&Request::new(self.last_id, M::NAME, params))?;
+            self.stream.write_all(&frame).map_err(CallError::Lost)?;
+        }
+        let mut open: Vec<bool> = vec![true; params.len()];
+        while open.contains(&true) {
+            match self.receive(Some(deadline))? {
+                None => return Err(CallError::Late(span)),
+                Some(Received::Event(event)) => self.events.push_back(*event),
+                Some(Received::Answer(id, answer)) => {
+                    let i = usize::try_from(id.wrapping_sub(first)).unwrap_or(usize::MAX);
+                    if open.get(i) == Some(&true) {
+                        open[i] = false;
+                        let answer = match answer {
+                            Ok(result) => Ok(decode(&result)?),
+                            Err(error) => Err(error),
+                        };
+                        answered(i, answer);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn call_within<M: Method>(

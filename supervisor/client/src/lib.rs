@@ -27,6 +27,7 @@ pub mod hook;
 mod limit;
 mod logs;
 mod process;
+mod prompt;
 mod session;
 mod status;
 pub mod statusline;
@@ -87,6 +88,7 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Process(verb) => process::run(&app, verb),
         Verb::Session(verb) => session::run(&app, verb),
         Verb::Limit(verb) => limit::run(&app, verb),
+        Verb::Prompt(verb) => prompt::run(&app, verb),
         Verb::Config(verb) => config::run(&app, verb),
         Verb::Events(args) => events::run(&app, args),
         Verb::Doctor => doctor::run(&app),

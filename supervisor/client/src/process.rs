@@ -17,7 +17,7 @@ use crate::{
     connection::{CallContext, Connection, Patience},
     explain,
     failure::{Failure, Outcome},
-    logs, output, time, view,
+    logs, output, prompt, time, view,
 };
 
 /// `process …`.
@@ -26,6 +26,7 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
         Process::Attach(args) => return attach::run(app, args),
         Process::Logs(args) => return logs::run(app, args),
         Process::Adopt(args) => return adopt::run(app, args),
+        Process::Send(args) => return prompt::send(app, args),
         Process::Explain { process } => return explain::run(app, process),
         Process::List { .. }
         | Process::Add { .. }
@@ -91,7 +92,11 @@ pub fn run(app: &App, verb: &Process) -> Outcome {
                 .to(|| format!("restart `{process}`"))?;
             say_if_it_runs(app, &restarted, "restart", "restarted")
         }
-        Process::Attach(_) | Process::Logs(_) | Process::Adopt(_) | Process::Explain { .. } => {
+        Process::Attach(_)
+        | Process::Logs(_)
+        | Process::Adopt(_)
+        | Process::Send(_)
+        | Process::Explain { .. } => {
             unreachable!("these are done by now")
         }
     }

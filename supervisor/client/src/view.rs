@@ -4,6 +4,7 @@ use wezterm_parallel_schemas::{
     daemon::{ConfigAction, ConfigPlan, StatusView},
     event::Event,
     process::{ProcessView, Source, State, Status},
+    prompt::{PromptState, PromptView, Proof},
     session::SessionView,
     workspace::WorkspaceView,
 };
@@ -42,6 +43,15 @@ const PROCESS_COLUMNS: &[Column] = &[
 /// Below this many columns state and status share one: what an agent says of itself says that it runs.
 const PROCESS_COLS_MIN: u16 = 60;
 
+const PROMPT_COLUMNS: &[Column] = &[
+    column("PROMPT", 0),
+    column("PROCESS", 0),
+    column("STATE", 0),
+    column("AGE", 2),
+    text("TEXT", 0),
+    text("NOTE", 1),
+];
+
 const PROCESS_COLUMNS_NARROW: &[Column] = &[column("  PROCESS", 0), column("STATE", 0), text("NOTE", 1)];
 
 /// Characters of a session's id on a screen: as many as git shows of a commit, and as unlikely to be another's.
@@ -69,6 +79,57 @@ const WORKSPACE_COLUMNS: &[Column] = &[
     text("DIRECTORY", 2),
     text("NOTE", 1),
 ];
+
+/// A table of prompts; `now` in milliseconds since 1970.
+pub fn prompts(list: &[PromptView], now: i64, width: Option<u16>) -> String {
+    if list.is_empty() {
+        return "no prompts\n".into();
+    }
+    let row = |p: &PromptView| {
+        vec![
+            p.id.clone(),
+            format!("{}/{}", p.workspace, p.process),
+            prompt_state(p),
+            time::span(now - p.at),
+            p.text.clone(),
+            p.reason.clone().or_else(|| p.answer.as_ref().and_then(|a| a.text.clone())).unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = list.iter().map(row).collect();
+    paint(&render(PROMPT_COLUMNS, &rows, width))
+}
+
+fn prompt_state(p: &PromptView) -> String {
+    match (p.state, p.place) {
+        (PromptState::Queued, Some(place)) => format!("queued, {place}."),
+        (state, _) => prompt_word(state).into(),
+    }
+}
+
+fn prompt_word(state: PromptState) -> &'static str {
+    match state {
+        PromptState::Queued => "queued",
+        PromptState::Typing => "typing",
+        PromptState::Delivered => "delivered",
+        PromptState::Answered => "answered",
+        PromptState::Undelivered => "undelivered",
+        PromptState::Canceled => "canceled",
+        _ => "unknown",
+    }
+}
+
+/// What has become of a prompt, on one line.
+pub fn prompt_line(p: &PromptView) -> String {
+    let proof = match p.proof {
+        Some(Proof::Hook) => " (its hook said so)",
+        Some(Proof::Transcript) => " (it stands in its transcript)",
+        Some(Proof::Status) => " (it began to work)",
+        _ => "",
+    };
+    let proof = if p.state == PromptState::Delivered { proof } else { "" };
+    let reason = p.reason.as_ref().map(|r| format!(": {}", clean(r))).unwrap_or_default();
+    format!("{}{proof}{reason}, {}", prompt_state(p), p.id)
+}
 
 /// A table of processes; `now` in milliseconds since 1970.
 pub fn processes(list: &[ProcessView], now: i64, width: Option<u16>) -> String {

@@ -7,6 +7,7 @@ pub mod gate;
 pub mod limit;
 pub mod plan;
 pub mod process;
+pub mod prompt;
 pub mod registry;
 pub mod restart;
 pub mod rule;

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_run_inside_of_a_run_is_the_inner_ones() {
         let inner = living(21, &[20, 10, 1], 9);
-        assert_eq!(agent(&[inner.clone()], 21, 20), Some(21));
+        assert_eq!(agent(std::slice::from_ref(&inner), 21, 20), Some(21));
         assert_eq!(agent(&[inner], 11, 10), None);
     }
 

@@ -22,7 +22,7 @@ mod shared;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::File,
     io::Write as _,
     os::fd::FromRawFd as _,
@@ -52,7 +52,7 @@ use wezterm_parallel_schemas::{
     event::{Event, EventKind},
     places::{DaemonInfo, Places, READY_FD_VARIABLE},
 };
-use wezterm_parallel_store::{Change, ConfigRow, EventFilter, Options, Store};
+use wezterm_parallel_store::{Change, ConfigRow, EventFilter, Options, PromptRow, Store};
 
 use crate::{board::Board, clock::Clock, effects::config_file::Read, router::Router, shared::Shared};
 
@@ -201,6 +201,10 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let registry = guard::start("registry".into(), registry, shared::panic_report(board.clone()));
     let limits = LimitActor::new(board.clone(), clock, loaded.accounts);
     let limits = guard::start("limit".into(), limits, shared::panic_report(board.clone()));
+    let mut prompts: HashMap<String, Vec<PromptRow>> = HashMap::new();
+    for row in loaded.prompts {
+        prompts.entry(row.view.process_id.clone()).or_default().push(row);
+    }
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
         home: home.clone(),
@@ -215,6 +219,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         last_word,
         ending: Cell::new(false),
         agents: RefCell::default(),
+        prompts: RefCell::new(prompts),
         places,
     });
     let stored = Stored {

@@ -2,6 +2,7 @@
 
 mod hook;
 mod limit;
+mod prompt;
 mod session;
 
 use std::{
@@ -124,6 +125,12 @@ impl Router {
             call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,
             call::ExportConfig::NAME => self.answer::<call::ExportConfig>(params, |_| self.export()).await,
             call::ListEvents::NAME => self.answer::<call::ListEvents>(params, |p| self.events(p)).await,
+            call::ListPrompts::NAME => {
+                self.answer::<call::ListPrompts>(params, |p| self.list_prompts(p)).await
+            }
+            call::WaitForPrompt::NAME => {
+                self.answer::<call::WaitForPrompt>(params, |p| self.wait_for_prompt(p)).await
+            }
             // not kept waiting for the disk: Claude waits for it
             call::ReportHook::NAME => {
                 self.answer::<call::ReportHook>(params, |p| self.report_hook(caller, p)).await
@@ -226,6 +233,10 @@ impl Router {
                     self.order(p.workspace, p.process, Order::Seen)
                 })
                 .await
+            }
+            call::SendPrompt::NAME => self.answer::<call::SendPrompt>(params, |p| self.send(p)).await,
+            call::CancelPrompt::NAME => {
+                self.answer::<call::CancelPrompt>(params, |p| self.cancel_prompt(p)).await
             }
             call::ReloadConfig::NAME => self.answer::<call::ReloadConfig>(params, |_| self.reload()).await,
             call::TrustProject::NAME => {

@@ -15,6 +15,8 @@ use wezterm_parallel_schemas::{
     places::Places,
 };
 
+use wezterm_parallel_store::PromptRow;
+
 use crate::{
     actors::{gate::GateActor, limit::LimitActor, process::ProcessActor, registry::RegistryActor},
     board::Board,
@@ -53,6 +55,8 @@ pub struct Shared {
     pub ending: Cell<bool>,
     /// The actors of all processes, by id: for what comes from outside and names one.
     pub agents: RefCell<HashMap<String, Addr<ProcessActor>>>,
+    /// Prompts that were not over when the daemon before this one ended, by process: taken by its actor.
+    pub prompts: RefCell<HashMap<String, Vec<PromptRow>>>,
 }
 
 impl Shared {

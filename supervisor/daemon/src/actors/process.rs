@@ -8,6 +8,7 @@
 
 mod hooks;
 mod limit;
+mod prompts;
 pub mod registry;
 mod session;
 mod status;
@@ -56,6 +57,7 @@ use crate::{
 };
 
 pub use hooks::Hooked;
+pub use prompts::{CancelPrompt, SendPrompt, WaitForPrompt};
 
 /// Ended runs of a process whose logs are kept.
 const RUNS_KEPT_MAX: usize = 3;
@@ -108,6 +110,9 @@ pub struct ProcessActor {
     registry: registry::Registry,
     /// What its Claude uses up.
     limits: limit::Own,
+    sending: prompts::Sending,
+    /// It goes on after a panic: its prompts are in the store.
+    panicked: bool,
     view: Option<ProcessView>,
     link: Option<Link>,
     probe: Option<SpawnHandle>,
@@ -173,6 +178,8 @@ impl ProcessActor {
             session: made.row.session_id.clone(),
             row: made.row,
             registry: registry::Registry::default(),
+            sending: prompts::Sending::default(),
+            panicked: false,
             runs: made.runs,
             hooks_heard: 0,
             limits: limit::Own::default(),
@@ -259,6 +266,7 @@ impl ProcessActor {
             }
         }
         self.arm_status(ctx);
+        self.follow_prompts(ctx);
         self.answer();
         if self.retiring && self.machine.at_rest() {
             self.retire(ctx);
@@ -505,10 +513,12 @@ impl ProcessActor {
         event.pid = self.machine.run().map(|r| r.pid);
         event.message = Some(exit.text());
         event.exit = Some(exit.clone());
+        let why = exit.text();
         let effects =
             self.machine.step(Input::Exited { run_id: run_id.to_owned(), exit }, self.shared.clock.now());
         self.forget_old_runs(&mut changes);
         self.settle(effects, changes, vec![event], ctx);
+        self.end_prompts(why, ctx);
     }
 
     /// Keeps the logs of the last few runs, and no more.
@@ -633,7 +643,7 @@ impl ProcessActor {
                 .filter(|s| s.status() == Some(Status::RateLimited))
                 .and_then(|s| s.limited_until()),
             usage: self.limits.usage().cloned(),
-            prompts: 0,
+            prompts: self.sending.waiting(),
             asks: 0,
         }
     }
@@ -671,6 +681,7 @@ impl ProcessActor {
 
     /// It rests and is not needed any more: its rows, its logs and itself go.
     fn retire(&mut self, ctx: &mut Context<Self>) {
+        self.abandon_prompts(ctx);
         let board = &self.shared.board;
         board.drop_process(&self.row.id);
         self.shared.agents.borrow_mut().remove(&self.row.id);
@@ -879,6 +890,8 @@ impl Actor for ProcessActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.recover(ctx);
+        // when it is known what became of its run
+        ctx.notify(prompts::Recall);
     }
 }
 
@@ -903,6 +916,8 @@ impl Supervised for ProcessActor {
         self.hold = None;
         // their callers learn that the answer is lost
         self.waiters.clear();
+        self.sending = prompts::Sending::default();
+        self.panicked = true;
         self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false, prompt: false });
     }
 }
@@ -958,6 +973,15 @@ struct Heard {
 impl Handler<Heard> for ProcessActor {
     type Result = ();
     fn handle(&mut self, m: Heard, ctx: &mut Context<Self>) {
+        match &m.said {
+            Said::Status(report) => self.note_report_seq(&m.run_id, report.seq),
+            Said::Welcome(welcome) => {
+                if let Some(report) = &welcome.status {
+                    self.note_report_seq(&m.run_id, report.seq);
+                }
+            }
+            Said::Title(_) | Said::Progress(_) | Said::Attached(_) | Said::Looked | Said::Exit(_) => {}
+        }
         match m.said {
             Said::Exit(exit) => self.on_exit(&m.run_id, exit, ctx),
             Said::Welcome(welcome) => {

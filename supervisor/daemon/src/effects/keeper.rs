@@ -223,10 +223,10 @@ impl Link {
 
     /// Types into the program, on the order's conditions. The answer comes when the program's terminal
     /// has taken all of it, or nothing; it may take its time, since the program may.
-    pub async fn type_in(&self, order: Type) -> Typing {
+    pub fn type_in(&self, order: Type) -> impl Future<Output = Typing> + use<> {
         let (reply, answer) = oneshot::channel();
         let _ = self.orders.send(Order::Type(order, reply));
-        answer.await.unwrap_or(Typing::Lost)
+        async { answer.await.unwrap_or(Typing::Lost) }
     }
 }
 

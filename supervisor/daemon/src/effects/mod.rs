@@ -2,6 +2,7 @@
 
 pub mod claude;
 pub mod config_file;
+pub mod conversation;
 pub mod keeper;
 pub mod machine;
 pub mod pid;

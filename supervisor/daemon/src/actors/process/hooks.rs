@@ -34,10 +34,13 @@ impl Handler<Hooked> for ProcessActor {
             self.follow_session(&m.hook, &mut events);
         }
         self.note_hook(&m.hook, m.at, ctx);
+        // the evidence goes first: what follows from the hook is to find the status that it tells of
+        let hook = m.hook.clone();
         self.hooks_heard += 1;
         let word = Word { seq: self.hooks_heard, at: m.at, claim: Claim::Hook(Box::new(m.hook)) };
         let effects = self.machine.step(Input::Heard(word), self.shared.clock.now());
         self.settle(effects, Vec::new(), events, ctx);
+        self.hook_prompts(&m.run_id, &hook, ctx);
     }
 }
 

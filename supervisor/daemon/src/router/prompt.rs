@@ -1,0 +1,167 @@
+//! Prompts: sent, listed, waited for, taken back.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
+use wezterm_parallel_core::prompt::{Prompt, text};
+use wezterm_parallel_schemas::{
+    error::{Code, Error},
+    prompt::{PROMPT_BYTES_MAX, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait},
+};
+use wezterm_parallel_store::PromptRow;
+
+use super::{Router, fault, gone};
+use crate::actors::process::{CancelPrompt, SendPrompt, WaitForPrompt};
+
+/// Characters of a prompt that are shown.
+const SHOWN_CHARS_MAX: usize = 200;
+/// Prompts that are looked at: all that are kept.
+const PROMPTS_MAX: u32 = 1_000;
+
+impl Router {
+    pub(super) async fn send(&self, p: ProcessSend) -> Result<PromptView, Error> {
+        if p.text.len() > PROMPT_BYTES_MAX {
+            let message = format!("a prompt has at most {PROMPT_BYTES_MAX} bytes");
+            return Err(Error::new(Code::BadParams, message)
+                .hint("write it into a file, and send a prompt that names the file"));
+        }
+        let text = text::clean(&p.text)
+            .ok_or_else(|| Error::new(Code::BadParams, "there is nothing in the prompt"))?;
+        let view = self.process_view(p.workspace.as_deref(), &p.process)?;
+        if let Some(key) = &p.key {
+            // sent by a daemon that ended before it had answered
+            let known = self.prompts().await?.into_iter().find(|row| row.view.key.as_ref() == Some(key));
+            if let Some(row) = known {
+                return self.sent_before(row, &view.id, &text).await;
+            }
+        }
+        let prompt = Prompt {
+            view: PromptView {
+                id: ulid::Ulid::generate().to_string(),
+                workspace: view.workspace.clone(),
+                process: view.name.clone(),
+                process_id: view.id.clone(),
+                state: PromptState::Queued,
+                reason: None,
+                text: text.chars().take(SHOWN_CHARS_MAX).collect(),
+                command: p.command,
+                key: p.key,
+                at: self.shared.clock.at(),
+                typed_at: None,
+                delivered_at: None,
+                proof: None,
+                place: None,
+                session_id: None,
+                prompt_id: None,
+                answer: None,
+            },
+            text: Arc::from(text),
+            mode: p.while_working,
+        };
+        let actor = self.process_actor(&view).await?;
+        let (reply, answer) = oneshot::channel();
+        actor.do_send(SendPrompt { prompt, reply });
+        answer.await.map_err(|_| fault())?
+    }
+
+    /// What has become of a prompt that was sent with the same key.
+    async fn sent_before(&self, row: PromptRow, process: &str, text: &str) -> Result<PromptView, Error> {
+        if row.view.process_id != process || row.text != text {
+            return Err(Error::new(Code::Conflict, "this key was used for another prompt")
+                .hint("use a new key for each thing that you want done"));
+        }
+        let view = match self.wait_for(&row.view, true).await? {
+            Some(answer) => answer.await.map_err(|_| fault())??,
+            None => self.prompt(&row.view.id).await?.view,
+        };
+        match view.state {
+            PromptState::Undelivered => {
+                let why = view.reason.unwrap_or_else(|| "it did not reach the agent".into());
+                Err(Error::new(Code::Undelivered, why).hint(format!("its id is {}", view.id)))
+            }
+            _ => Ok(view),
+        }
+    }
+
+    pub(super) async fn list_prompts(&self, p: PromptList) -> Result<Vec<PromptView>, Error> {
+        let process = match &p.process {
+            Some(process) => Some(self.process_view(p.workspace.as_deref(), process)?.id),
+            None => None,
+        };
+        let workspace = match (&p.workspace, &process) {
+            (Some(workspace), None) => Some(self.workspace_view(workspace)?.name),
+            _ => None,
+        };
+        let mut all: Vec<PromptView> = self.prompts().await?.into_iter().map(|row| row.view).collect();
+        all.reverse();
+        all.retain(|v| {
+            process.as_ref().is_none_or(|id| *id == v.process_id)
+                && workspace.as_ref().is_none_or(|name| *name == v.workspace)
+                && (p.all || is_under_way(v.state))
+        });
+        Ok(all)
+    }
+
+    pub(super) async fn cancel_prompt(&self, p: PromptTarget) -> Result<PromptView, Error> {
+        let row = self.prompt(&p.prompt).await?;
+        let actor = self.shared.agents.borrow().get(&row.view.process_id).cloned();
+        let actor = actor.ok_or_else(|| Error::new(Code::Conflict, "its process is gone"))?;
+        actor.send(CancelPrompt(row.view.id.clone())).await.map_err(gone)??;
+        Ok(self.prompt(&p.prompt).await?.view)
+    }
+
+    pub(super) async fn wait_for_prompt(&self, p: PromptWait) -> Result<PromptView, Error> {
+        let row = self.prompt(&p.prompt).await?;
+        let Some(answer) = self.wait_for(&row.view, false).await? else {
+            // it ended meanwhile
+            return Ok(self.prompt(&p.prompt).await?.view);
+        };
+        let answered = async { answer.await.map_err(|_| fault())? };
+        let view = match p.timeout_ms {
+            None => answered.await?,
+            Some(ms) => tokio::time::timeout(Duration::from_millis(ms), answered).await.map_err(|_| {
+                Error::new(Code::Timeout, "its turn is not over yet")
+                    .hint("`wezterm-parallel prompt wait` goes on waiting")
+            })??,
+        };
+        // what is said of it is on the disk
+        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        Ok(view)
+    }
+
+    /// The wait for a prompt; none if it is over.
+    async fn wait_for(
+        &self,
+        view: &PromptView,
+        taken: bool,
+    ) -> Result<Option<oneshot::Receiver<Result<PromptView, Error>>>, Error> {
+        let actor = self.shared.agents.borrow().get(&view.process_id).cloned();
+        match actor {
+            Some(actor) => actor.send(WaitForPrompt { prompt: view.id.clone(), taken }).await.map_err(gone),
+            None => Ok(None),
+        }
+    }
+
+    /// A prompt, as it is on the disk when all of before is.
+    async fn prompt(&self, id: &str) -> Result<PromptRow, Error> {
+        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        let (store, wanted) = (self.shared.board.store().clone(), id.to_owned());
+        let read = tokio::task::spawn_blocking(move || store.prompt(&wanted)).await.map_err(|_| fault())?;
+        read.map_err(|e| Error::new(Code::Storage, e.to_string()))?.ok_or_else(|| {
+            Error::new(Code::NotFound, format!("there is no prompt {id}"))
+                .hint("`wezterm-parallel prompt list --all` shows the newest")
+        })
+    }
+
+    /// The newest prompts, newest first.
+    async fn prompts(&self) -> Result<Vec<PromptRow>, Error> {
+        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
+        let store = self.shared.board.store().clone();
+        let read = tokio::task::spawn_blocking(move || store.prompts(PROMPTS_MAX)).await;
+        read.map_err(|_| fault())?.map_err(|e| Error::new(Code::Storage, e.to_string()))
+    }
+}
+
+fn is_under_way(state: PromptState) -> bool {
+    matches!(state, PromptState::Queued | PromptState::Typing | PromptState::Delivered)
+}
