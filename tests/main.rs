@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod durability;
 mod hooks;
+mod inbox;
 mod limits;
 mod sessions;
 mod setup;

@@ -35,6 +35,7 @@ use std::{
 use actors::{
     config::ConfigActor,
     gate::GateActor,
+    inbox::InboxActor,
     limit::LimitActor,
     registry::RegistryActor,
     supervisor::{Adopt, Stored, SupervisorActor},
@@ -201,6 +202,9 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let registry = guard::start("registry".into(), registry, shared::panic_report(board.clone()));
     let limits = LimitActor::new(board.clone(), clock, loaded.accounts);
     let limits = guard::start("limit".into(), limits, shared::panic_report(board.clone()));
+    let agents = Rc::default();
+    let inbox = InboxActor::new(board.clone(), clock, Rc::clone(&agents), loaded.asks);
+    let inbox = guard::start("inbox".into(), inbox, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
         home: home.clone(),
@@ -214,7 +218,8 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         environment: RefCell::new(Arc::new(environment::passed_on(std::env::vars_os()))),
         last_word,
         ending: Cell::new(false),
-        agents: RefCell::default(),
+        agents,
+        inbox,
         places,
     });
     let stored = Stored {

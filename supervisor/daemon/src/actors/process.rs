@@ -54,7 +54,7 @@ use crate::{
     shared::Shared,
 };
 
-pub use hooks::Hooked;
+pub use hooks::{Asks, Hooked};
 
 /// Ended runs of a process whose logs are kept.
 const RUNS_KEPT_MAX: usize = 3;
@@ -107,6 +107,10 @@ pub struct ProcessActor {
     registry: registry::Registry,
     /// What its Claude uses up.
     limits: limit::Own,
+    /// Requests that wait for its user.
+    asks: u32,
+    /// What the inbox was told last of why it is blocked.
+    blocked_told: Option<Option<String>>,
     view: Option<ProcessView>,
     link: Option<Link>,
     probe: Option<SpawnHandle>,
@@ -173,6 +177,8 @@ impl ProcessActor {
             runs: made.runs,
             hooks_heard: 0,
             limits: limit::Own::default(),
+            asks: 0,
+            blocked_told: None,
             view: None,
             link: None,
             probe: None,
@@ -502,6 +508,7 @@ impl ProcessActor {
         let effects =
             self.machine.step(Input::Exited { run_id: run_id.to_owned(), exit }, self.shared.clock.now());
         self.forget_old_runs(&mut changes);
+        self.run_over(run_id);
         self.settle(effects, changes, vec![event], ctx);
     }
 
@@ -551,7 +558,8 @@ impl ProcessActor {
             event.session_id.clone_from(&view.session_id);
             events.push(event);
         }
-        if old != Some(&view) {
+        self.tell_inbox(&view);
+        if self.view.as_ref() != Some(&view) {
             self.shared.board.put_process(self.row.position, view.clone());
             self.view = Some(view);
         }
@@ -628,7 +636,7 @@ impl ProcessActor {
                 .and_then(|s| s.limited_until()),
             usage: self.limits.usage().cloned(),
             prompts: 0,
-            asks: 0,
+            asks: self.asks,
         }
     }
 
@@ -669,6 +677,7 @@ impl ProcessActor {
         board.drop_process(&self.row.id);
         self.shared.agents.borrow_mut().remove(&self.row.id);
         self.shared.sessions.leave(&self.row.id);
+        self.removed();
         self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false, prompt: false });
         let event = self.event(EventKind::ProcessRemoved);
         let (workspace, id) = (self.workspace.clone(), self.row.id.clone());
@@ -872,6 +881,7 @@ impl Actor for ProcessActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.recount_asks();
         self.recover(ctx);
     }
 }
@@ -970,6 +980,7 @@ impl Handler<Heard> for ProcessActor {
                 if let Some(progress) = welcome.progress {
                     self.input(Input::Heard(heard(&progress)), ctx);
                 }
+                self.tell_attached();
                 match welcome.status {
                     Some(report) => {
                         self.note_report(&report, ctx);
@@ -996,6 +1007,7 @@ impl Handler<Heard> for ProcessActor {
             }
             Said::Attached(clients) => {
                 self.attached = clients;
+                self.tell_attached();
                 self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
             }
             Said::Looked => self.input(Input::Seen, ctx),

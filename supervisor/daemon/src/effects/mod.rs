@@ -1,7 +1,9 @@
 //! Everything that touches the outside: keepers, Claude's files, the environment, the machine.
 
+pub mod ancestry;
 pub mod claude;
 pub mod config_file;
+pub mod edit;
 pub mod keeper;
 pub mod machine;
 pub mod pid;
