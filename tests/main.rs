@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod durability;
 mod hooks;
+mod inbox;
 mod limits;
 mod send;
 mod sessions;

@@ -68,8 +68,11 @@ pub struct AskView {
     pub tool: String,
     /// What it is to do, on one line.
     pub summary: String,
-    /// Its whole input, as JSON.
+    /// Its whole input, as JSON. In a listing, and where it is too large for the wire, only the beginning.
     pub input: String,
+    /// The input is not whole.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shortened: bool,
     /// What an edit would change, as a unified diff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
@@ -78,9 +81,12 @@ pub struct AskView {
     pub questions: Vec<Question>,
     /// Where the agent is.
     pub cwd: PathBuf,
-    /// The subagent that asks, if it is one.
+    /// What kind of subagent asks, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// Claude's id of that subagent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
     /// When it was asked, in milliseconds since 1970.
     pub at: i64,
     /// What has become of it.
@@ -88,6 +94,11 @@ pub struct AskView {
     /// Who decided, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(v: &bool) -> bool {
+    !*v
 }
 
 /// A question of an agent.
@@ -115,7 +126,7 @@ pub struct QuestionOption {
 }
 
 /// Who decided a request, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// When, in milliseconds since 1970.
     pub at: i64,
@@ -124,6 +135,9 @@ pub struct Decision {
     /// The caller's process id, for `user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
+    /// It was decided not to allow it. Beside an open request: the agent is being told.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub denied: bool,
     /// The words that went along, or the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -701,6 +701,7 @@ fn ask() -> AskView {
         tool: "AskUserQuestion".into(),
         summary: "Which one?".into(),
         input: r#"{"questions":[]}"#.into(),
+        shortened: true,
         diff: Some("-a\n+b\n".into()),
         questions: vec![Question {
             question: "Which one?".into(),
@@ -710,12 +711,14 @@ fn ask() -> AskView {
         }],
         cwd: "/home/u/src/api".into(),
         agent: Some("general-purpose".into()),
+        agent_id: Some("a756cafcdbf887f74".into()),
         at: AT,
         state: AskState::Answered,
         decision: Some(Decision {
             at: AT + 1_000,
             by: "user".into(),
             pid: Some(4_242),
+            denied: true,
             message: Some("the first is enough".into()),
             answers: [("Which one?".to_string(), "A".to_string())].into_iter().collect(),
         }),

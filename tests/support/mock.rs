@@ -48,6 +48,8 @@ pub struct Request {
     pub turn: usize,
     /// All texts of the user in the conversation so far, reminders left out.
     pub texts: Vec<String>,
+    /// What the tools gave back in the conversation so far.
+    pub results: Vec<String>,
 }
 
 #[derive(Default)]
@@ -390,6 +392,7 @@ fn conversation(messages: &Value, session: Option<&String>) -> Request {
         prompt: String::new(),
         turn: 0,
         texts: Vec::new(),
+        results: Vec::new(),
     };
     for message in messages.as_array().into_iter().flatten() {
         match message["role"].as_str() {
@@ -401,11 +404,18 @@ fn conversation(messages: &Value, session: Option<&String>) -> Request {
                     request.turn = 0;
                 }
                 request.texts.extend(texts);
+                request.results.extend(results(&message["content"]));
             }
             _ => {}
         }
     }
     request
+}
+
+/// What stands in results of tools, a text for each.
+fn results(content: &Value) -> impl Iterator<Item = String> + '_ {
+    let blocks = content.as_array().into_iter().flatten().filter(|b| b["type"] == "tool_result");
+    blocks.map(|b| b["content"].as_str().map_or_else(|| b["content"].to_string(), str::to_owned))
 }
 
 fn texts(content: &Value) -> Vec<String> {

@@ -63,6 +63,9 @@ pub enum Verb {
     /// Prompts that were sent to agents
     #[command(subcommand)]
     Prompt(Prompt),
+    /// What agents ask: permissions, questions, plans
+    #[command(subcommand)]
+    Inbox(Inbox),
     /// The config file
     #[command(subcommand)]
     Config(Config),
@@ -282,6 +285,8 @@ pub enum Session {
 }
 
 const TARGET: &str = "[WORKSPACE/]PROCESS";
+/// How a request of an agent is named.
+const ITEM: &str = "REQUEST";
 
 const SEND_HELP: &str = "\
 The text is the last word, or standard input if that is `-` or missing; or all words after `--`.
@@ -434,6 +439,74 @@ pub enum Config {
     },
 }
 
+/// `inbox …`.
+#[derive(Debug, Subcommand)]
+pub enum Inbox {
+    /// Show what agents ask, oldest first
+    List {
+        /// Also what was decided, newest first: who, when and why
+        #[arg(long)]
+        all: bool,
+        /// Only of this workspace
+        #[arg(long)]
+        workspace: Option<String>,
+        /// At most this many [default: 100]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: Option<u32>,
+    },
+    /// Show one request whole: its input, the diff of an edit, the questions
+    Show {
+        /// Its id, the end of its id, or the process that asks
+        #[arg(value_name = ITEM)]
+        item: String,
+    },
+    /// Allow a request. Returns when the agent has been told
+    Allow {
+        /// Its id, the end of its id, or the process that asks
+        #[arg(value_name = ITEM)]
+        item: String,
+    },
+    /// Deny a request
+    Deny {
+        /// Its id, the end of its id, or the process that asks
+        #[arg(value_name = ITEM)]
+        item: String,
+        /// What the agent is told
+        #[arg(short, long, value_name = "TEXT")]
+        message: Option<String>,
+    },
+    /// Answer the questions of a request, in their order
+    Answer {
+        /// Its id, the end of its id, or the process that asks
+        #[arg(value_name = ITEM)]
+        item: String,
+        /// For each question the number or text of an option, several with commas between, or your own words
+        #[arg(required = true, value_name = "ANSWER")]
+        answers: Vec<String>,
+    },
+    /// Try a rule, or those of the config, on what was asked before. Decides nothing
+    Test {
+        /// Tools that the rule allows
+        #[arg(long, value_name = "TOOL", conflicts_with = "deny", group = "action")]
+        allow: Option<String>,
+        /// Tools that the rule denies
+        #[arg(long, value_name = "TOOL", group = "action")]
+        deny: Option<String>,
+        /// Only if this fits the command, the address, or the input as JSON
+        #[arg(long, requires = "action")]
+        pattern: Option<String>,
+        /// Only if the file lies here
+        #[arg(long, requires = "action")]
+        path: Option<String>,
+        /// Only for processes of this name
+        #[arg(long, requires = "action", value_name = "WORKSPACE/PROCESS")]
+        process: Option<String>,
+        /// On at most this many, the newest [default: 1000]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: Option<u32>,
+    },
+}
+
 /// `events`.
 #[derive(Debug, Args)]
 pub struct Events {
@@ -521,6 +594,16 @@ mod tests {
             "prompt list api/lead --all --json",
             "prompt cancel 01JD7Z3Q0V",
             "prompt wait 01JD7Z3Q0V --timeout 30s",
+            "inbox list",
+            "inbox list --all --workspace api --limit 20 --json",
+            "inbox show api/lead",
+            "inbox allow 01JD7Z3Q0V00000000000000AB",
+            "inbox deny lead -m no",
+            "inbox deny lead --message no",
+            "inbox answer lead 1 2,3",
+            "inbox test",
+            "inbox test --allow Bash --pattern cargo* --process api/* --limit 10",
+            "inbox test --deny Edit --path src/**",
             "config check",
             "config check some/file.toml",
             "config diff",
@@ -560,6 +643,10 @@ mod tests {
             ("session list --all --cwd /src", ErrorKind::ArgumentConflict),
             ("session list --limit 0", ErrorKind::ValueValidation),
             ("events --since yesterday", ErrorKind::ValueValidation),
+            ("inbox answer lead", ErrorKind::MissingRequiredArgument),
+            ("inbox test --pattern x", ErrorKind::MissingRequiredArgument),
+            ("inbox test --allow x --deny y", ErrorKind::ArgumentConflict),
+            ("inbox list --limit 0", ErrorKind::ValueValidation),
             ("daemon --foreground install", ErrorKind::ArgumentConflict),
             ("process add api lead cargo test", ErrorKind::UnknownArgument),
         ] {

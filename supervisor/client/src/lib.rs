@@ -24,6 +24,7 @@ mod events;
 mod executable;
 mod explain;
 pub mod hook;
+mod inbox;
 mod limit;
 mod logs;
 mod process;
@@ -89,6 +90,7 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Session(verb) => session::run(&app, verb),
         Verb::Limit(verb) => limit::run(&app, verb),
         Verb::Prompt(verb) => prompt::run(&app, verb),
+        Verb::Inbox(verb) => inbox::run(&app, verb),
         Verb::Config(verb) => config::run(&app, verb),
         Verb::Events(args) => events::run(&app, args),
         Verb::Doctor => doctor::run(&app),

@@ -184,6 +184,20 @@ workspace:
 }
 
 #[test]
+fn a_project_has_no_say_in_what_is_allowed_without_asking() {
+    let home = home();
+    for (at, text) in [
+        ("permissions", "version: 1\npermissions: [{ allow: '*' }]\nworkspace: {}\n"),
+        ("permissions", "version: 1\nworkspace: { permissions: [{ allow: Bash }] }\n"),
+        ("agents", "version: 1\nagents: { claude: { args: [--yolo] } }\nworkspace: {}\n"),
+    ] {
+        home.write(text);
+        let message = home.check();
+        assert!(message.contains(at) && message.contains("unknown"), "{text}: {message}");
+    }
+}
+
+#[test]
 fn what_is_harmless_may_be_given_to_an_agent() {
     let home = home();
     home.write(

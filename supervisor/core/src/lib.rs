@@ -4,6 +4,7 @@
 
 pub mod claude;
 pub mod gate;
+pub mod inbox;
 pub mod limit;
 pub mod plan;
 pub mod process;

@@ -1,8 +1,210 @@
 //! Rules of the user: what is decided of an agent's request without asking.
+//!
+//! The first rule that fits decides. An `allow` is read as narrowly as it can be, since an agent writes
+//! what is matched; a `deny` as widely. Where nothing fits, the user is asked.
 
-use std::time::UNIX_EPOCH;
+use std::{
+    path::{Component, Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use serde_json::Value;
+use wezterm_parallel_schemas::{config::Rule, inbox::RuleAction};
 
 use crate::spec::Millis;
+
+/// Tools that ask their user something, or leave a mode the user has chosen: `*` never stands for them.
+const ASKING_TOOLS: &[&str] = &["AskUserQuestion", "ExitPlanMode", "EnterPlanMode"];
+/// Fields with the file that a tool works on.
+const PATH_FIELDS: &[&str] = &["file_path", "notebook_path", "path"];
+/// Longest path that is matched, in bytes: what Linux takes at most.
+const PATH_BYTES_MAX: usize = 4_096;
+
+/// A request, as rules look at it.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The tool.
+    pub tool: &'a str,
+    /// Its input.
+    pub input: &'a Value,
+    /// `WORKSPACE/PROCESS`.
+    pub process: &'a str,
+    /// The process's directory, without symbolic links on the way.
+    pub cwd: &'a Path,
+    /// The file that the tool works on, without symbolic links on the way; none if it names none, or
+    /// where it really lies cannot be known.
+    pub path: Option<&'a Path>,
+    /// The input is all there: what was too long for the wire is not.
+    pub whole: bool,
+}
+
+/// What the rules say of a request, and which of them: its number, from 1.
+pub fn decide(rules: &[Rule], request: &Request<'_>, now: Millis) -> Option<(u32, RuleAction)> {
+    (1..).zip(rules).find_map(|(number, rule)| Some((number, fits(rule, request, now)?)))
+}
+
+/// What one rule says of a request.
+pub fn fits(rule: &Rule, request: &Request<'_>, now: Millis) -> Option<RuleAction> {
+    let (action, tool) = match (&rule.allow, &rule.deny) {
+        (Some(tool), None) => (RuleAction::Allow, tool),
+        (None, Some(tool)) => (RuleAction::Deny, tool),
+        // a config with such a rule is refused
+        (Some(_), Some(_)) | (None, None) => return None,
+    };
+    // what is no point in time never was: the config refuses it, and here it must not mean "for ever"
+    if rule.until.as_deref().is_some_and(|until| instant(until).is_none_or(|until| now > until)) {
+        return None;
+    }
+    let named = tool == request.tool;
+    if !named && !glob(tool, request.tool) {
+        return None;
+    }
+    if rule.process.as_deref().is_some_and(|p| !glob(p, request.process)) {
+        return None;
+    }
+    let allows = action == RuleAction::Allow;
+    if allows && (!request.whole || !may_be_allowed(request, named)) {
+        return None;
+    }
+    if let Some(pattern) = &rule.pattern {
+        let subject = subject(request);
+        let fits = match command(request.input) {
+            Some(command) if !allows => pieces(command).any(|piece| glob(pattern, piece)),
+            _ => glob(pattern, &subject),
+        };
+        if !fits {
+            return None;
+        }
+    }
+    if let Some(pattern) = &rule.path {
+        let place = |path: &Path| path_glob(pattern, request.cwd, path);
+        let real = request.path.is_some_and(place);
+        // what is denied is denied under each of its names
+        let named = !allows && named_path(request.input).is_some_and(|p| place(&absolute(request.cwd, p)));
+        if !real && !named {
+            return None;
+        }
+    }
+    Some(action)
+}
+
+/// Whether a rule may allow this at all.
+fn may_be_allowed(request: &Request<'_>, named: bool) -> bool {
+    if ASKING_TOOLS.contains(&request.tool) {
+        // questions want answers, which no rule has
+        return named && request.tool != "AskUserQuestion";
+    }
+    // a command that steps out of its sandbox is another thing than the same command in it
+    let unboxed = request.input.get("dangerouslyDisableSandbox").is_some_and(|v| *v != Value::Bool(false));
+    !unboxed && command(request.input).is_none_or(is_one_command)
+}
+
+/// Whether a shell would run this one command and nothing else, whatever quotes stand where. What only
+/// might be more is more.
+pub fn is_one_command(command: &str) -> bool {
+    !command.trim().is_empty()
+        && !command.chars().any(|c| {
+            matches!(c, ';' | '&' | '|' | '`' | '$' | '<' | '>' | '(' | ')' | '\\') || c.is_control()
+        })
+}
+
+/// A command, and each part of it that may be a command of its own.
+fn pieces(command: &str) -> impl Iterator<Item = &str> {
+    let cut = |c: char| matches!(c, ';' | '&' | '|' | '`' | '(' | ')' | '{' | '}' | '$') || c.is_control();
+    std::iter::once(command).chain(command.split(cut)).map(str::trim).filter(|piece| !piece.is_empty())
+}
+
+/// The command of a tool that runs one.
+fn command(input: &Value) -> Option<&str> {
+    input.get("command")?.as_str()
+}
+
+/// What a pattern is held against: the command, the address, else the input as JSON.
+fn subject(request: &Request<'_>) -> String {
+    let text = |name: &str| request.input.get(name).and_then(Value::as_str).map(str::to_owned);
+    text("command").or_else(|| text("url")).unwrap_or_else(|| request.input.to_string())
+}
+
+/// The file that a tool says it works on, as it says it.
+pub fn named_path(input: &Value) -> Option<&str> {
+    PATH_FIELDS.iter().find_map(|name| input.get(*name)?.as_str()).filter(|p| !p.is_empty())
+}
+
+/// An absolute path without `.` and `..`, worked out from the names alone.
+pub fn absolute(cwd: &Path, path: impl AsRef<Path>) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in cwd.join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
+        }
+    }
+    out
+}
+
+/// Whether a path lies where a pattern says: `src/**` below `cwd`, or absolute. `*` stops at a `/`.
+fn path_glob(pattern: &str, cwd: &Path, path: &Path) -> bool {
+    let (Some(path), Some(cwd)) = (path.to_str(), cwd.to_str()) else { return false };
+    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+    if path.len() > PATH_BYTES_MAX || pattern.len() > PATH_BYTES_MAX {
+        return false;
+    }
+    if pattern.starts_with('/') {
+        return segments(pattern, path);
+    }
+    let below = path
+        .strip_prefix(cwd)
+        .and_then(|rest| if cwd.ends_with('/') { Some(rest) } else { rest.strip_prefix('/') });
+    below.is_some_and(|path| segments(pattern, path))
+}
+
+/// Whether a text fits a pattern in which `*` stands for anything.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    // where the last `*` stands, and how much of the text it has taken so far
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        if pattern.get(p) == Some(&b'*') {
+            star = Some((p, t));
+            p += 1;
+        } else if pattern.get(p) == Some(&text[t]) {
+            p += 1;
+            t += 1;
+        } else if let Some((at, taken)) = star {
+            star = Some((at, taken + 1));
+            p = at + 1;
+            t = taken + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+/// The same for paths: `*` stops at a `/`, a part `**` stands for any number of parts.
+fn segments(pattern: &str, path: &str) -> bool {
+    let path: Vec<&str> = path.split('/').collect();
+    // which beginnings of the path fit the parts of the pattern so far
+    let mut reached = vec![false; path.len() + 1];
+    reached[0] = true;
+    for part in pattern.split('/') {
+        let mut next = vec![false; path.len() + 1];
+        if part == "**" {
+            let first = reached.iter().position(|r| *r).unwrap_or(reached.len());
+            next[first..].fill(true);
+        } else {
+            for (at, name) in path.iter().enumerate() {
+                next[at + 1] = reached[at] && glob(part, name);
+            }
+        }
+        reached = next;
+    }
+    reached[path.len()]
+}
 
 /// The point in time that a rule's `until` names, in milliseconds since 1970: a date stands for its end,
 /// in UTC. None if it names none.
@@ -16,7 +218,208 @@ pub fn instant(until: &str) -> Option<Millis> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
+
+    const CWD: &str = "/home/u/api";
+
+    fn rule(allow: bool, tool: &str) -> Rule {
+        let tool = Some(tool.to_owned());
+        if allow { Rule { allow: tool, ..Rule::default() } } else { Rule { deny: tool, ..Rule::default() } }
+    }
+
+    fn says(rule: &Rule, tool: &str, input: &Value) -> Option<RuleAction> {
+        let path = named_path(input).map(|p| absolute(Path::new(CWD), p));
+        let request = Request {
+            tool,
+            input,
+            process: "api/lead",
+            cwd: Path::new(CWD),
+            path: path.as_deref(),
+            whole: true,
+        };
+        fits(rule, &request, 1_000)
+    }
+
+    fn bash(allow: bool, pattern: &str, command: &str) -> bool {
+        let rule = Rule { pattern: Some(pattern.into()), ..rule(allow, "Bash") };
+        says(&rule, "Bash", &json!({ "command": command })).is_some()
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_decides_and_none_is_no_leave() {
+        let rules = [
+            Rule { pattern: Some("cargo publish*".into()), ..rule(false, "Bash") },
+            Rule { pattern: Some("cargo *".into()), ..rule(true, "Bash") },
+            rule(false, "mcp__*"),
+        ];
+        let decide = |tool: &str, input: Value| {
+            let request = Request {
+                tool,
+                input: &input,
+                process: "api/lead",
+                cwd: Path::new(CWD),
+                path: None,
+                whole: true,
+            };
+            decide(&rules, &request, 0)
+        };
+        assert_eq!(decide("Bash", json!({"command": "cargo publish"})), Some((1, RuleAction::Deny)));
+        assert_eq!(decide("Bash", json!({"command": "cargo test"})), Some((2, RuleAction::Allow)));
+        assert_eq!(decide("mcp__github__push", json!({})), Some((3, RuleAction::Deny)));
+        assert_eq!(decide("Bash", json!({"command": "make"})), None);
+        assert_eq!(decide("Read", json!({"file_path": "/x"})), None);
+    }
+
+    #[test]
+    fn an_allowed_command_has_no_second_one_behind_it() {
+        assert!(bash(true, "cargo test*", "cargo test --workspace"));
+        for second in [
+            "cargo test; rm -rf ~",
+            "cargo test && rm x",
+            "cargo test || rm x",
+            "cargo test | sh",
+            "cargo test & rm x",
+            "cargo test\nrm x",
+            "cargo test\r\nrm x",
+            "cargo test $(rm x)",
+            "cargo test `rm x`",
+            "cargo test <(rm x)",
+            "cargo test > ~/.bashrc",
+            "cargo test >> ~/.bashrc",
+            "cargo test < x",
+            "cargo test $X",
+            "cargo test \"$(rm x)\"",
+            "cargo test ';' x",
+            "cargo test \\\nrm",
+            "cargo test \u{0}",
+            "cargo test \u{b}rm",
+        ] {
+            assert!(!bash(true, "cargo test*", second), "{second}");
+            assert!(!bash(true, "*", second), "{second}");
+        }
+        assert!(!bash(true, "cargo test*", "X=1 cargo test"), "a pattern begins where the command begins");
+        assert!(!bash(true, "*", "  "));
+    }
+
+    #[test]
+    fn a_denied_command_is_found_wherever_it_stands() {
+        for hidden in [
+            "rm -rf x",
+            "cd y && rm -rf x",
+            "true;rm -rf x",
+            "echo $(rm -rf x)",
+            "a\nrm -rf x",
+            "{ rm -rf x; }",
+        ] {
+            assert!(bash(false, "rm *", hidden), "{hidden}");
+        }
+        assert!(!bash(false, "rm *", "cargo test"));
+    }
+
+    #[test]
+    fn what_steps_out_of_the_sandbox_or_is_not_whole_is_never_allowed() {
+        let rule = rule(true, "*");
+        let run = |more: Value| says(&rule, "Bash", &more);
+        assert!(run(json!({"command": "ls"})).is_some());
+        assert!(run(json!({"command": "ls", "dangerouslyDisableSandbox": false})).is_some());
+        assert!(run(json!({"command": "ls", "dangerouslyDisableSandbox": true})).is_none());
+        assert!(run(json!({"command": "ls", "dangerouslyDisableSandbox": "yes"})).is_none());
+        let input = json!({"command": "ls"});
+        let cut = Request {
+            tool: "Bash",
+            input: &input,
+            process: "a/b",
+            cwd: Path::new(CWD),
+            path: None,
+            whole: false,
+        };
+        assert_eq!(fits(&rule, &cut, 0), None);
+        assert!(fits(&self::rule(false, "Bash"), &cut, 0).is_some(), "but it may be denied");
+    }
+
+    #[test]
+    fn a_star_never_answers_a_question_nor_leaves_a_plan() {
+        let plan = json!({});
+        assert_eq!(says(&rule(true, "*"), "ExitPlanMode", &plan), None);
+        assert_eq!(says(&rule(true, "ExitPlanMode"), "ExitPlanMode", &plan), Some(RuleAction::Allow));
+        assert_eq!(says(&rule(true, "AskUserQuestion"), "AskUserQuestion", &plan), None);
+        assert_eq!(says(&rule(false, "*"), "AskUserQuestion", &plan), Some(RuleAction::Deny));
+    }
+
+    #[test]
+    fn a_path_is_matched_where_it_leads() {
+        let edit = |pattern: &str, path: &str| {
+            let rule = Rule { path: Some(pattern.into()), ..rule(true, "Edit") };
+            says(&rule, "Edit", &json!({ "file_path": path })).is_some()
+        };
+        for (pattern, path) in [
+            ("src/**", "/home/u/api/src/a/b.rs"),
+            ("src/**", "src/a.rs"),
+            ("./src/*.rs", "src/a.rs"),
+            ("**/*.md", "docs/a/b.md"),
+            ("**/*.md", "README.md"),
+            ("**", "x"),
+            ("/tmp/**", "/tmp/x/y"),
+            ("src/*/mod.rs", "src/a/mod.rs"),
+        ] {
+            assert!(edit(pattern, path), "{pattern} {path}");
+        }
+        for (pattern, path) in [
+            ("src/**", "src/../Cargo.toml"),
+            ("src/**", "src/../../other/src/a.rs"),
+            ("src/**", "/home/u/api-2/src/a.rs"),
+            ("src/**", "/home/u/apisrc/a.rs"),
+            ("src/*", "src/a/b.rs"),
+            ("src/*/mod.rs", "src/a/b/mod.rs"),
+            ("src/**", "srcx/a.rs"),
+            ("**", "/etc/passwd"),
+            ("/tmp/**", "/tmp/../etc/passwd"),
+            ("", "x"),
+        ] {
+            assert!(!edit(pattern, path), "{pattern} {path}");
+        }
+        let rule = Rule { path: Some("**".into()), ..rule(true, "*") };
+        assert_eq!(says(&rule, "Bash", &json!({"command": "ls"})), None, "it names no file");
+    }
+
+    #[test]
+    fn a_file_whose_place_is_not_known_is_denied_by_its_name_and_never_allowed_by_it() {
+        let input = json!({ "file_path": "src/link" });
+        let request = Request {
+            tool: "Edit",
+            input: &input,
+            process: "api/lead",
+            cwd: Path::new(CWD),
+            path: Some(Path::new("/etc/passwd")),
+            whole: true,
+        };
+        let at = |allow| Rule { path: Some("src/**".into()), ..rule(allow, "Edit") };
+        assert_eq!(fits(&at(true), &request, 0), None);
+        assert_eq!(fits(&at(false), &request, 0), Some(RuleAction::Deny));
+        let unknown = Request { path: None, ..request };
+        assert_eq!(fits(&at(true), &unknown, 0), None);
+    }
+
+    #[test]
+    fn processes_times_and_addresses_narrow_a_rule() {
+        let fetch = json!({ "url": "https://docs.rs/serde" });
+        let of = |rule: Rule| says(&rule, "WebFetch", &fetch).is_some();
+        let base = || rule(true, "WebFetch");
+        assert!(of(Rule { process: Some("api/*".into()), ..base() }));
+        assert!(!of(Rule { process: Some("web/*".into()), ..base() }));
+        assert!(of(Rule { pattern: Some("https://docs.rs/*".into()), ..base() }));
+        assert!(!of(Rule { pattern: Some("https://crates.io/*".into()), ..base() }));
+        assert!(of(Rule { until: Some("1970-01-01".into()), ..base() }));
+        assert!(!of(Rule { until: Some("1970-01-01T00:00:00Z".into()), ..base() }));
+        assert!(!of(Rule { until: Some("for ever".into()), ..base() }), "what is no time is over");
+        assert!(!of(Rule { deny: Some("WebFetch".into()), ..base() }), "neither one nor the other");
+        assert!(!of(Rule::default()));
+        let pattern = Rule { pattern: Some(r#"*"repo":"api"*"#.into()), ..rule(true, "mcp__*") };
+        assert!(says(&pattern, "mcp__github__list", &json!({"n": 1, "repo": "api"})).is_some());
+    }
 
     #[test]
     fn a_date_stands_for_its_end_and_what_is_none_for_nothing() {
@@ -24,6 +427,38 @@ mod tests {
         assert_eq!(instant("1970-01-02T00:00:01Z"), Some(86_401_000));
         for bad in ["", "tomorrow", "2026-13-01", "2026-12-31T25:00:00Z", "31.12.2026"] {
             assert_eq!(instant(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        /// Whatever an agent puts behind an allowed command: a shell that sees one of these sees more.
+        #[test]
+        fn nothing_with_a_separator_is_ever_allowed(
+            before in "[ -~]{0,12}", separator in r"(;|&|&&|\||\|\||\n|\r|`|\$\(|<\(|>|>>|<|\$\{)", after in "\\PC{0,12}"
+        ) {
+            let allowed = bash(true, "echo*", &format!("echo {before}{separator}{after}"));
+            prop_assert!(!allowed);
+        }
+
+        #[test]
+        fn no_way_up_leaves_the_directory(parts in prop::collection::vec("(\\.\\.|\\.|a|src|b c)", 0..9)) {
+            let path = format!("src/{}", parts.join("/"));
+            let rule = Rule { path: Some("src/**".into()), ..rule(true, "Edit") };
+            if says(&rule, "Edit", &json!({ "file_path": path })).is_some() {
+                prop_assert!(absolute(Path::new(CWD), &path).starts_with("/home/u/api/src"));
+            }
+        }
+
+        #[test]
+        fn a_glob_is_what_a_regular_expression_would_be(pattern in "[ab*]{0,6}", text in "[ab]{0,8}") {
+            fn slow(p: &[u8], t: &[u8]) -> bool {
+                match p.split_first() {
+                    None => t.is_empty(),
+                    Some((b'*', rest)) => (0..=t.len()).any(|n| slow(rest, &t[n..])),
+                    Some((c, rest)) => t.first() == Some(c) && slow(rest, &t[1..]),
+                }
+            }
+            prop_assert_eq!(glob(&pattern, &text), slow(pattern.as_bytes(), text.as_bytes()));
         }
     }
 }

@@ -262,6 +262,10 @@ impl Board {
         }
         views
     }
+    /// One process, by its id.
+    pub fn process(&self, id: &str) -> Option<ProcessView> {
+        self.processes.borrow().values().find(|v| v.id == id).cloned()
+    }
     /// All processes, by workspace and then in start order.
     pub fn processes(&self) -> Vec<ProcessView> {
         let order: BTreeMap<String, usize> =

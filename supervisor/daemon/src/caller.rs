@@ -5,7 +5,6 @@ use std::cell::Cell;
 use tokio::sync::Notify;
 
 /// Who calls.
-#[expect(dead_code, reason = "what is held for a caller comes next")]
 pub struct Caller {
     /// Its process id, as the kernel has it. Who it was when it connected: the number may be another
     /// process's by now.
@@ -27,7 +26,6 @@ impl Caller {
     }
 
     /// Waits until it hangs up.
-    #[expect(dead_code, reason = "what is held for a caller comes next")]
     pub async fn gone(&self) {
         let leaves = self.leaves.notified();
         if !self.left.get() {

@@ -35,6 +35,7 @@ use std::{
 use actors::{
     config::ConfigActor,
     gate::GateActor,
+    inbox::InboxActor,
     limit::LimitActor,
     registry::RegistryActor,
     supervisor::{Adopt, Stored, SupervisorActor},
@@ -205,6 +206,9 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     for row in loaded.prompts {
         prompts.entry(row.view.process_id.clone()).or_default().push(row);
     }
+    let agents = Rc::default();
+    let inbox = InboxActor::new(board.clone(), clock, Rc::clone(&agents), loaded.asks);
+    let inbox = guard::start("inbox".into(), inbox, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
         home: home.clone(),
@@ -218,8 +222,9 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         environment: RefCell::new(Arc::new(environment::passed_on(std::env::vars_os()))),
         last_word,
         ending: Cell::new(false),
-        agents: RefCell::default(),
         prompts: RefCell::new(prompts),
+        agents,
+        inbox,
         places,
     });
     let stored = Stored {

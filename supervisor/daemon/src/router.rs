@@ -1,6 +1,7 @@
 //! From calls to actors. The only place that matches on methods.
 
 mod hook;
+mod inbox;
 mod limit;
 mod prompt;
 mod session;
@@ -59,6 +60,8 @@ pub struct Router {
     under_way: RefCell<HashMap<String, Rc<Notify>>>,
     /// The daemon is ending.
     stopping: Cell<bool>,
+    /// Number of the last hook that was held.
+    holders: Cell<u64>,
 }
 
 /// An answer, encoded.
@@ -91,7 +94,13 @@ impl Router {
             started_at,
             under_way: RefCell::default(),
             stopping: Cell::new(false),
+            holders: Cell::new(0),
         })
+    }
+
+    fn next_holder(&self) -> u64 {
+        self.holders.set(self.holders.get() + 1);
+        self.holders.get()
     }
 
     /// What every actor has.
@@ -100,7 +109,7 @@ impl Router {
     }
 
     /// Answers a call. Parameters are the bytes of one map.
-    pub async fn call(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
+    pub async fn call(&self, caller: &Rc<Caller>, method: &str, params: &[u8]) -> Answer {
         match method {
             // what only asks
             call::DaemonStatus::NAME => self.answer::<call::DaemonStatus>(params, |_| self.status()).await,
@@ -131,20 +140,23 @@ impl Router {
             call::WaitForPrompt::NAME => {
                 self.answer::<call::WaitForPrompt>(params, |p| self.wait_for_prompt(p)).await
             }
+            call::ListAsks::NAME => self.answer::<call::ListAsks>(params, |p| self.list_asks(p)).await,
+            call::ShowAsk::NAME => self.answer::<call::ShowAsk>(params, |p| self.show_ask(p)).await,
+            call::TestRules::NAME => self.answer::<call::TestRules>(params, |p| self.test_rules(p)).await,
             // not kept waiting for the disk: Claude waits for it
             call::ReportHook::NAME => {
                 self.answer::<call::ReportHook>(params, |p| self.report_hook(caller, p)).await
             }
             // what changes something
             _ if self.stopping.get() => Err(Error::new(Code::ShuttingDown, "the daemon is ending")),
-            _ => self.once(method, params).await,
+            _ => self.once(caller, method, params).await,
         }
     }
 
     /// Carries out a call that changes something; of several with the same key, only the first.
-    async fn once(&self, method: &str, params: &[u8]) -> Answer {
+    async fn once(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
         let Ok(Keyed { key: Some(key) }) = rmp_serde::from_slice(params) else {
-            return self.change(method, params).await;
+            return self.change(caller, method, params).await;
         };
         if key.len() > KEY_BYTES_MAX {
             return Err(Error::new(Code::BadParams, format!("a key has at most {KEY_BYTES_MAX} bytes")));
@@ -164,7 +176,7 @@ impl Router {
         }
         let done = Rc::new(Notify::new());
         self.under_way.borrow_mut().insert(key.clone(), done.clone());
-        let answer = self.change(method, params).await;
+        let answer = self.change(caller, method, params).await;
         let mut kept = Ok(());
         if let Ok(result) = &answer {
             let row = ReplyRow {
@@ -182,16 +194,16 @@ impl Router {
     }
 
     /// Carries out a call that changes something, and answers when that is on the disk.
-    async fn change(&self, method: &str, params: &[u8]) -> Answer {
+    async fn change(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
         let before = self.shared.board.refusals().0;
-        let answer = self.carry_out(method, params).await?;
+        let answer = self.carry_out(caller, method, params).await?;
         if method != call::StopDaemon::NAME {
             self.saved(before).await?;
         }
         Ok(answer)
     }
 
-    async fn carry_out(&self, method: &str, params: &[u8]) -> Answer {
+    async fn carry_out(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
         match method {
             call::StopDaemon::NAME => self.answer::<call::StopDaemon>(params, |p| self.stop(p)).await,
             call::CreateWorkspace::NAME => {
@@ -238,12 +250,19 @@ impl Router {
             call::CancelPrompt::NAME => {
                 self.answer::<call::CancelPrompt>(params, |p| self.cancel_prompt(p)).await
             }
+            call::AllowAsk::NAME => {
+                self.answer::<call::AllowAsk>(params, |p| self.allow_ask(caller, p)).await
+            }
+            call::DenyAsk::NAME => self.answer::<call::DenyAsk>(params, |p| self.deny_ask(caller, p)).await,
+            call::AnswerAsk::NAME => {
+                self.answer::<call::AnswerAsk>(params, |p| self.answer_ask(caller, p)).await
+            }
             call::ReloadConfig::NAME => self.answer::<call::ReloadConfig>(params, |_| self.reload()).await,
             call::TrustProject::NAME => {
-                self.answer::<call::TrustProject>(params, |p| self.trust(p, true)).await
+                self.answer::<call::TrustProject>(params, |p| self.trust(caller, p, true)).await
             }
             call::UntrustProject::NAME => {
-                self.answer::<call::UntrustProject>(params, |p| self.trust(p, false)).await
+                self.answer::<call::UntrustProject>(params, |p| self.trust(caller, p, false)).await
             }
             _ => Err(Error::new(Code::UnknownMethod, format!("there is no method `{method}`"))
                 .hint("see docs/PROTOCOL.md for all")),
@@ -489,7 +508,8 @@ impl Router {
         answer.await.map_err(|_| fault())?
     }
 
-    async fn trust(&self, p: ConfigTrust, trust: bool) -> Result<ConfigPlan, Error> {
+    async fn trust(&self, caller: &Caller, p: ConfigTrust, trust: bool) -> Result<ConfigPlan, Error> {
+        self.only_user(caller, "say which projects are trusted")?;
         let (reply, answer) = oneshot::channel();
         self.config.do_send(config::Trust { path: p.path, trust, reply });
         answer.await.map_err(|_| fault())?

@@ -18,7 +18,9 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::PromptRow;
 
 use crate::{
-    actors::{gate::GateActor, limit::LimitActor, process::ProcessActor, registry::RegistryActor},
+    actors::{
+        gate::GateActor, inbox::InboxActor, limit::LimitActor, process::ProcessActor, registry::RegistryActor,
+    },
     board::Board,
     clock::Clock,
     guard::OnPanic,
@@ -54,10 +56,15 @@ pub struct Shared {
     /// The daemon is ending, and ends the runs: what is meant to run stays meant to.
     pub ending: Cell<bool>,
     /// The actors of all processes, by id: for what comes from outside and names one.
-    pub agents: RefCell<HashMap<String, Addr<ProcessActor>>>,
+    pub agents: Rc<Agents>,
     /// Prompts that were not over when the daemon before this one ended, by process: taken by its actor.
     pub prompts: RefCell<HashMap<String, Vec<PromptRow>>>,
+    /// What agents ask.
+    pub inbox: Addr<InboxActor>,
 }
+
+/// Actors of processes, by the processes' ids.
+pub type Agents = RefCell<HashMap<String, Addr<ProcessActor>>>;
 
 impl Shared {
     /// What is done when an actor panics: it stands in the log with its path, and as an event.

@@ -2,9 +2,11 @@
 //! line, stream-json. Read here and nowhere else; what a newer Claude adds is skipped, what it leaves out
 //! is none, and what cannot be read at all is an error with its reason, never a panic.
 
+pub mod decision;
 pub mod digest;
 pub mod hook;
 pub mod registry;
+pub mod request;
 pub mod statusline;
 pub mod stream;
 pub mod transcript;

@@ -6,12 +6,14 @@
 //!             ├─ workspace ─── process
 //!             ├─ config          (reads and watches the config)
 //!             ├─ gate            (the queue of starts)
-//!             └─ registry        (Claude's files of living sessions)
-//!             └─ limit           (accounts and their limits)
+//!             ├─ registry        (Claude's files of living sessions)
+//!             ├─ limit           (accounts and their limits)
+//!             └─ inbox           (what agents ask)
 //! ```
 
 pub mod config;
 pub mod gate;
+pub mod inbox;
 pub mod limit;
 pub mod process;
 pub mod registry;

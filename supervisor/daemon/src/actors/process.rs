@@ -56,7 +56,7 @@ use crate::{
     shared::Shared,
 };
 
-pub use hooks::Hooked;
+pub use hooks::{Asks, Hooked};
 pub use prompts::{CancelPrompt, SendPrompt, WaitForPrompt};
 
 /// Ended runs of a process whose logs are kept.
@@ -113,6 +113,10 @@ pub struct ProcessActor {
     sending: prompts::Sending,
     /// It goes on after a panic: its prompts are in the store.
     panicked: bool,
+    /// Requests that wait for its user.
+    asks: u32,
+    /// What the inbox was told last of why it is blocked.
+    blocked_told: Option<Option<String>>,
     view: Option<ProcessView>,
     link: Option<Link>,
     probe: Option<SpawnHandle>,
@@ -183,6 +187,8 @@ impl ProcessActor {
             runs: made.runs,
             hooks_heard: 0,
             limits: limit::Own::default(),
+            asks: 0,
+            blocked_told: None,
             view: None,
             link: None,
             probe: None,
@@ -517,6 +523,7 @@ impl ProcessActor {
         let effects =
             self.machine.step(Input::Exited { run_id: run_id.to_owned(), exit }, self.shared.clock.now());
         self.forget_old_runs(&mut changes);
+        self.run_over(run_id);
         self.settle(effects, changes, vec![event], ctx);
         self.end_prompts(why, ctx);
     }
@@ -567,7 +574,8 @@ impl ProcessActor {
             event.session_id.clone_from(&view.session_id);
             events.push(event);
         }
-        if old != Some(&view) {
+        self.tell_inbox(&view);
+        if self.view.as_ref() != Some(&view) {
             self.shared.board.put_process(self.row.position, view.clone());
             self.view = Some(view);
         }
@@ -644,7 +652,7 @@ impl ProcessActor {
                 .and_then(|s| s.limited_until()),
             usage: self.limits.usage().cloned(),
             prompts: self.sending.waiting(),
-            asks: 0,
+            asks: self.asks,
         }
     }
 
@@ -686,6 +694,7 @@ impl ProcessActor {
         board.drop_process(&self.row.id);
         self.shared.agents.borrow_mut().remove(&self.row.id);
         self.shared.sessions.leave(&self.row.id);
+        self.removed();
         self.shared.gate.do_send(gate::Leave { process: self.row.id.clone(), through: false, prompt: false });
         let event = self.event(EventKind::ProcessRemoved);
         let (workspace, id) = (self.workspace.clone(), self.row.id.clone());
@@ -889,6 +898,7 @@ impl Actor for ProcessActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.recount_asks();
         self.recover(ctx);
         // when it is known what became of its run
         ctx.notify(prompts::Recall);
@@ -1001,6 +1011,7 @@ impl Handler<Heard> for ProcessActor {
                 if let Some(progress) = welcome.progress {
                     self.input(Input::Heard(heard(&progress)), ctx);
                 }
+                self.tell_attached();
                 match welcome.status {
                     Some(report) => {
                         self.note_report(&report, ctx);
@@ -1027,6 +1038,7 @@ impl Handler<Heard> for ProcessActor {
             }
             Said::Attached(clients) => {
                 self.attached = clients;
+                self.tell_attached();
                 self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
             }
             Said::Looked => self.input(Input::Seen, ctx),

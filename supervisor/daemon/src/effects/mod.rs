@@ -1,8 +1,10 @@
 //! Everything that touches the outside: keepers, Claude's files, the environment, the machine.
 
+pub mod ancestry;
 pub mod claude;
 pub mod config_file;
 pub mod conversation;
+pub mod edit;
 pub mod keeper;
 pub mod machine;
 pub mod pid;

@@ -1,30 +1,126 @@
 //! What Claude's hooks tell.
 
-use wezterm_parallel_core::claude::{hook, statusline};
+use std::{path::PathBuf, rc::Rc};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+use wezterm_parallel_core::{
+    claude::{
+        hook::{self, Hook, HookEvent},
+        request, statusline,
+    },
+    inbox::{Asked, Input},
+};
 use wezterm_parallel_schemas::{
     error::{Code, Error},
-    hook::{HookAnswer, HookKind, HookReport},
+    hook::{HookAnswer, HookKind, HookReport, SHORTENED},
+    inbox::{AskState, AskView},
+    process::ProcessView,
 };
 
-use super::Router;
+use super::{Router, fault};
 use crate::{
-    actors::process::{Hooked, StatusLined},
+    actors::{
+        inbox::{self, Ask},
+        process::{Hooked, StatusLined},
+    },
     caller::Caller,
+    effects::edit,
 };
 
 impl Router {
-    /// Hands a report on to the process that it is about.
-    pub(super) async fn report_hook(&self, _: &Caller, p: HookReport) -> Result<HookAnswer, Error> {
+    /// Hands a report on to the process that it is about; a request of permission is answered when it is
+    /// decided.
+    pub(super) async fn report_hook(&self, caller: &Rc<Caller>, p: HookReport) -> Result<HookAnswer, Error> {
+        if p.taken {
+            let id = p.ask.ok_or_else(|| Error::new(Code::BadParams, "a receipt needs `ask`"))?;
+            self.shared.inbox.do_send(inbox::Tell(Input::Taken { id, run_id: p.run }));
+            return Ok(HookAnswer::default());
+        }
         let agent = self.shared.agents.borrow().get(&p.process).cloned();
-        let agent =
-            agent.ok_or_else(|| Error::new(Code::NotFound, format!("there is no process {}", p.process)))?;
+        let agent = agent.ok_or_else(|| no_process(&p.process))?;
         if p.kind == HookKind::StatusLine {
             let line = statusline::parse(&p.payload).map_err(|e| Error::new(Code::BadParams, e))?;
             agent.do_send(StatusLined { run_id: p.run, line, at: p.at });
             return Ok(HookAnswer::default());
         }
         let hook = hook::parse(&p.payload).map_err(|e| Error::new(Code::BadParams, e))?;
-        agent.do_send(Hooked { run_id: p.run, hook, at: p.at });
-        Ok(HookAnswer::default())
+        agent.do_send(Hooked { run_id: p.run.clone(), hook: hook.clone(), at: p.at });
+        match (&hook.event, &p.ask) {
+            (HookEvent::PermissionRequest { tool, input }, Some(id)) if p.hold => {
+                self.hold(caller, &p, id, &hook, tool, input).await
+            }
+            _ => Ok(HookAnswer::default()),
+        }
     }
+
+    /// Puts a request into the inbox and waits for what becomes of it, for as long as its hook does.
+    async fn hold(
+        &self,
+        caller: &Rc<Caller>,
+        p: &HookReport,
+        id: &str,
+        hook: &Hook,
+        tool: &str,
+        input: &Value,
+    ) -> Result<HookAnswer, Error> {
+        if ulid::Ulid::from_string(id).is_err() {
+            return Err(Error::new(Code::BadParams, "`ask` is no ULID"));
+        }
+        let process = self.shared.board.process(&p.process).ok_or_else(|| no_process(&p.process))?;
+        // one of a run that is over by now asks nobody
+        if process.run_id.as_ref() != Some(&p.run) {
+            return Ok(HookAnswer::default());
+        }
+        let mut view = view(p, id, hook, tool, input, &process);
+        let (cwd, input, name) = (view.cwd.clone(), input.clone(), tool.to_owned());
+        let looked =
+            tokio::task::spawn_blocking(move || (edit::place(&cwd, &input), edit::diff(&name, &input, &cwd)));
+        let (place, diff) = looked.await.map_err(|_| fault())?;
+        view.diff = diff;
+        let holder = self.next_holder();
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked { view, attended: p.attended, holder };
+        self.shared.inbox.do_send(Ask { asked, place, reply });
+        let (inbox, caller) = (self.shared.inbox.clone(), caller.clone());
+        // its end matters also after it has its answer: it may not have handed it over
+        actix_rt::spawn(async move {
+            caller.gone().await;
+            inbox.do_send(inbox::Tell(Input::Left(holder)));
+        });
+        // without one, the inbox has failed or let the hook go: Claude goes on as if we were not there
+        Ok(HookAnswer { output: answer.await.unwrap_or_default() })
+    }
+}
+
+fn view(p: &HookReport, id: &str, hook: &Hook, tool: &str, input: &Value, process: &ProcessView) -> AskView {
+    let cwd: PathBuf = hook.cwd.clone().unwrap_or_else(|| process.cwd.clone());
+    // `"` stands in front of a key and nowhere in the texts of JSON without a backslash
+    let shortened = p.payload.contains(&format!("\"{SHORTENED}\":true"));
+    let agent = || hook.agent_type.clone().filter(|t| !t.is_empty()).unwrap_or_else(|| "subagent".into());
+    AskView {
+        id: id.to_owned(),
+        workspace: process.workspace.clone(),
+        process: process.name.clone(),
+        process_id: process.id.clone(),
+        run_id: p.run.clone(),
+        session_id: hook.session_id.clone(),
+        kind: request::kind(tool),
+        tool: tool.to_owned(),
+        summary: request::summary(tool, input, &cwd),
+        input: input.to_string(),
+        shortened,
+        diff: None,
+        questions: request::questions(input),
+        cwd,
+        agent: hook.agent_id.as_ref().map(|_| agent()),
+        agent_id: hook.agent_id.clone(),
+        at: p.at,
+        state: AskState::Open,
+        decision: None,
+    }
+}
+
+fn no_process(id: &str) -> Error {
+    Error::new(Code::NotFound, format!("there is no process {id}"))
 }

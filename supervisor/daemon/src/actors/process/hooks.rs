@@ -3,12 +3,17 @@
 use actix::{Context, Handler, Message};
 use wezterm_parallel_core::{
     claude::hook::{Hook, HookEvent},
+    inbox,
     process::Input,
     status::{Claim, Word},
 };
-use wezterm_parallel_schemas::event::{Event, EventKind};
+use wezterm_parallel_schemas::{
+    event::{Event, EventKind},
+    process::{Blocked, ProcessView, Status},
+};
 
 use super::ProcessActor;
+use crate::actors::inbox::{Recount, Tell};
 
 /// A hook of its Claude ran.
 #[derive(Message)]
@@ -36,11 +41,78 @@ impl Handler<Hooked> for ProcessActor {
         self.note_hook(&m.hook, m.at, ctx);
         // the evidence goes first: what follows from the hook is to find the status that it tells of
         let hook = m.hook.clone();
+        self.pass_on(&hook, m.at);
         self.hooks_heard += 1;
         let word = Word { seq: self.hooks_heard, at: m.at, claim: Claim::Hook(Box::new(m.hook)) };
         let effects = self.machine.step(Input::Heard(word), self.shared.clock.now());
         self.settle(effects, Vec::new(), events, ctx);
         self.hook_prompts(&m.run_id, &hook, ctx);
+    }
+}
+
+/// So many of its requests wait for its user.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Asks(pub u32);
+
+impl Handler<Asks> for ProcessActor {
+    type Result = ();
+    fn handle(&mut self, m: Asks, ctx: &mut Context<Self>) {
+        self.asks = m.0;
+        self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
+    }
+}
+
+/// What the inbox hears of it.
+impl ProcessActor {
+    /// Tells which dialog stands on its screen, when that changes.
+    pub(super) fn tell_inbox(&mut self, view: &ProcessView) {
+        let why = match view.status {
+            Some(Status::Blocked(Blocked::Permission | Blocked::Question)) => {
+                Some(view.status_reason.clone().unwrap_or_default())
+            }
+            // a status that is not known says nothing of a dialog
+            None | Some(Status::Starting | Status::Unknown) => return,
+            Some(_) => None,
+        };
+        if self.blocked_told.as_ref() != Some(&why) {
+            self.blocked_told = Some(why.clone());
+            self.tell(inbox::Input::Blocked { process_id: self.row.id.clone(), why });
+        }
+    }
+
+    pub(super) fn tell_attached(&self) {
+        self.tell(inbox::Input::Attached { process_id: self.row.id.clone(), attached: self.attached > 0 });
+    }
+
+    pub(super) fn run_over(&self, run_id: &str) {
+        self.tell(inbox::Input::RunOver { process_id: self.row.id.clone(), run_id: run_id.to_owned() });
+    }
+
+    pub(super) fn removed(&self) {
+        self.tell(inbox::Input::Removed { process_id: self.row.id.clone() });
+    }
+
+    pub(super) fn recount_asks(&self) {
+        self.shared.inbox.do_send(Recount(self.row.id.clone()));
+    }
+
+    /// A prompt that is submitted says nothing here: Claude takes one also while a dialog stands.
+    fn pass_on(&self, hook: &Hook, at: i64) {
+        let Some(run_id) = self.runs.last().map(|r| r.run_id.clone()) else { return };
+        match (&hook.event, &hook.agent_id) {
+            (HookEvent::Stop { .. } | HookEvent::StopFailure { .. } | HookEvent::SessionEnd { .. }, None) => {
+                self.tell(inbox::Input::Turned { run_id, at })
+            }
+            (HookEvent::SubagentStop, Some(agent)) => {
+                self.tell(inbox::Input::SubagentOver { run_id, agent_id: agent.clone(), at });
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&self, input: inbox::Input) {
+        self.shared.inbox.do_send(Tell(input));
     }
 }
 

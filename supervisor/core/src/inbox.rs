@@ -1,0 +1,905 @@
+//! What agents ask, and who is first to answer.
+//!
+//! Each request is held by a hook that waits for us, beside Claude's own dialog. Somebody answers here,
+//! or in the dialog, or nobody does. A decision is on the disk before the hook gets it, and counts once
+//! the hook has handed it over; until then the dialog may have been quicker.
+//!
+//! What Claude does, seen with 2.1.197 and 2.1.330: "No" and Esc in the dialog end the hook by SIGTERM;
+//! "Yes" leaves it waiting for ever, and all that can be seen is that the agent is not blocked any more.
+//! For a subagent in the background no dialog is shown for as long as a hook waits.
+
+use indexmap::IndexMap;
+use wezterm_parallel_schemas::{
+    error::{Code, Error},
+    inbox::{AskKind, AskState, AskView, Decision},
+};
+
+use crate::{claude::decision, spec::Millis};
+
+/// An agent that is not blocked any more, and a hook that was killed, are looked at again after this long:
+/// the next dialog, or the end of the run, may be what it means.
+pub const SETTLE_MS: Millis = 300;
+/// After the hook has handed a decision over, Claude takes some 50 ms to act on it; one that shows nothing
+/// of it in this time will not.
+pub const PROOF_MS: Millis = 1_000;
+/// How long after a restart of the daemon a hook may take to come back. It tries every second at most.
+pub const RETURN_MS: Millis = 5_000;
+/// While the request of a subagent is held, Claude may show no dialog. Whoever sits before it gets it
+/// after this long.
+pub const HIDDEN_MS: Millis = 20_000;
+/// Open requests at the same time: some hundred agents, each with several subagents.
+pub const OPEN_MAX: usize = 1_000;
+
+/// Why a request is let go of while nobody has answered.
+const LEFT_TO_DIALOG: &str = "left to the agent's own dialog, which Claude shows only now";
+
+/// Number of a connection that a hook waits on.
+pub type Holder = u64;
+
+/// A request that has come in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// What is asked: open, and not decided.
+    pub view: AskView,
+    /// Claude shows a dialog of its own beside.
+    pub attended: bool,
+    /// Who waits for the answer.
+    pub holder: Holder,
+}
+
+/// What comes in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A hook asks, or comes back for what it had asked.
+    Asked(Box<Asked>),
+    /// The hook has handed the decision to Claude.
+    Taken {
+        /// The request.
+        id: String,
+        /// The run that the hook is of.
+        run_id: String,
+    },
+    /// A hook's connection is over.
+    Left(Holder),
+    /// Whether, and why, a process is blocked by a dialog that could be one of these.
+    Blocked {
+        /// The process.
+        process_id: String,
+        /// The reason that is shown, if it is blocked.
+        why: Option<String>,
+    },
+    /// A turn is over, or another one has begun: nothing that the agent itself asked before is open.
+    Turned {
+        /// The run.
+        run_id: String,
+        /// When, by the hook that says so.
+        at: i64,
+    },
+    /// A subagent is done.
+    SubagentOver {
+        /// The run.
+        run_id: String,
+        /// Claude's id of it.
+        agent_id: String,
+        /// When, by the hook that says so.
+        at: i64,
+    },
+    /// A run is over.
+    RunOver {
+        /// The process.
+        process_id: String,
+        /// The run.
+        run_id: String,
+    },
+    /// A process is removed.
+    Removed {
+        /// The process.
+        process_id: String,
+    },
+    /// How many sit before a process.
+    Attached {
+        /// The process.
+        process_id: String,
+        /// Whether somebody does.
+        attached: bool,
+    },
+    /// A time that was armed has passed.
+    Timer {
+        /// The request.
+        id: String,
+        /// What it was armed with.
+        epoch: u64,
+    },
+}
+
+/// What somebody decides.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// The tool may be used.
+    Allow,
+    /// It may not be used.
+    Deny {
+        /// What the agent is told.
+        message: Option<String>,
+    },
+    /// Answers, by question.
+    Answer(IndexMap<String, String>),
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// It is to be kept.
+    Save(Box<AskView>),
+    /// Somebody is to hear that it was asked.
+    TellAsked(String),
+    /// The hook gets its answer, after what is saved with it; none: Claude goes on as if we were not there.
+    Give(Holder, Option<String>),
+    /// Time is to be told when it has passed.
+    Arm {
+        /// The request.
+        id: String,
+        /// Handed back with it.
+        epoch: u64,
+        /// From now.
+        delay: Millis,
+    },
+    /// It is over: somebody is to hear what has become of it.
+    Over(Box<AskView>),
+    /// The open requests of a process have become more or fewer.
+    Count(String),
+}
+
+/// All that is open.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    open: IndexMap<String, Open>,
+    standings: IndexMap<String, Standing>,
+    epoch: u64,
+    now: i64,
+}
+
+#[derive(Debug)]
+struct Open {
+    view: AskView,
+    attended: bool,
+    holder: Option<Holder>,
+    /// Its dialog may stand on the screen.
+    shown: bool,
+    phase: Phase,
+    epoch: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nobody has decided.
+    Waiting,
+    /// The agent is not blocked any more, as it seems: somebody has answered in the dialog.
+    Doubtful,
+    /// The hook is gone, and nothing was decided.
+    Left,
+    /// The hook has the decision, or will get it.
+    Given,
+    /// It has handed it over.
+    Taken,
+}
+
+/// What is known of a process.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Its status has been told since the daemon began.
+    known: bool,
+    /// Why it is blocked, by a dialog that could be one of these.
+    blocked: Option<String>,
+    /// Somebody sits before it.
+    attached: bool,
+}
+
+impl Inbox {
+    /// What was open when the daemon ended. Hooks come back for it, or it is gone.
+    pub fn restore(&mut self, views: Vec<AskView>) -> Vec<Effect> {
+        let mut out = Vec::new();
+        for view in views {
+            let phase = if view.decision.is_some() { Phase::Given } else { Phase::Waiting };
+            let id = view.id.clone();
+            out.push(Effect::Count(view.process_id.clone()));
+            let open = Open { view, attended: true, holder: None, shown: false, phase, epoch: 0 };
+            self.open.insert(id.clone(), open);
+            self.arm(&id, RETURN_MS, &mut out);
+        }
+        out
+    }
+
+    /// Everything that is open, oldest first.
+    pub fn open(&self) -> impl Iterator<Item = &AskView> {
+        self.open.values().map(|o| &o.view)
+    }
+
+    /// One that is open.
+    pub fn get(&self, id: &str) -> Option<&AskView> {
+        self.open.get(id).map(|o| &o.view)
+    }
+
+    /// How many wait for an answer, of a process.
+    pub fn count(&self, process_id: &str) -> u32 {
+        let waits = |o: &&Open| o.view.process_id == process_id && o.phase == Phase::Waiting;
+        u32::try_from(self.open.values().filter(waits).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Something has happened. `now` in milliseconds since 1970.
+    pub fn step(&mut self, input: Input, now: i64) -> Vec<Effect> {
+        self.now = now;
+        match input {
+            Input::Asked(asked) => self.asked(*asked),
+            Input::Taken { id, run_id } => self.taken(&id, &run_id),
+            Input::Left(holder) => self.left(holder),
+            Input::Blocked { process_id, why } => self.blocked(&process_id, why),
+            Input::Turned { run_id, at } => self.turned(&run_id, at),
+            Input::SubagentOver { run_id, agent_id, at } => self.subagent_over(&run_id, &agent_id, at),
+            Input::RunOver { process_id, run_id } => self.run_over(&process_id, &run_id),
+            Input::Removed { process_id } => self.removed(&process_id),
+            Input::Attached { process_id, attached } => self.attached(&process_id, attached),
+            Input::Timer { id, epoch } => self.timer(&id, epoch),
+        }
+    }
+
+    fn asked(&mut self, asked: Asked) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let Asked { view, attended, holder } = asked;
+        let id = view.id.clone();
+        if let Some(open) = self.open.get_mut(&id) {
+            if open.view.run_id != view.run_id {
+                // an id of ours in another run: nothing of it is given away
+                out.push(Effect::Give(holder, None));
+                return out;
+            }
+            if let Some(before) = open.holder.replace(holder) {
+                out.push(Effect::Give(before, None));
+            }
+            open.attended = attended;
+            open.epoch = 0;
+            match open.phase {
+                // it was decided, and nobody knows whether the answer had come to it
+                Phase::Given | Phase::Taken => out.push(Effect::Give(holder, decision::output(&open.view))),
+                Phase::Waiting | Phase::Doubtful | Phase::Left => open.phase = Phase::Waiting,
+            }
+            let process = open.view.process_id.clone();
+            out.push(Effect::Count(process));
+            if attended && open.phase == Phase::Waiting {
+                // it may have been answered in the dialog meanwhile, of which its hook knows nothing
+                self.arm(&id, PROOF_MS, &mut out);
+            }
+            return out;
+        }
+        if self.open.len() >= OPEN_MAX {
+            out.push(Effect::Give(holder, None));
+            return out;
+        }
+        let standing = self.standings.entry(view.process_id.clone()).or_default();
+        let shown = attended && view.agent.is_none() && standing.blocked.is_some();
+        let hidden = attended && view.agent.is_some();
+        out.push(Effect::Save(Box::new(view.clone())));
+        out.push(Effect::TellAsked(id.clone()));
+        out.push(Effect::Count(view.process_id.clone()));
+        let open = Open { view, attended, holder: Some(holder), shown, phase: Phase::Waiting, epoch: 0 };
+        self.open.insert(id.clone(), open);
+        if hidden {
+            self.arm(&id, HIDDEN_MS, &mut out);
+        }
+        out
+    }
+
+    /// Somebody decides.
+    ///
+    /// # Errors
+    /// `conflict` if somebody was first, `bad_params` if it cannot be decided so.
+    pub fn decide(&mut self, id: &str, choice: Choice, by: Decision) -> Result<Vec<Effect>, Error> {
+        let Some(open) = self.open.get_mut(id) else {
+            return Err(Error::new(Code::NotFound, format!("there is no open request {id}")));
+        };
+        match open.phase {
+            Phase::Waiting => {}
+            Phase::Doubtful | Phase::Left => {
+                return Err(Error::new(Code::Conflict, "it was answered in the agent's own dialog")
+                    .hint("`wezterm-parallel inbox list --all` shows what became of it"));
+            }
+            Phase::Given | Phase::Taken => return Err(decision::late(&open.view)),
+        }
+        let mut decision = by;
+        match choice {
+            Choice::Allow if open.view.kind == AskKind::Question => {
+                return Err(Error::new(Code::BadParams, "questions want answers")
+                    .hint("answer them with `wezterm-parallel inbox answer`, or deny them"));
+            }
+            Choice::Allow => {}
+            Choice::Deny { message } => {
+                decision.message = message.or(decision.message);
+                decision.denied = true;
+            }
+            Choice::Answer(answers) => {
+                decision.answers = decision::complete(&open.view, answers)?;
+            }
+        }
+        open.view.decision = Some(decision);
+        open.phase = Phase::Given;
+        open.epoch = 0;
+        let mut out = vec![Effect::Save(Box::new(open.view.clone()))];
+        out.push(Effect::Count(open.view.process_id.clone()));
+        match open.holder {
+            Some(holder) => out.push(Effect::Give(holder, decision::output(&open.view))),
+            // the daemon has just come back, and the hook has not yet
+            None => self.arm(id, RETURN_MS, &mut out),
+        }
+        Ok(out)
+    }
+
+    fn taken(&mut self, id: &str, run_id: &str) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let Some(open) = self.open.get_mut(id).filter(|o| o.view.run_id == run_id) else { return out };
+        if open.phase != Phase::Given {
+            return out;
+        }
+        open.phase = Phase::Taken;
+        let blocked = self.standings.get(&open.view.process_id).is_some_and(|s| s.blocked.is_some());
+        if blocked && open.shown {
+            self.arm(id, PROOF_MS, &mut out);
+        } else {
+            self.decided(id, &mut out);
+        }
+        out
+    }
+
+    fn left(&mut self, holder: Holder) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let found = self.open.iter().find(|(_, o)| o.holder == Some(holder)).map(|(id, _)| id.clone());
+        let Some(id) = found else { return out };
+        let Some(open) = self.open.get_mut(&id) else { return out };
+        open.holder = None;
+        match open.phase {
+            // what it has handed over stands
+            Phase::Taken => {}
+            Phase::Waiting | Phase::Doubtful | Phase::Given => {
+                if open.phase != Phase::Given {
+                    open.phase = Phase::Left;
+                }
+                out.push(Effect::Count(open.view.process_id.clone()));
+                self.arm(&id, SETTLE_MS, &mut out);
+            }
+            Phase::Left => {}
+        }
+        out
+    }
+
+    fn blocked(&mut self, process_id: &str, why: Option<String>) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let standing = self.standings.entry(process_id.to_owned()).or_default();
+        standing.known = true;
+        let before = std::mem::replace(&mut standing.blocked, why.clone());
+        if before == why {
+            return out;
+        }
+        let mut own: Vec<&mut Open> =
+            self.open.values_mut().filter(|o| o.view.process_id == process_id && o.attended).collect();
+        if before.is_none() {
+            // the next dialog: one that seemed answered was not, or this is another one's
+            for open in &mut own {
+                if open.phase == Phase::Doubtful {
+                    open.phase = Phase::Waiting;
+                    open.epoch = 0;
+                    out.push(Effect::Count(process_id.to_owned()));
+                }
+                open.shown |= open.view.agent.is_none();
+            }
+        }
+        if let Some(before) = before {
+            let proof = own.iter().find(|o| o.phase == Phase::Taken && o.shown).map(|o| o.view.id.clone());
+            let explained = own.iter().any(|o| o.shown && matches!(o.phase, Phase::Given | Phase::Taken));
+            // several may be asked at once, and one dialog stands at a time: its text says whose
+            let candidates = own.iter().filter(|o| o.phase == Phase::Waiting && o.shown);
+            let whose =
+                candidates.clone().find(|o| decision::names(&before, &o.view)).or(candidates.clone().next());
+            let whose = whose.map(|o| o.view.id.clone());
+            if let Some(id) = proof {
+                self.decided(&id, &mut out);
+            } else if let Some(id) = whose.filter(|_| !explained) {
+                if let Some(open) = self.open.get_mut(&id) {
+                    open.phase = Phase::Doubtful;
+                }
+                out.push(Effect::Count(process_id.to_owned()));
+                if why.is_some() {
+                    self.elsewhere(&id, &mut out);
+                } else {
+                    self.arm(&id, SETTLE_MS, &mut out);
+                }
+            }
+        }
+        out
+    }
+
+    fn turned(&mut self, run_id: &str, at: i64) -> Vec<Effect> {
+        let of_turn = |o: &Open| {
+            o.view.run_id == run_id
+                && o.view.agent.is_none()
+                && o.view.at < at
+                && matches!(o.phase, Phase::Waiting | Phase::Doubtful)
+        };
+        self.each(of_turn, Self::elsewhere)
+    }
+
+    fn subagent_over(&mut self, run_id: &str, agent_id: &str, at: i64) -> Vec<Effect> {
+        let of_it = |o: &Open| {
+            o.view.run_id == run_id
+                && o.view.agent_id.as_deref() == Some(agent_id)
+                && o.view.at < at
+                && matches!(o.phase, Phase::Waiting | Phase::Doubtful)
+        };
+        self.each(of_it, Self::elsewhere)
+    }
+
+    fn run_over(&mut self, process_id: &str, run_id: &str) -> Vec<Effect> {
+        if let Some(standing) = self.standings.get_mut(process_id) {
+            *standing = Standing::default();
+        }
+        self.each(
+            |o| o.view.run_id == run_id,
+            |inbox, id, out| match inbox.open.get(id).map(|o| o.phase) {
+                Some(Phase::Taken) => inbox.decided(id, out),
+                _ => inbox.gone(id, "the run has ended", out),
+            },
+        )
+    }
+
+    fn removed(&mut self, process_id: &str) -> Vec<Effect> {
+        self.standings.swap_remove(process_id);
+        self.each(
+            |o| o.view.process_id == process_id,
+            |inbox, id, out| inbox.gone(id, "the process was removed", out),
+        )
+    }
+
+    fn attached(&mut self, process_id: &str, attached: bool) -> Vec<Effect> {
+        self.standings.entry(process_id.to_owned()).or_default().attached = attached;
+        let hidden = |o: &Open| {
+            o.view.process_id == process_id && o.view.agent.is_some() && o.epoch == 0 && o.attended
+        };
+        if !attached {
+            return Vec::new();
+        }
+        self.each(
+            |o| hidden(o) && o.phase == Phase::Waiting && o.holder.is_some(),
+            |inbox, id, out| inbox.arm(id, SETTLE_MS, out),
+        )
+    }
+
+    fn timer(&mut self, id: &str, epoch: u64) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let Some(open) = self.open.get_mut(id).filter(|o| o.epoch == epoch) else { return out };
+        open.epoch = 0;
+        match open.phase {
+            Phase::Waiting if open.holder.is_none() => {
+                self.gone(id, "its hook did not come back after a restart of the daemon", &mut out);
+            }
+            // one that has come back
+            Phase::Waiting if open.view.agent.is_none() => {
+                let standing = self.standings.get(&open.view.process_id);
+                if standing.is_some_and(|s| s.known && s.blocked.is_none()) {
+                    self.elsewhere(id, &mut out);
+                }
+            }
+            Phase::Waiting => {
+                let standing = self.standings.get(&open.view.process_id);
+                let (dialog, attached) =
+                    standing.map_or((false, false), |s| (s.blocked.is_some(), s.attached));
+                match (attached, dialog) {
+                    // some dialog is there: perhaps its own
+                    (true, true) => self.arm(id, HIDDEN_MS, &mut out),
+                    (true, false) => self.close(id, AskState::Elsewhere, Some(LEFT_TO_DIALOG), &mut out),
+                    // nobody is there to see one
+                    (false, _) => {}
+                }
+            }
+            Phase::Doubtful => self.elsewhere(id, &mut out),
+            Phase::Left => self.elsewhere(id, &mut out),
+            Phase::Taken => self.decided(id, &mut out),
+            Phase::Given => {
+                // the decision stays on record; whether the agent has it nobody knows
+                self.gone(id, "its hook ended before it had handed the decision over", &mut out);
+            }
+        }
+        out
+    }
+
+    fn each(
+        &mut self,
+        which: impl Fn(&Open) -> bool,
+        act: impl Fn(&mut Self, &str, &mut Vec<Effect>),
+    ) -> Vec<Effect> {
+        let ids: Vec<String> = self.open.iter().filter(|(_, o)| which(o)).map(|(id, _)| id.clone()).collect();
+        let mut out = Vec::new();
+        for id in ids {
+            act(self, &id, &mut out);
+        }
+        out
+    }
+
+    fn arm(&mut self, id: &str, delay: Millis, out: &mut Vec<Effect>) {
+        self.epoch += 1;
+        if let Some(open) = self.open.get_mut(id) {
+            open.epoch = self.epoch;
+            out.push(Effect::Arm { id: id.to_owned(), epoch: self.epoch, delay });
+        }
+    }
+
+    /// It is as it was decided here.
+    fn decided(&mut self, id: &str, out: &mut Vec<Effect>) {
+        let state = self.open.get(id).and_then(|o| o.view.decision.as_ref()).map(decision::outcome);
+        self.close(id, state.unwrap_or(AskState::Gone), None, out);
+    }
+
+    /// The agent has gone on without us: somebody has answered in its dialog, if it had one.
+    fn elsewhere(&mut self, id: &str, out: &mut Vec<Effect>) {
+        if self.open.get(id).is_some_and(|o| o.attended) {
+            self.close(id, AskState::Elsewhere, None, out);
+        } else {
+            self.gone(id, "Claude has gone on without an answer", out);
+        }
+    }
+
+    fn gone(&mut self, id: &str, why: &str, out: &mut Vec<Effect>) {
+        self.close(id, AskState::Gone, Some(why), out);
+    }
+
+    fn close(&mut self, id: &str, state: AskState, why: Option<&str>, out: &mut Vec<Effect>) {
+        let Some(mut open) = self.open.shift_remove(id) else { return };
+        open.view.state = state;
+        if let Some(holder) = open.holder {
+            out.push(Effect::Give(holder, None));
+        }
+        if matches!(state, AskState::Elsewhere | AskState::Gone) {
+            let by = if state == AskState::Elsewhere { "pane" } else { "daemon" };
+            // what somebody had decided here, and what came to nothing, stays readable
+            let before = open.view.decision.take();
+            let why = match (why, &before) {
+                (Some(why), Some(before)) => Some(format!("{why}; {} had decided", before.by)),
+                (Some(why), None) => Some(why.to_owned()),
+                (None, Some(before)) => Some(format!("before {} was heard", before.by)),
+                (None, None) => None,
+            };
+            let (at, by) = (self.now, by.into());
+            open.view.decision = Some(Decision { at, by, message: why, ..Decision::default() });
+        }
+        out.push(Effect::Save(Box::new(open.view.clone())));
+        out.push(Effect::Count(open.view.process_id.clone()));
+        out.push(Effect::Over(Box::new(open.view)));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A request of the agent `p` itself to use a tool.
+    pub(crate) fn view(id: &str) -> AskView {
+        AskView {
+            id: id.into(),
+            workspace: "api".into(),
+            process: "lead".into(),
+            process_id: "p".into(),
+            run_id: "r".into(),
+            session_id: None,
+            kind: AskKind::Permission,
+            tool: "Bash".into(),
+            summary: format!("echo {id}"),
+            input: format!("{{\"command\":\"echo {id}\"}}"),
+            shortened: false,
+            diff: None,
+            questions: Vec::new(),
+            cwd: "/".into(),
+            agent: None,
+            agent_id: None,
+            at: 100,
+            state: AskState::Open,
+            decision: None,
+        }
+    }
+
+    /// What the hook of one that is allowed prints.
+    fn allowed() -> String {
+        let view = AskView { decision: Some(user()), ..view("a") };
+        decision::output(&view).expect("it is decided")
+    }
+
+    fn asks(view: AskView, holder: Holder) -> Input {
+        Input::Asked(Box::new(Asked { view, attended: true, holder }))
+    }
+    fn headless(view: AskView, holder: Holder) -> Input {
+        Input::Asked(Box::new(Asked { view, attended: false, holder }))
+    }
+    fn blocked(why: Option<&str>) -> Input {
+        Input::Blocked { process_id: "p".into(), why: why.map(str::to_owned) }
+    }
+    fn user() -> Decision {
+        Decision { at: 150, by: "user".into(), pid: Some(7), ..Decision::default() }
+    }
+    fn taken(id: &str) -> Input {
+        Input::Taken { id: id.into(), run_id: "r".into() }
+    }
+
+    /// An inbox that remembers its timers and what has become of each request.
+    #[derive(Default)]
+    struct Desk {
+        inbox: Inbox,
+        armed: Vec<(String, u64, Millis)>,
+        given: Vec<(Holder, Option<String>)>,
+        over: IndexMap<String, AskView>,
+    }
+
+    impl Desk {
+        fn with(inputs: impl IntoIterator<Item = Input>) -> Self {
+            let mut desk = Self::default();
+            for input in inputs {
+                desk.step(input);
+            }
+            desk
+        }
+        fn step(&mut self, input: Input) -> &mut Self {
+            let effects = self.inbox.step(input, 200);
+            self.take(effects)
+        }
+        fn decide(&mut self, id: &str, choice: Choice) -> Result<(), Error> {
+            let effects = self.inbox.decide(id, choice, user())?;
+            self.take(effects);
+            Ok(())
+        }
+        fn allow(&mut self, id: &str) -> &mut Self {
+            self.decide(id, Choice::Allow).expect("nobody was first");
+            self
+        }
+        fn take(&mut self, effects: Vec<Effect>) -> &mut Self {
+            for effect in effects {
+                match effect {
+                    Effect::Arm { id, epoch, delay } => self.armed.push((id, epoch, delay)),
+                    Effect::Give(holder, output) => self.given.push((holder, output)),
+                    Effect::Over(view) => {
+                        assert_eq!(self.over.insert(view.id.clone(), *view), None, "over once");
+                    }
+                    Effect::Save(_) | Effect::TellAsked(_) | Effect::Count(_) => {}
+                }
+            }
+            self
+        }
+        /// Lets every timer run out that is armed by now.
+        fn wait(&mut self) -> &mut Self {
+            for (id, epoch, _) in std::mem::take(&mut self.armed) {
+                self.step(Input::Timer { id, epoch });
+            }
+            self
+        }
+        #[track_caller]
+        fn is(&self, id: &str, state: AskState) {
+            let now = self.over.get(id).map_or(AskState::Open, |v| v.state);
+            assert_eq!(now, state, "{:?}", self.inbox);
+        }
+    }
+
+    #[test]
+    fn a_decision_counts_when_the_hook_has_handed_it_over_and_the_agent_goes_on() {
+        let mut desk = Desk::with([asks(view("a"), 1), blocked(Some("approve Bash: echo a"))]);
+        assert_eq!(desk.inbox.count("p"), 1);
+        desk.allow("a");
+        assert_eq!(desk.given, [(1, Some(allowed()))]);
+        assert_eq!(desk.inbox.count("p"), 0);
+        desk.is("a", AskState::Open);
+        desk.step(taken("a")).step(Input::Left(1)).is("a", AskState::Open);
+        desk.step(blocked(None)).is("a", AskState::Allowed);
+        assert_eq!(desk.over["a"].decision.as_ref().map(|d| d.by.as_str()), Some("user"));
+    }
+
+    #[test]
+    fn an_agent_that_shows_nothing_of_a_decision_is_not_waited_for_for_ever() {
+        let mut desk = Desk::with([asks(view("a"), 1), blocked(Some("approve"))]);
+        desk.allow("a").step(taken("a")).wait().is("a", AskState::Allowed);
+        // without a dialog there is nothing to show
+        let mut desk = Desk::with([headless(view("a"), 1)]);
+        desk.allow("a").step(taken("a")).is("a", AskState::Allowed);
+    }
+
+    #[test]
+    fn yes_in_the_dialog_is_seen_by_the_agent_going_on() {
+        let mut desk = Desk::with([asks(view("a"), 1), blocked(Some("approve")), blocked(None)]);
+        desk.is("a", AskState::Open);
+        assert_eq!(desk.decide("a", Choice::Allow).expect_err("too late").code, Code::Conflict);
+        desk.wait().is("a", AskState::Elsewhere);
+        assert_eq!(desk.given, [(1, None)], "its hook is let go");
+    }
+
+    #[test]
+    fn a_flicker_of_the_status_is_no_answer() {
+        let mut desk = Desk::with([asks(view("a"), 1), blocked(Some("approve")), blocked(None)]);
+        desk.step(blocked(Some("approve"))).wait().is("a", AskState::Open);
+        desk.allow("a").step(taken("a")).step(blocked(None)).is("a", AskState::Allowed);
+    }
+
+    #[test]
+    fn no_in_the_dialog_ends_the_hook() {
+        let mut desk = Desk::with([asks(view("a"), 1), blocked(Some("approve")), Input::Left(1)]);
+        desk.wait().is("a", AskState::Elsewhere);
+        // and the status may be quicker
+        let mut desk =
+            Desk::with([asks(view("a"), 1), blocked(Some("approve")), blocked(None), Input::Left(1)]);
+        desk.wait().is("a", AskState::Elsewhere);
+    }
+
+    #[test]
+    fn a_hook_that_is_killed_before_it_had_handed_the_decision_over_is_no_decision() {
+        let mut desk = Desk::with([asks(view("a"), 1)]);
+        desk.allow("a").step(Input::Left(1)).wait().is("a", AskState::Gone);
+        let why = desk.over["a"].decision.as_ref().and_then(|d| d.message.clone()).expect("it says why");
+        assert!(why.contains("user had decided"), "{why}");
+    }
+
+    #[test]
+    fn the_end_of_a_run_takes_its_requests_along() {
+        let over = || Input::RunOver { process_id: "p".into(), run_id: "r".into() };
+        let desk = Desk::with([asks(view("a"), 1), Input::Left(1), over()]);
+        desk.is("a", AskState::Gone);
+        let mut desk = Desk::with([asks(view("a"), 1), blocked(Some("approve"))]);
+        desk.allow("a").step(taken("a")).step(over()).is("a", AskState::Allowed);
+        let other = Input::RunOver { process_id: "p".into(), run_id: "r0".into() };
+        Desk::with([asks(view("a"), 1), other]).is("a", AskState::Open);
+    }
+
+    #[test]
+    fn of_two_dialogs_the_text_says_which_was_answered() {
+        let (a, b) = ("approve Bash: echo a", "approve Bash: echo b");
+        let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some(b))]);
+        desk.step(blocked(Some(a))).is("b", AskState::Elsewhere);
+        desk.is("a", AskState::Open);
+        desk.step(blocked(None)).wait().is("a", AskState::Elsewhere);
+        // one that is answered from here does not count for the other one
+        let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some(a))]);
+        desk.allow("a").step(taken("a")).step(blocked(Some(b)));
+        desk.is("a", AskState::Allowed);
+        desk.wait().is("b", AskState::Open);
+    }
+
+    #[test]
+    fn the_end_of_a_turn_ends_what_the_agent_itself_asked() {
+        let sub = AskView { agent: Some("Explore".into()), agent_id: Some("x".into()), ..view("s") };
+        let turned = |at| Input::Turned { run_id: "r".into(), at };
+        let mut desk = Desk::with([asks(view("a"), 1), asks(sub, 2), turned(99)]);
+        desk.is("a", AskState::Open);
+        desk.step(turned(101)).is("a", AskState::Elsewhere);
+        desk.is("s", AskState::Open);
+        desk.step(Input::SubagentOver { run_id: "r".into(), agent_id: "x".into(), at: 101 });
+        desk.is("s", AskState::Elsewhere);
+    }
+
+    #[test]
+    fn a_hidden_request_of_a_subagent_is_left_to_the_dialog_once_somebody_sits_there() {
+        let sub = || AskView { agent: Some("Explore".into()), agent_id: Some("x".into()), ..view("s") };
+        let attached = |attached| Input::Attached { process_id: "p".into(), attached };
+        let mut desk = Desk::with([asks(sub(), 1)]);
+        assert_eq!(desk.armed[0].2, HIDDEN_MS);
+        desk.wait().is("s", AskState::Open);
+        desk.step(attached(true)).wait().is("s", AskState::Elsewhere);
+        assert_eq!(desk.given, [(1, None)]);
+        let mut desk = Desk::with([attached(true), asks(sub(), 1)]);
+        desk.wait().is("s", AskState::Elsewhere);
+        // where a dialog stands there is nothing to let go for, and without one that is never
+        let mut desk = Desk::with([attached(true), asks(sub(), 1), blocked(Some("approve"))]);
+        desk.wait().is("s", AskState::Open);
+        let mut desk = Desk::with([attached(true), headless(sub(), 1)]);
+        desk.wait().is("s", AskState::Open);
+    }
+
+    #[test]
+    fn after_a_restart_the_hook_comes_back_or_the_request_is_gone() {
+        let mut desk = Desk::default();
+        let effects = desk.inbox.restore(vec![view("a"), view("b")]);
+        desk.take(effects).step(asks(view("a"), 5)).step(blocked(Some("approve")));
+        assert_eq!(desk.inbox.count("p"), 2);
+        desk.wait();
+        desk.is("a", AskState::Open);
+        desk.is("b", AskState::Gone);
+        desk.allow("a");
+        assert_eq!(desk.given, [(5, Some(allowed()))]);
+    }
+
+    #[test]
+    fn what_was_answered_in_the_dialog_while_there_was_no_daemon_is_not_asked_again() {
+        for (told, state) in [(vec![blocked(None)], AskState::Elsewhere), (vec![], AskState::Open)] {
+            let mut desk = Desk::default();
+            let effects = desk.inbox.restore(vec![view("a")]);
+            desk.take(effects).step(asks(view("a"), 5));
+            for input in told {
+                desk.step(input);
+            }
+            desk.wait().is("a", state);
+        }
+    }
+
+    #[test]
+    fn a_decision_that_was_on_its_way_when_the_daemon_died_is_given_again() {
+        let mut decided = view("a");
+        decided.decision = Some(user());
+        let mut desk = Desk::default();
+        let effects = desk.inbox.restore(vec![decided]);
+        desk.take(effects).step(asks(view("a"), 5));
+        assert_eq!(desk.given, [(5, Some(allowed()))]);
+        assert_eq!(desk.decide("a", Choice::Deny { message: None }).expect_err("late").code, Code::Conflict);
+        desk.step(taken("a")).is("a", AskState::Allowed);
+    }
+
+    #[test]
+    fn the_id_of_a_request_gives_nothing_away_to_another_run() {
+        let mut desk = Desk::with([asks(view("a"), 1)]);
+        desk.step(asks(AskView { run_id: "r2".into(), ..view("a") }, 2));
+        assert_eq!(desk.given, [(2, None)]);
+        desk.allow("a").step(Input::Taken { id: "a".into(), run_id: "r2".into() }).is("a", AskState::Open);
+    }
+
+    #[test]
+    fn questions_want_answers_and_tools_do_not() {
+        let question = AskView { kind: AskKind::Question, ..view("a") };
+        let mut desk = Desk::with([asks(question, 1), asks(view("b"), 2)]);
+        assert_eq!(desk.decide("a", Choice::Allow).expect_err("no").code, Code::BadParams);
+        let answers = Choice::Answer([(String::new(), "x".to_owned())].into());
+        assert_eq!(desk.decide("b", answers).expect_err("no").code, Code::BadParams);
+        assert_eq!(desk.decide("c", Choice::Allow).expect_err("no").code, Code::NotFound);
+        assert_eq!(desk.given, []);
+        desk.decide("a", Choice::Deny { message: Some("ask me later".into()) }).expect("a denial");
+        desk.step(taken("a")).is("a", AskState::Denied);
+    }
+
+    fn any_input() -> impl Strategy<Value = (u8, u8)> {
+        (0..12_u8, 0..3_u8)
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: over is over once, a hook gets one decision and no other,
+        /// and what nobody decided is never allowed.
+        #[test]
+        fn no_order_of_things_decides_twice_or_by_itself(inputs in prop::collection::vec(any_input(), 0..60)) {
+            let mut desk = Desk::default();
+            let mut decided: IndexMap<String, bool> = IndexMap::new();
+            for (n, (what, which)) in inputs.into_iter().enumerate() {
+                let id = ["a", "b", "s"][usize::from(which)].to_owned();
+                let one = || match id.as_str() {
+                    "s" => AskView { agent: Some("x".into()), agent_id: Some("x".into()), ..view("s") },
+                    id => view(id),
+                };
+                match what {
+                    0 | 1 if !desk.over.contains_key(&id) => { desk.step(asks(one(), n as u64)); }
+                    2 if desk.decide(&id, Choice::Allow).is_ok() => {
+                        prop_assert_eq!(decided.insert(id, true), None);
+                    }
+                    3 if desk.decide(&id, Choice::Deny { message: None }).is_ok() => {
+                        prop_assert_eq!(decided.insert(id, false), None);
+                    }
+                    4 => { desk.step(taken(&id)); }
+                    5 => { desk.step(Input::Left((n as u64).saturating_sub(u64::from(which)))); }
+                    6 => { desk.step(blocked(Some(&format!("approve Bash: echo {id}")))); }
+                    7 => { desk.step(blocked(None)); }
+                    8 => { desk.wait(); }
+                    9 => { desk.step(Input::Turned { run_id: "r".into(), at: 101 }); }
+                    10 => { desk.step(Input::Attached { process_id: "p".into(), attached: which > 0 }); }
+                    11 => { desk.step(Input::RunOver { process_id: "p".into(), run_id: "r".into() }); }
+                    _ => {}
+                }
+            }
+            for view in desk.over.values() {
+                match view.state {
+                    AskState::Allowed => prop_assert_eq!(decided.get(&view.id), Some(&true)),
+                    AskState::Denied => prop_assert_eq!(decided.get(&view.id), Some(&false)),
+                    state => prop_assert!(matches!(state, AskState::Elsewhere | AskState::Gone)),
+                }
+            }
+            for (_, output) in desk.given {
+                prop_assert!(output != Some(allowed()) || decided.values().any(|a| *a));
+            }
+        }
+    }
+}

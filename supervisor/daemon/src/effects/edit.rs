@@ -1,0 +1,178 @@
+//! What an agent wants to do to a file: where the file really lies, and what an edit would change.
+
+use std::{
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use similar::TextDiff;
+use wezterm_parallel_core::rule::{absolute, named_path};
+
+/// Largest file that is read for a diff, in bytes: source files are far below.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longest diff that is kept, in bytes: some thousand lines, more than anybody reads in a terminal.
+const DIFF_BYTES_MAX: usize = 64 << 10;
+/// How long the best diff is looked for; then a good one will do.
+const DIFF_MS: u64 = 100;
+/// Lines around a change.
+const CONTEXT_LINES: usize = 3;
+
+/// What is to be known of a request besides what it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The directory of the process, without symbolic links on the way.
+    pub cwd: PathBuf,
+    /// The file, likewise; none if there is none, or its place cannot be known.
+    pub path: Option<PathBuf>,
+}
+
+/// Looks where the tool would work. Reads the disk.
+pub fn place(cwd: &Path, input: &Value) -> Place {
+    let real_cwd = real(cwd).unwrap_or_else(|| cwd.to_owned());
+    let path = named_path(input).and_then(|p| real(&absolute(cwd, p)));
+    Place { cwd: real_cwd, path }
+}
+
+/// Where a path leads, links followed as far as there is anything; what is not there yet follows by name.
+fn real(path: &Path) -> Option<PathBuf> {
+    let mut missing = Vec::new();
+    let mut there = path;
+    loop {
+        match there.canonicalize() {
+            Ok(real) => {
+                let rest: PathBuf = missing.iter().rev().collect();
+                return Some(if missing.is_empty() { real } else { real.join(rest) });
+            }
+            // a link that leads to nothing may lead anywhere once something is there
+            Err(_) if there.symlink_metadata().is_ok() => return None,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                missing.push(there.file_name()?);
+                there = there.parent()?;
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// What an edit would change, as a unified diff. Reads the disk.
+pub fn diff(tool: &str, input: &Value, cwd: &Path) -> Option<String> {
+    let text = |v: &Value, name: &str| v.get(name).and_then(Value::as_str).map(str::to_owned);
+    let path = absolute(cwd, named_path(input)?);
+    let edits = match tool {
+        "Write" => {
+            let before = read(&path).unwrap_or_default();
+            return unified(&path, &before, &text(input, "content")?);
+        }
+        "Edit" => vec![input],
+        "MultiEdit" => input.get("edits")?.as_array()?.iter().collect(),
+        _ => return None,
+    };
+    let before = read(&path);
+    let mut after = before.clone();
+    for edit in &edits {
+        let (old, new) = (text(edit, "old_string")?, text(edit, "new_string")?);
+        let all = edit.get("replace_all").and_then(Value::as_bool).unwrap_or_default();
+        after = after
+            .filter(|a| !old.is_empty() && a.contains(&old))
+            .map(|a| if all { a.replace(&old, &new) } else { a.replacen(&old, &new, 1) });
+    }
+    if let (Some(before), Some(after)) = (&before, &after) {
+        return unified(&path, before, after);
+    }
+    // it does not fit the file as it is now: what it is meant to do is shown all the same
+    let side = |name: &str| edits.iter().filter_map(|e| text(e, name)).collect::<Vec<_>>().join("\n");
+    unified(&path, &side("old_string"), &side("new_string"))
+}
+
+fn read(path: &Path) -> Option<String> {
+    // a pipe or a device would be waited for
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    fs::File::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
+    (text.len() as u64 <= FILE_BYTES_MAX).then_some(text)
+}
+
+fn unified(path: &Path, before: &str, after: &str) -> Option<String> {
+    let name = path.display().to_string();
+    let diff = TextDiff::configure()
+        .deadline(Instant::now() + Duration::from_millis(DIFF_MS))
+        .diff_lines(before, after);
+    let mut text = diff.unified_diff().context_radius(CONTEXT_LINES).header(&name, &name).to_string();
+    if text.len() > DIFF_BYTES_MAX {
+        let rest = text.len() - DIFF_BYTES_MAX;
+        text.truncate(text.floor_char_boundary(DIFF_BYTES_MAX));
+        text.push_str(&format!("\n… ({rest} bytes more)\n"));
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_edit_is_shown_against_the_file_as_it_is() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let text: String = (1..=20).map(|n| format!("line {n}\n")).collect();
+        fs::write(dir.path().join("a.txt"), text).expect("a file");
+        let edit = |input: Value| diff("Edit", &input, dir.path()).expect("a diff");
+        let shown = edit(json!({"file_path": "a.txt", "old_string": "line 10\n", "new_string": "ten\n"}));
+        assert!(shown.contains("@@ -7,7 +7,7 @@") && shown.contains("-line 10\n+ten\n"), "{shown}");
+        let shown = edit(
+            json!({"file_path": "a.txt", "old_string": "line", "new_string": "row", "replace_all": true}),
+        );
+        assert_eq!(shown.matches("\n+row").count(), 20);
+        let shown = edit(json!({"file_path": "a.txt", "old_string": "not there\n", "new_string": "x\n"}));
+        assert!(shown.contains("-not there\n+x\n"), "{shown}");
+        let two = json!({"file_path": "a.txt", "edits": [
+            {"old_string": "line 1\n", "new_string": "one\n"}, {"old_string": "one\n", "new_string": "1\n"},
+        ]});
+        let shown = diff("MultiEdit", &two, dir.path()).expect("a diff");
+        assert!(shown.contains("-line 1\n+1\n"), "one after the other: {shown}");
+    }
+
+    #[test]
+    fn a_file_that_is_written_whole_is_compared_with_what_lies_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |content: &str| {
+            diff("Write", &json!({"file_path": dir.path().join("b"), "content": content}), Path::new("/"))
+        };
+        assert!(write("new\n").expect("a diff").contains("+new\n"));
+        fs::write(dir.path().join("b"), "new\n").expect("a file");
+        assert_eq!(write("new\n"), None, "it changes nothing");
+        let large = write(&"x\n".repeat(DIFF_BYTES_MAX)).expect("a diff");
+        assert!(large.len() < DIFF_BYTES_MAX + 64 && large.ends_with("bytes more)\n"));
+        assert_eq!(diff("Bash", &json!({"command": "ls"}), Path::new("/")), None);
+        assert_eq!(diff("Edit", &json!({"file_path": "x"}), Path::new("/")), None);
+    }
+
+    #[test]
+    fn where_a_path_leads_is_known_or_nothing_is() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().canonicalize().expect("it is there");
+        fs::create_dir_all(root.join("api/src")).expect("directories");
+        fs::write(root.join("secret"), "").expect("a file");
+        symlink(root.join("secret"), root.join("api/src/link")).expect("a link");
+        symlink(&root, root.join("api/up")).expect("a link");
+        symlink(root.join("nothing"), root.join("api/src/dangling")).expect("a link");
+        symlink(root.join("api"), root.join("short")).expect("a link");
+        let leads = |cwd: &str, path: &str| place(&root.join(cwd), &json!({ "file_path": path }));
+        assert_eq!(leads("api", "src/a.rs").path, Some(root.join("api/src/a.rs")), "not there yet");
+        assert_eq!(leads("api", "src/link").path, Some(root.join("secret")));
+        assert_eq!(leads("api", "up/new/file").path, Some(root.join("new/file")));
+        assert_eq!(leads("api", "src/dangling").path, None);
+        assert_eq!(leads("api", "src/dangling/x").path, None);
+        assert_eq!(leads("api", "secret/../src/a").path, Some(root.join("api/src/a")));
+        let by_link = leads("short", "src/a.rs");
+        assert_eq!((by_link.cwd, by_link.path), (root.join("api"), Some(root.join("api/src/a.rs"))));
+    }
+}
