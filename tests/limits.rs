@@ -3,6 +3,8 @@
 
 use std::{
     fs,
+    io::Write as _,
+    process::Stdio,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -15,20 +17,26 @@ use wezterm_parallel_schemas::{
 };
 
 use crate::support::{
+    claude,
     pty::Pty,
-    site::{Site, say},
+    site::{Site, executable, say},
 };
 
 /// A place with Claudes of a subscription, which have usage windows. None idles for a person's time.
 fn site(processes: &str) -> Option<Site> {
-    let site = Site::with_claude()?;
+    site_of(claude::VERSION, "manual", processes)
+}
+
+/// The same with a version of Claude, and its word for asking before each tool.
+fn site_of(version: &str, mode: &str, processes: &str) -> Option<Site> {
+    let site = Site::with_claude_of(version)?;
     site.unset_env("ANTHROPIC_API_KEY");
     site.set_env("CLAUDE_CODE_OAUTH_TOKEN", "fake-for-loopback");
     site.set_env("CLAUDE_CODE_MAX_RETRIES", "1");
     site.project("api");
     site.config(&format!(
         "version: 1
-agents: {{ claude: {{ args: [--permission-mode, manual] }} }}
+agents: {{ claude: {{ args: [--permission-mode, {mode}] }} }}
 workspaces: {{ api: {{ cwd: $WORK/api, processes: {{ {processes} }} }} }}
 "
     ));
@@ -111,6 +119,33 @@ fn a_usage_limit_stops_all_of_the_account_until_its_time_and_nothing_is_resumed(
     let reached = |e: &Event| e.kind == EventKind::LimitReached;
     let all: Vec<_> = events(&site, seq).into_iter().filter(reached).collect();
     assert_eq!(all.len(), 1, "one limit, told once: {all:#?}");
+}
+
+/// It says the time in words alone, cut to the minute; which time that is, a window says that it told of
+/// before.
+#[test]
+fn an_older_claude_stops_until_the_time_of_the_window_that_its_words_mean() {
+    let processes = "lead: { agent: claude }, help: { agent: claude }";
+    let Some(site) = site_of(claude::OLD_VERSION, "default", processes) else { return };
+    site.daemon();
+    site.wait_status("api/lead", Status::Idle);
+    site.wait_status("api/help", Status::Idle);
+    let pty = attach(&site, "api/lead");
+    let at = seconds_from_now(25);
+    let seq = site.seq();
+    prompt(&pty, &format!("first [[rl:status=allowed_warning,5h=0.8,7d=0.2,at={at}]][[text:said]]"));
+    site.wait_event(seq, "its windows", |e| e.kind == EventKind::LimitWarning);
+    prompt(&pty, &format!("second [[rl:status=rejected,5h=1.0,7d=0.2,at={at}]][[status:429]]"));
+    let until = i64::try_from(at * 1_000).expect("a time");
+    for name in ["api/lead", "api/help"] {
+        site.wait_process(name, |p| p.status == Some(Status::RateLimited) && p.limited_until == Some(until));
+    }
+    site.wait_event(seq, "its end", |e| e.kind == EventKind::LimitPassed);
+    site.wait_status("api/help", Status::Idle);
+    site.wait_status("api/lead", Status::Blocked(Blocked::Question));
+    assert_eq!(site.mock().count(|_| true), 2, "something was resumed");
+    // and nothing of ours disturbs it
+    assert!(!pty.contents().to_lowercase().contains("settings"), "{}", pty.contents());
 }
 
 #[test]
@@ -202,7 +237,14 @@ fn what_a_session_cost_is_counted_once_over_restarts_of_daemon_and_claude() {
 
 #[test]
 fn the_users_own_status_line_is_shown_with_what_claude_gives_it() {
-    let Some(site) = site("lead: { agent: claude }, bare: { agent: claude, cwd: bare }") else { return };
+    for (version, mode) in [(claude::VERSION, "manual"), (claude::OLD_VERSION, "default")] {
+        own_status_line(version, mode);
+    }
+}
+
+fn own_status_line(version: &str, mode: &str) {
+    let processes = "lead: { agent: claude }, bare: { agent: claude, cwd: bare }";
+    let Some(site) = site_of(version, mode, processes) else { return };
     site.project("api/bare/.claude");
     let own = site.script(
         "own-line",
@@ -221,10 +263,33 @@ fn the_users_own_status_line_is_shown_with_what_claude_gives_it() {
         let process = site.wait_status(name, Status::Idle);
         let pty = attach(&site, name);
         let session = process.session_id.expect("a Claude has a session");
-        pty.wait_for_text(&format!("MINE {which} {session} cols 110"));
+        // the size is that of its terminal; an older Claude runs it anew only when something is said
+        pty.wait_for_text(&format!("MINE {which} {session} cols 1"));
     }
     // and what is told of it arrives all the same
     site.wait_process("api/lead", |p| p.usage.is_some());
+}
+
+/// So a slow one is as slow as it is without us, a halted one is ended by Claude as ever, and Claude sees how
+/// it ended.
+#[test]
+fn the_users_own_status_line_runs_in_the_very_process_that_claude_has_started() {
+    let site = Site::new();
+    fs::create_dir_all(site.path("home/.claude")).expect("made");
+    let own = r#"printf '%s ' "$$" "$MARK"; cat; exit 7"#;
+    let settings = serde_json::json!({ "statusLine": { "type": "command", "command": own } });
+    fs::write(site.path("home/.claude/settings.json"), settings.to_string()).expect("written");
+    let mut command = site.command(executable());
+    command.args(["statusline", "--state"]).arg(site.path("state/wezterm-parallel")).env("MARK", "passed on");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("our executable runs");
+    let pid = child.id();
+    let input = format!(r#"{{"session_id":"x","padding":"{}"}}"#, "x".repeat(100_000));
+    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+    let out = child.wait_with_output().expect("it ends");
+    assert_eq!(out.status.code(), Some(7));
+    assert_eq!(String::from_utf8_lossy(&out.stdout), format!("{pid} passed on {input}"));
+    assert!(out.stderr.is_empty(), "{out:?}");
 }
 
 /// In the full-screen renderer of 2.1.330 a row stays empty for it, in the classic one there is none.

@@ -56,6 +56,13 @@ version: 1
 #     env: {}
 #     start_at_once: 4          # further ones wait for their turn
 #     screen: default           # default | classic (no alternate screen: the terminal's own scrollback)
+#     status: [osc7501, hooks, registry]  # where its status is read from; without hooks, no cost and limits
+#     on_limit: notify          # notify | continue: whether it goes on by itself after a usage limit
+#   # Others have a status by what they show in their terminal; see docs/CONFIG.md, "Other agents":
+#   # gemini:
+#   #   command: [gemini]
+#   #   status: [osc7501, title]
+#   #   titles: { idle: '^◇', working: '^[✦⏲]', blocked: '^✋' }
 
 workspaces:
   {name}:

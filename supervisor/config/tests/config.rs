@@ -285,7 +285,20 @@ fn what_the_template_has_in_comments_is_right_too() {
     let without = loaded(&text, "config.yaml");
     assert_eq!(with.config.defaults, without.config.defaults, "the values in comments are the defaults");
     assert_eq!(with.config.daemon, without.config.daemon);
-    assert_eq!(with.config.agents, without.config.agents);
+    assert_eq!(with.desired.agents, without.desired.agents);
+}
+
+#[test]
+fn the_examples_in_the_document_are_configs() {
+    let document = include_str!("../../../docs/CONFIG.md");
+    let blocks: Vec<&str> =
+        document.split("```yaml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
+    assert!(blocks.len() >= 2, "{blocks:#?}");
+    for block in blocks {
+        let version = if block.contains("version: 1") { "" } else { "version: 1\n" };
+        let desired = loaded(&format!("{version}{block}"), "config.yaml").desired;
+        assert!(!desired.workspaces.is_empty(), "{block}");
+    }
 }
 
 #[test]

@@ -124,11 +124,7 @@ impl ProcessActor {
     pub(super) fn keep_account(&mut self, ctx: &mut Context<Self>) {
         let run_id = self.machine.run().map(|r| r.id.clone());
         let run_id = run_id.filter(|_| self.machine.spec().kind == Kind::Claude);
-        let same = |j: &Joined| {
-            run_id.as_ref() == Some(&j.run_id)
-                && j.name == self.full_name()
-                && j.continues == self.continues()
-        };
+        let same = |j: &Joined| run_id.as_ref() == Some(&j.run_id) && j.name == self.full_name();
         if self.limits.joined.as_ref().map_or(run_id.is_none(), same) {
             return;
         }
@@ -137,14 +133,15 @@ impl ProcessActor {
             self.shared.limits.do_send(Leave(self.row.id.clone()));
             return;
         };
-        // of one run it stays the same, whatever the next one gets
-        let account = match &self.limits.joined {
-            Some(joined) if joined.run_id == run_id => joined.account.clone(),
+        // of one run these stay the same, whatever the next one gets: they are in its settings
+        let (account, continues) = match &self.limits.joined {
+            Some(joined) if joined.run_id == run_id => (joined.account.clone(), joined.continues),
             Some(_) | None => {
-                claude::config_dir(&self.environment()).unwrap_or_default().display().to_string()
+                let dir = claude::config_dir(&self.environment()).unwrap_or_default();
+                (dir.display().to_string(), self.machine.spec().on_limit == OnLimit::Continue)
             }
         };
-        let joined = Joined { run_id, account, name: self.full_name(), continues: self.continues() };
+        let joined = Joined { run_id, account, name: self.full_name(), continues };
         self.shared.limits.do_send(Join {
             process: self.row.id.clone(),
             account: joined.account.clone(),
@@ -158,10 +155,6 @@ impl ProcessActor {
 
     fn full_name(&self) -> String {
         format!("{}/{}", self.workspace_name, self.row.name)
-    }
-
-    fn continues(&self) -> bool {
-        self.machine.spec().on_limit == OnLimit::Continue
     }
 
     fn tell_account(&self, input: Input) {
