@@ -1,11 +1,13 @@
 //! Claude's sessions: followed wherever they go, never open twice, and Claudes that somebody started by hand.
 //! Left out by `WEZTERM_PARALLEL_SKIP_CLAUDE=1`.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use wezterm_parallel_schemas::{
+    error::Code,
     event::EventKind,
-    process::{ProcessView, Source, State, Status},
+    method::{Method as _, StartProcess},
+    process::{ProcessTarget, ProcessView, Source, State, Status},
     session::SessionView,
 };
 
@@ -331,4 +333,63 @@ fn sessions_are_listed_with_their_prompts_and_their_cost() {
     assert_eq!(other.json::<Vec<SessionView>>(), []);
     let shown = site.run_in(&site.path("work/api"), &["session", "list"]).ok();
     assert!(shown.out.contains("[[text:alpha]]"), "{}", shown.out);
+}
+
+#[test]
+fn two_processes_that_the_config_gives_one_session_do_not_both_run() {
+    let Some(site) = site() else { return };
+    let lead = site.wait_status("api/lead", Status::Idle);
+    let pty = attach(&site, "api/lead");
+    talk(&pty, "alpha");
+    drop(pty);
+    written(&site, &lead);
+    let own = session(&lead);
+    // lead goes, and its session with it; the two that come name it in their arguments
+    site.config(&format!(
+        "{CLAUDES}  api: {{ cwd: $WORK/api, processes: {{ one: {{ agent: claude, args: [--resume, {own}], autostart: false }}, two: {{ agent: claude, args: [--resume={own}], autostart: false }} }} }}\n"
+    ));
+    site.wait_process("api/two", |p| p.state == State::Stopped);
+    site.wait_gone("api/lead");
+    // both are asked for before either has answered
+    let asked = ["one", "two"].map(|process| {
+        let target = ProcessTarget { workspace: Some("api".into()), process: process.into(), key: None };
+        let mut client = site.client();
+        let id = client.send(StartProcess::NAME, &target);
+        (client, id)
+    });
+    let answers = asked.map(|(mut client, id)| client.answer(id));
+    assert!(answers.iter().any(|a| a.as_ref().is_err_and(|e| e.code == Code::Conflict)), "{answers:#?}");
+    let all = site.processes();
+    let running: Vec<_> = all.iter().filter(|p| p.state == State::Running).collect();
+    let failed: Vec<_> = all.iter().filter(|p| p.state == State::Failed).collect();
+    assert!(running.len() == 1 && failed.len() == 1, "{all:#?}");
+    let why = failed[0].state_reason.as_deref().unwrap_or_default();
+    assert!(why.contains("is open in"), "{why}");
+}
+
+#[test]
+fn a_claude_that_another_daemon_keeps_is_not_taken_over() {
+    let Some(site) = site() else { return };
+    let lead = site.wait_status("api/lead", Status::Idle);
+    let pty = attach(&site, "api/lead");
+    talk(&pty, "alpha");
+    written(&site, &lead);
+    let places = [("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run"), ("XDG_CONFIG_HOME", "config")];
+    let place = |suffix: &str| {
+        for (variable, directory) in places {
+            let path = site.path(&format!("{directory}{suffix}"));
+            fs::create_dir_all(&path).expect("a directory of ours");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("it is ours");
+            site.set_env(variable, path.to_str().expect("text"));
+        }
+    };
+    place("2");
+    site.daemon();
+    site.run_in(&site.path("work/api"), &["workspace", "create", "api"]).ok();
+    let pid = lead.pid.expect("it runs").to_string();
+    site.run(&["process", "adopt", &pid, "--yes", "--now"]).exits(1).says("another daemon of ours keeps it");
+    site.run(&["process", "add", "api", "--resume", session(&lead)]).exits(1).says(&pid);
+    site.run(&["stop", "--yes"]).ok();
+    place("");
+    assert_eq!(site.process("api/lead").pid, lead.pid);
 }

@@ -258,6 +258,17 @@ impl Site {
         }
     }
 
+    /// Waits until there is no process of this name.
+    pub fn wait_gone(&self, name: &str) {
+        let mut events = self.client();
+        events.subscribe();
+        let deadline = Instant::now() + DEADLINE;
+        while find(&self.processes(), name).is_some() {
+            let event = events.event_before(deadline);
+            assert!(event.is_some(), "{name} does not go\n{}", self.log());
+        }
+    }
+
     /// Waits until a process has this state.
     pub fn wait_state(&self, name: &str, state: State) -> ProcessView {
         self.wait_process(name, |p| p.state == state)

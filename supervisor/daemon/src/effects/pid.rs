@@ -12,6 +12,22 @@ pub fn ancestors(pid: i32) -> Vec<i32> {
     std::iter::successors(parent(&pid), parent).take(ANCESTORS_MAX).collect()
 }
 
+/// Whether a process is a keeper of this product, of whichever daemon.
+#[cfg(target_os = "linux")]
+pub fn is_keeper(pid: i32) -> bool {
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let name = exe.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    // an executable that was replaced since has a word behind its name
+    name.split(' ').next() == Some("wezterm-parallel") && line.split(|b| *b == 0).nth(1) == Some(b"keeper")
+}
+
+/// Not known here, where no process is ever signalled that is not ours.
+#[cfg(not(target_os = "linux"))]
+pub fn is_keeper(_: i32) -> bool {
+    false
+}
+
 /// More generations than this have never been seen; the parents of a process that ends meanwhile might
 /// otherwise lead round.
 const ANCESTORS_MAX: usize = 64;

@@ -156,6 +156,12 @@ impl Router {
                 .hint("`process list --all` shows all")
         })?;
         self.may_adopt(&found, p.session_id.as_deref(), p.while_working)?;
+        let parent = found.ancestors.first().copied();
+        let kept = tokio::task::spawn_blocking(move || parent.is_some_and(pid::is_keeper));
+        if kept.await.map_err(|_| fault())? {
+            // that one would start it again
+            return Err(Error::new(Code::Conflict, "another daemon of ours keeps it").hint("stop it there"));
+        }
         let Entry { session_id, cwd, .. } = found.entry.clone();
         let session = session_id.ok_or_else(fault)?;
         find(found.account.clone(), session.clone()).await.map_err(|e| {
