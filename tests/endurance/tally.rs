@@ -105,9 +105,10 @@ impl Tally {
 
     /// All of it.
     pub fn report(&self) -> String {
+        let line = self.line();
         let wrong = self.wrong.lock().expect("no thread paniced with it");
         let shown: Vec<String> = wrong.iter().take(SHOWN_MAX).map(|w| format!("- {w}")).collect();
-        format!("{}\n{}", self.line(), shown.join("\n"))
+        format!("{line}\n{}", shown.join("\n"))
     }
 }
 
