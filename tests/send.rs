@@ -117,6 +117,7 @@ fn a_prompt_is_delivered_proven_and_answered() {
     let out = site.run(&["process", "send", "--json", "--wait", "lead", "--", "[[text:by", "words]]"]).ok();
     let json: serde_json::Value = out.json();
     assert_eq!(json[0]["prompt"]["answer"]["text"], "by words");
+    assert!(json[0]["prompt"]["answer"]["cost_usd"].as_f64().is_some_and(|cost| cost > 0.0), "{json}");
     let list = site.run(&["prompt", "list", "--all"]).ok().out;
     assert_eq!(list.matches("answered").count(), 3, "{list}");
 }

@@ -321,8 +321,8 @@ pub struct Send {
     /// Wait for the end of the turn, and print the agent's answer
     #[arg(long)]
     pub wait: bool,
-    /// How long to wait at most (30s, 10m, 2h)
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    /// How long to wait for the answer at most (30s, 10m, 2h)
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, requires = "wait")]
     pub timeout: Option<Duration>,
     /// Idempotency key: sent again with the same key, it changes nothing and answers the same
     #[arg(long)]

@@ -59,8 +59,6 @@ pub enum Patience {
     Question,
     /// It is answered when something is true that takes its time.
     Effect,
-    /// So long.
-    For(Duration),
     /// As long as it takes: somebody waits for it.
     Forever,
 }
@@ -70,7 +68,6 @@ impl Patience {
         match self {
             Self::Question => Duration::from_millis(QUESTION_MS),
             Self::Effect => Duration::from_millis(EFFECT_MS),
-            Self::For(span) => span,
             Self::Forever => Duration::from_secs(FOREVER_S),
         }
     }

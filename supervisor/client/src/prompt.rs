@@ -114,8 +114,7 @@ pub fn send(app: &App, args: &Send) -> Outcome {
             error: None,
         })
         .collect();
-    let patience = args.timeout.map_or(Patience::Effect, Patience::For);
-    ask_all::<SendPrompt>(&mut daemon, &params, patience, &mut sent, |sent| {
+    ask_all::<SendPrompt>(&mut daemon, &params, Patience::Effect, &mut sent, |sent| {
         if app.json || args.wait && sent.error.is_none() {
             return Ok(());
         }

@@ -44,6 +44,8 @@ pub(super) struct Sending {
     scene: Option<Scene>,
     /// How many wait, as shown.
     shown: u32,
+    /// When what the session has cost was said last.
+    cost_at: i64,
 }
 
 struct Waiter {
@@ -126,6 +128,11 @@ impl ProcessActor {
     pub(super) fn follow_prompts(&mut self, ctx: &mut Context<Self>) {
         if self.sending.machine.is_empty() && self.sending.scene.is_none() {
             return;
+        }
+        let cost = self.limits.usage().and_then(|usage| Some((usage.at, usage.cost_usd?)));
+        if let Some((at, cost)) = cost.filter(|(at, _)| *at != self.sending.cost_at) {
+            self.sending.cost_at = at;
+            self.prompt_input(Input::Cost(cost), ctx);
         }
         let scene = self.scene();
         let same = |old: &Scene| Scene { at: scene.at, ..old.clone() } == scene;

@@ -1,0 +1,173 @@
+//! The turns that prompts have begun, until they are over.
+
+use super::*;
+
+/// A prompt that the agent has, and whose turn is not known to be over.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) prompt: Prompt,
+    /// It was typed into an agent that worked: its turn has no id that is known beforehand.
+    pub(super) merged: bool,
+    pub(super) worked: bool,
+    pub(super) last_message: Option<String>,
+    pub(super) ended: bool,
+    pub(super) failed: bool,
+    /// Its end is known and not told yet.
+    pub(super) timer: Option<u64>,
+    /// The transcript is being looked at for its answer.
+    pub(super) look: Option<u64>,
+    pub(super) cost_before: Option<f64>,
+}
+
+impl Prompts {
+    #[expect(clippy::too_many_arguments, reason = "what is known of a delivery, each from elsewhere")]
+    pub(super) fn turn(
+        &mut self,
+        mut prompt: Prompt,
+        proof: Option<Proof>,
+        session_id: Option<String>,
+        prompt_id: Option<String>,
+        reason: Option<String>,
+        merged: bool,
+        scene: &Scene,
+        out: &mut Vec<Effect>,
+    ) {
+        prompt.view.state = PromptState::Delivered;
+        prompt.view.delivered_at = Some(scene.at);
+        prompt.view.proof = proof;
+        prompt.view.session_id = session_id.or(prompt.view.session_id);
+        prompt.view.prompt_id = prompt_id;
+        prompt.view.reason = reason;
+        out.push(Effect::Put(Box::new(prompt.clone()), Some(EventKind::PromptDelivered)));
+        let working = scene.status == Some(Status::Working);
+        let mut turn = Turn {
+            prompt,
+            merged,
+            worked: working,
+            last_message: None,
+            ended: false,
+            failed: false,
+            timer: None,
+            look: None,
+            cost_before: self.cost,
+        };
+        if !working {
+            turn.timer = Some(self.arm(BEGIN_MS.unsigned_abs(), out));
+        }
+        self.turns.push(turn);
+        if self.turns.len() > QUEUE_MAX {
+            // an agent of which nothing is known any more
+            let oldest = self.turns.remove(0);
+            self.answered(oldest, Some("how it ended is not known".into()), scene, out);
+        }
+    }
+
+    pub(super) fn ended(
+        &mut self,
+        prompt_id: Option<&str>,
+        last_message: Option<String>,
+        failed: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        for i in 0..self.turns.len() {
+            let turn = &mut self.turns[i];
+            let own = turn.prompt.view.prompt_id.as_deref();
+            turn.failed = failed;
+            if turn.merged {
+                // it may be of the turn before, or of its own: whichever is the last
+                turn.last_message.clone_from(&last_message);
+            } else if own.is_none() || prompt_id.is_none() || own == prompt_id {
+                turn.last_message.clone_from(&last_message);
+                turn.ended = true;
+                let timer = self.arm(COST_MS, out);
+                self.turns[i].timer = Some(timer);
+            }
+        }
+    }
+
+    /// Turns that have ended are over when the agent takes a prompt again: who was told of the end may send
+    /// the next. Where figures of their cost are to come, they are waited for.
+    pub(super) fn rested(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        if self.cost.is_none()
+            && matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited))
+        {
+            self.turn_over(|turn| turn.ended, scene, out);
+        }
+    }
+
+    pub(super) fn changed_turns(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        let working = matches!(scene.status, Some(Status::Working | Status::Blocked(_)));
+        let at_rest = matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited));
+        for i in 0..self.turns.len() {
+            let turn = &mut self.turns[i];
+            if working {
+                turn.worked = true;
+                if !turn.ended {
+                    (turn.timer, turn.look) = (None, None);
+                }
+            } else if at_rest && turn.worked && turn.timer.is_none() && turn.look.is_none() {
+                let timer = self.arm(SETTLE_MS, out);
+                self.turns[i].timer = Some(timer);
+            }
+        }
+    }
+
+    /// The turns of which this is true are over, if the agent rests.
+    pub(super) fn turn_over(&mut self, which: impl Fn(&Turn) -> bool, scene: &Scene, out: &mut Vec<Effect>) {
+        let at_rest = matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited));
+        let mut i = 0;
+        while i < self.turns.len() {
+            if !which(&self.turns[i]) {
+                i += 1;
+                continue;
+            }
+            self.turns[i].timer = None;
+            let told = self.turns[i].last_message.is_some() || self.turns[i].look.is_some();
+            if told && (self.turns[i].ended || at_rest) {
+                let turn = self.turns.remove(i);
+                self.answered(turn, None, scene, out);
+                continue;
+            }
+            if at_rest || self.turns[i].ended || (scene.kind != Kind::Claude && !scene.tells) {
+                // no hook said what the agent did: the transcript may
+                let (order, timer) = (self.number(), self.arm(TYPE_MS, out));
+                let turn = &mut self.turns[i];
+                (turn.look, turn.timer) = (Some(order), Some(timer));
+                let since = turn.prompt.view.typed_at.unwrap_or(turn.prompt.view.at);
+                out.push(Effect::Look { order, text: turn.prompt.text.clone(), since });
+            } else {
+                // whatever it does: its next rest is the end
+                self.turns[i].worked = true;
+            }
+            i += 1;
+        }
+    }
+
+    pub(super) fn answered(&mut self, turn: Turn, why: Option<String>, scene: &Scene, out: &mut Vec<Effect>) {
+        let mut prompt = turn.prompt;
+        let cost = match (turn.cost_before, self.cost) {
+            (Some(before), Some(after)) if after >= before => Some(after - before),
+            // without the figures of before it is not known which part of them is its
+            _ => None,
+        };
+        // that a turn has ended may be told of before the agent's status is
+        let (status, reason) = match scene.status {
+            Some(Status::Working | Status::Idle) if turn.ended && turn.failed => (Status::Error, None),
+            Some(Status::Working) if turn.ended => (Status::Idle, None),
+            status => (status.unwrap_or(Status::Unknown), scene.reason.clone()),
+        };
+        prompt.view.answer = Some(Answer {
+            text: turn.last_message,
+            status,
+            reason: why.or(reason),
+            cost_usd: cost,
+            at: scene.at,
+        });
+        prompt.view.state = PromptState::Answered;
+        out.push(Effect::Put(Box::new(prompt), Some(EventKind::PromptAnswered)));
+    }
+}
+
+pub(super) fn begun_late(turn: &Turn, at: i64) -> bool {
+    at - turn.prompt.view.delivered_at.unwrap_or(0) >= BEGIN_MS
+}
