@@ -130,6 +130,8 @@ pub struct Limit {
     pub until: i64,
     /// That is as the API said.
     exact: bool,
+    /// The reason is what Claude said.
+    in_words: bool,
     /// What Claude said.
     pub reason: String,
     /// Since when.
@@ -182,7 +184,13 @@ impl Account {
     /// Goes on from what was kept, at the time `now`.
     pub fn restore(record: Record, now: i64) -> Self {
         let reason = record.reason.unwrap_or_default();
-        let limit = record.limited_until.map(|until| Limit { until, exact: true, reason, since: now });
+        let limit = record.limited_until.map(|until| Limit {
+            until,
+            exact: true,
+            in_words: true,
+            reason,
+            since: now,
+        });
         let stopped: BTreeMap<String, i64> = record.stopped.into_iter().map(|p| (p, now)).collect();
         Self {
             passed_at: (limit.is_none() && !stopped.is_empty()).then_some(now),
@@ -366,7 +374,7 @@ impl Account {
             && !same_window(self.beyond, Some(until))
         {
             let reason = format!("all of the {} window is used", told.name);
-            self.limit_until(until, true, reason, now, out);
+            self.limit_until(Limit { until, exact: true, in_words: false, reason, since: now }, out);
         }
     }
 
@@ -396,7 +404,7 @@ impl Account {
         if self.stopped.insert(process, said_at).is_none() {
             out.push(Effect::Changed);
         }
-        self.limit_until(until, exact, text, said_at, out);
+        self.limit_until(Limit { until, exact, in_words: true, reason: text, since: said_at }, out);
     }
 
     /// The window that begins anew within this minute.
@@ -405,23 +413,31 @@ impl Account {
         self.windows.iter().filter_map(|w| w.resets_at).find(fits)
     }
 
-    fn limit_until(&mut self, until: i64, exact: bool, reason: String, at: i64, out: &mut Vec<Effect>) {
+    fn limit_until(&mut self, new: Limit, out: &mut Vec<Effect>) {
         let news = self.limit.is_none();
-        let (until, exact, reason, since) = match &self.limit {
-            None => (until, exact, reason, at),
-            // what the API said is more than what a text did; of two limits, the later end counts
-            Some(old) if (exact, until) > (old.exact, old.until) => {
-                let reason = if old.reason.is_empty() { reason } else { old.reason.clone() };
-                (until, exact, reason, old.since)
+        let limit = match self.limit.take() {
+            None => new,
+            Some(old) => {
+                // what the API said is more than what a text did; of two limits, the later end counts
+                let later = (new.exact, new.until) > (old.exact, old.until);
+                let (until, exact) = if later { (new.until, new.exact) } else { (old.until, old.exact) };
+                let better = new.in_words && !old.in_words;
+                let reason = if better { new.reason } else { old.reason.clone() };
+                let limit =
+                    Limit { until, exact, in_words: old.in_words || new.in_words, reason, since: old.since };
+                if limit == old {
+                    self.limit = Some(old);
+                    return;
+                }
+                limit
             }
-            Some(_) => return,
         };
         if news {
             self.tried.clear();
         }
         self.passed_at = None;
-        self.limit = Some(Limit { until, exact, reason: reason.clone(), since });
-        out.push(Effect::Limited { until, reason, news });
+        out.push(Effect::Limited { until: limit.until, reason: limit.reason.clone(), news });
+        self.limit = Some(limit);
     }
 
     fn passed(&mut self, now: i64, early: bool, out: &mut Vec<Effect>) {
@@ -641,6 +657,15 @@ mod tests {
         assert_eq!(reached(&mut a, "lead", Some(Until::Minute(HOUR)), 1), limited(HOUR + MINUTE, true));
         assert_eq!(reached(&mut a, "lead", Some(Until::Exactly(HOUR + 8)), 2), limited(HOUR + 8, false));
         assert_eq!(reached(&mut a, "help", Some(Until::Minute(HOUR)), 3), [], "no step back");
+    }
+
+    #[test]
+    fn what_claude_says_of_a_limit_is_its_reason_whoever_came_first() {
+        let mut a = Account::default();
+        told(&mut a, "s", &[window("five_hour", 100.0, HOUR)], 0);
+        assert_eq!(reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 1), limited(HOUR, false));
+        assert_eq!(told(&mut a, "t", &[window("five_hour", 100.0, HOUR)], 2), []);
+        assert_eq!(a.limit().map(|l| l.reason.as_str()), Some("You've hit your limit"));
     }
 
     #[test]
