@@ -13,7 +13,7 @@ use wezterm_parallel_schemas::{
     event::{Event, EventKind, EventList},
     limit::AccountView,
     method::{ListEvents, ListLimits},
-    process::{Blocked, ProcessView, Status},
+    process::{Blocked, ProcessView, State, Status},
 };
 
 use crate::support::{
@@ -146,6 +146,37 @@ fn an_older_claude_stops_until_the_time_of_the_window_that_its_words_mean() {
     assert_eq!(site.mock().count(|_| true), 2, "something was resumed");
     // and nothing of ours disturbs it
     assert!(!pty.contents().to_lowercase().contains("settings"), "{}", pty.contents());
+}
+
+#[test]
+fn a_claude_without_a_terminal_counts_and_its_limit_stops_the_others_too() {
+    let at = seconds_from_now(30);
+    let headless = |name: &str, prompt: &str| {
+        format!(
+            "{name}: {{ agent: claude, args: [-p, '{prompt}', --output-format, stream-json, --verbose], \
+             autostart: false, restart: {{ policy: never }} }}"
+        )
+    };
+    let processes = format!(
+        "lead: {{ agent: claude }}, {}, {}",
+        headless("works", "[[usage:in=100000,out=100]][[text:done]]"),
+        headless("stops", &format!("[[rl:status=rejected,5h=1.0,at={at}]][[status:429]]")),
+    );
+    let Some(site) = site(&processes) else { return };
+    site.daemon();
+    site.wait_status("api/lead", Status::Idle);
+    site.run(&["process", "start", "api/works"]).ok();
+    let done = site.wait_state("api/works", State::Exited).usage.expect("it has used something");
+    let cost = done.cost_usd.expect("it has a price");
+    assert_eq!((cost > 0.1, done.input_tokens), (true, Some(100_000)));
+    assert!((account(&site).cost_usd - cost).abs() < 1e-6, "{:#?}", account(&site));
+    site.run(&["process", "start", "api/stops"]).ok();
+    let until = i64::try_from(at * 1_000).expect("a time");
+    let lead = site.wait_process("api/lead", |p| {
+        let said = p.status_reason.as_ref().is_some_and(|r| r.contains("You've hit your limit"));
+        said && p.limited_until == Some(until)
+    });
+    assert_eq!(lead.status, Some(Status::RateLimited));
 }
 
 #[test]

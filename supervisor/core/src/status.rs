@@ -53,7 +53,7 @@ pub const LOOK_MS: i64 = 30_000;
 /// that follow each other it says so for up to 25 ms.
 pub const REST_MS: i64 = 60;
 /// What Claude's file and its report say of a dialog that Claude has no other word for.
-pub(crate) const DIALOG_OPEN: &str = "dialog open";
+pub const DIALOG_OPEN: &str = "dialog open";
 /// Words that are remembered for an explanation.
 const HISTORY_MAX: usize = 32;
 

@@ -57,7 +57,7 @@ use crate::{
 };
 
 pub use hooks::{Asks, Hooked};
-pub use prompts::{CancelPrompt, SendPrompt, WaitForPrompt};
+pub use prompts::{CancelPrompt, SendPrompt, WaitForPrompt, new_prompt};
 
 /// Ended runs of a process whose logs are kept.
 const RUNS_KEPT_MAX: usize = 3;

@@ -1,9 +1,9 @@
 //! Prompts: sent, listed, waited for, taken back.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
-use wezterm_parallel_core::prompt::{Prompt, text};
+use wezterm_parallel_core::prompt::text;
 use wezterm_parallel_schemas::{
     error::{Code, Error},
     prompt::{PROMPT_BYTES_MAX, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait},
@@ -11,10 +11,8 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::PromptRow;
 
 use super::{Router, fault, gone};
-use crate::actors::process::{CancelPrompt, SendPrompt, WaitForPrompt};
+use crate::actors::process::{CancelPrompt, SendPrompt, WaitForPrompt, new_prompt};
 
-/// Characters of a prompt that are shown.
-const SHOWN_CHARS_MAX: usize = 200;
 /// Prompts that are looked at: all that are kept.
 const PROMPTS_MAX: u32 = 1_000;
 
@@ -35,29 +33,9 @@ impl Router {
                 return self.sent_before(row, &view.id, &text).await;
             }
         }
-        let prompt = Prompt {
-            view: PromptView {
-                id: ulid::Ulid::generate().to_string(),
-                workspace: view.workspace.clone(),
-                process: view.name.clone(),
-                process_id: view.id.clone(),
-                state: PromptState::Queued,
-                reason: None,
-                text: text.chars().take(SHOWN_CHARS_MAX).collect(),
-                command: p.command,
-                key: p.key,
-                at: self.shared.clock.at(),
-                typed_at: None,
-                delivered_at: None,
-                proof: None,
-                place: None,
-                session_id: None,
-                prompt_id: None,
-                answer: None,
-            },
-            text: Arc::from(text),
-            mode: p.while_working,
-        };
+        let mut prompt = new_prompt(&view, text, p.while_working, self.shared.clock.at());
+        prompt.view.command = p.command;
+        prompt.view.key = p.key;
         let actor = self.process_actor(&view).await?;
         let (reply, answer) = oneshot::channel();
         actor.do_send(SendPrompt { prompt, reply });

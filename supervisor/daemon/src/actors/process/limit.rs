@@ -3,10 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use tokio::sync::oneshot;
 use wezterm_parallel_core::{
     claude::{
         hook::{Hook, HookEvent},
         statusline::StatusLine,
+        stream::{Limit, Line, Said},
         usage_limit,
     },
     limit::{Input, Until},
@@ -15,12 +17,13 @@ use wezterm_parallel_core::{
 use wezterm_parallel_schemas::{
     config::OnLimit,
     event::EventKind,
-    keeper::ProgramStatus,
+    keeper::{ProgramStatus, Type},
     limit::Usage,
-    process::{Kind, Status},
+    process::{Blocked, Kind, Status},
+    prompt::WhileWorking,
 };
 
-use super::ProcessActor;
+use super::{ProcessActor, SendPrompt, new_prompt};
 use crate::{
     actors::limit::{Join, Leave, Told},
     effects::{
@@ -58,6 +61,8 @@ struct Joined {
     account: String,
     name: String,
     continues: bool,
+    /// The run began its session: all that is used in it is new.
+    begins: bool,
 }
 
 impl Own {
@@ -134,14 +139,16 @@ impl ProcessActor {
             return;
         };
         // of one run these stay the same, whatever the next one gets: they are in its settings
-        let (account, continues) = match &self.limits.joined {
-            Some(joined) if joined.run_id == run_id => (joined.account.clone(), joined.continues),
+        let name = self.full_name();
+        let joined = match self.limits.joined.take() {
+            Some(joined) if joined.run_id == run_id => Joined { name, ..joined },
             Some(_) | None => {
                 let dir = claude::config_dir(&self.environment()).unwrap_or_default();
-                (dir.display().to_string(), self.machine.spec().on_limit == OnLimit::Continue)
+                let continues = self.machine.spec().on_limit == OnLimit::Continue;
+                let (account, begins) = (dir.display().to_string(), self.begins_session());
+                Joined { run_id, account, name, continues, begins }
             }
         };
-        let joined = Joined { run_id, account, name: self.full_name(), continues };
         self.shared.limits.do_send(Join {
             process: self.row.id.clone(),
             account: joined.account.clone(),
@@ -268,6 +275,64 @@ impl ProcessActor {
         }
     }
 
+    /// The same by a line of a Claude that writes line by line.
+    pub(super) fn note_line(&mut self, line: &Line, at: i64, ctx: &mut Context<Self>) {
+        if line.parent.is_some() {
+            return;
+        }
+        let process = self.row.id.clone();
+        let reached = |limit: &Limit| Input::Reached {
+            process: process.clone(),
+            until: limit.resets_at.map(Until::Exactly),
+            text: limit.text.clone(),
+            said_at: at,
+        };
+        match (&line.said, &line.session_id) {
+            (Said::Init { .. }, session) => {
+                if let Some(session) =
+                    session.clone().filter(|_| self.limits.joined.as_ref().is_some_and(|j| j.begins))
+                {
+                    let usage = Usage { cost_usd: Some(0.0), at, ..Usage::default() };
+                    self.tell_account(Input::Used { session, usage });
+                }
+                self.tell_account(Input::Began { process, at });
+            }
+            (Said::RateLimit(limit), Some(session)) => {
+                let (session, windows) = (session.clone(), limit.windows.clone());
+                self.tell_account(Input::Windows { session, windows });
+            }
+            (Said::Assistant { limit: Some(limit), .. }, _) => self.tell_account(reached(limit)),
+            (Said::Result(ended), session) => {
+                if let Some(session) = session.clone() {
+                    let usage = Usage {
+                        cost_usd: ended.cost_usd,
+                        input_tokens: Some(ended.tokens.input),
+                        output_tokens: Some(ended.tokens.output),
+                        at,
+                        ..Usage::default()
+                    };
+                    self.tell_account(Input::Used { session: session.clone(), usage: usage.clone() });
+                    self.take_usage(&session, usage, ctx);
+                }
+                match &ended.limit {
+                    Some(limit) if limit.resets_at.is_some() => self.tell_account(reached(limit)),
+                    // the time stands in the message before it
+                    Some(_) => {}
+                    None if !ended.is_error => self.tell_account(Input::EndedWell { process }),
+                    None => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether its run, which has just been started, begins a session of its own.
+    fn begins_session(&self) -> bool {
+        let spec = self.machine.spec();
+        let given = spec.resume.is_some() || spec.fork.is_some() || claude::chooses_session(&spec.command);
+        !self.row.session_started && !given
+    }
+
     /// A turn failed: if that is a usage limit, the account is told until when.
     fn note_failure(&mut self, text: String, at: i64, path: Option<PathBuf>, ctx: &mut Context<Self>) {
         if !usage_limit::says_so(&text) {
@@ -314,6 +379,14 @@ fn same_text(whole: &str, said: &str) -> bool {
     whole == said || status::shorten(whole).as_deref() == Some(said)
 }
 
+/// What an agent is told that a limit stopped: Claude's own words, which keep it from beginning anew.
+const CONTINUE: &str = "Your usage limit has reset. Continue the task you were working on when the limit was \
+                        reached; do not repeat work that is already complete.";
+/// Leaves the list of what can be done about a limit, which an agent that was stopped shows.
+const ESCAPE: &[u8] = b"\x1b";
+/// It is not left while somebody types there, in milliseconds.
+const QUIET_MS: u64 = 5_000;
+
 /// The limit that stopped it is over, its user wants it to go on, and it has not done so by itself.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -321,7 +394,25 @@ pub struct Continue;
 
 impl Handler<Continue> for ProcessActor {
     type Result = ();
-    fn handle(&mut self, _: Continue, _: &mut Context<Self>) {
-        tracing::info!(process = self.row.name, "it would go on");
+    fn handle(&mut self, _: Continue, ctx: &mut Context<Self>) {
+        let status = self.machine.status();
+        let list = status.is_some_and(|s| {
+            s.status() == Some(Status::Blocked(Blocked::Question)) && s.reason() == Some(status::DIALOG_OPEN)
+        });
+        if let Some(link) = self.link.as_ref().filter(|_| list) {
+            let status_seq = status.and_then(|s| s.report_seq());
+            let order = Type { id: 0, status_seq, quiet_ms: Some(QUIET_MS), bytes: ESCAPE.to_vec() };
+            // the prompt waits until the list is gone, by us or by its user
+            ctx.spawn(link.type_in(order).into_actor(self).map(|_, _, _| ()));
+        }
+        let view = self.make_view();
+        let prompt = new_prompt(&view, CONTINUE.into(), WhileWorking::Queue, self.shared.clock.at());
+        let (reply, answer) = oneshot::channel();
+        ctx.notify(SendPrompt { prompt, reply });
+        ctx.spawn(answer.into_actor(self).map(|answer, actor, _| {
+            if let Ok(Err(e)) = answer {
+                tracing::warn!(process = actor.row.name, error = %e.line(), "not told to continue");
+            }
+        }));
     }
 }

@@ -16,7 +16,7 @@ use wezterm_parallel_schemas::{
     error::{Code, Error},
     event::Event,
     keeper::{Type, TypeRefusal, Typed},
-    process::{Kind, State},
+    process::{Kind, ProcessView, State},
     prompt::{PromptState, PromptView, WhileWorking},
 };
 use wezterm_parallel_store::{Change, PromptRow};
@@ -30,6 +30,36 @@ use crate::effects::{
 
 /// Characters of an answer that its event has.
 const MESSAGE_CHARS_MAX: usize = 200;
+
+/// Characters of a prompt that are shown.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// A prompt for a process, as it is before anything has become of it. The text is a clean one.
+pub fn new_prompt(to: &ProcessView, text: String, mode: WhileWorking, at: i64) -> Prompt {
+    Prompt {
+        view: PromptView {
+            id: ulid::Ulid::generate().to_string(),
+            workspace: to.workspace.clone(),
+            process: to.name.clone(),
+            process_id: to.id.clone(),
+            state: PromptState::Queued,
+            reason: None,
+            text: text.chars().take(SHOWN_CHARS_MAX).collect(),
+            command: false,
+            key: None,
+            at,
+            typed_at: None,
+            delivered_at: None,
+            proof: None,
+            place: None,
+            session_id: None,
+            prompt_id: None,
+            answer: None,
+        },
+        text: Arc::from(text),
+        mode,
+    }
+}
 
 /// What a process knows of its prompts.
 #[derive(Default)]

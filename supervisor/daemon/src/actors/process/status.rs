@@ -97,7 +97,9 @@ impl Handler<Wrote> for ProcessActor {
     type Result = ();
     fn handle(&mut self, m: Wrote, ctx: &mut Context<Self>) {
         if self.machine.run().is_some_and(|r| r.id == m.run_id) {
-            let word = Word { seq: m.seq, at: self.shared.clock.at(), claim: Claim::Stream(m.line) };
+            let at = self.shared.clock.at();
+            self.note_line(&m.line, at, ctx);
+            let word = Word { seq: m.seq, at, claim: Claim::Stream(m.line) };
             self.input(Input::Heard(word), ctx);
         }
     }
