@@ -23,6 +23,8 @@ const HISTORY_LINES: usize = 2_000;
 /// How long a screen must not change before it counts as resting. Claude's dialogs take keys after half a
 /// second.
 const REST: Duration = Duration::from_millis(700);
+/// Longest that a screen is given to rest: a mark that blinks beside a dialog never does.
+const REST_MAX: Duration = Duration::from_secs(2);
 /// How long a key is given to have its effect before it is pressed again. Long, as two presses where one
 /// was meant may choose something else.
 const PRESS_AGAIN: Duration = Duration::from_secs(10);
@@ -146,7 +148,7 @@ impl Pty {
     pub fn press_until(&self, keys: &str, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            self.wait_until_it_rests(deadline);
+            self.wait_until_it_rests((Instant::now() + REST_MAX).min(deadline));
             self.type_keys(keys);
             let again = (Instant::now() + PRESS_AGAIN).min(deadline);
             match self.wait_until(again, |state| wanted(state.parser.screen())) {

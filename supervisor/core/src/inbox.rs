@@ -24,6 +24,9 @@ pub const SETTLE_MS: Millis = 300;
 pub const PROOF_MS: Millis = 1_000;
 /// How long after a restart of the daemon a hook may take to come back. It tries every second at most.
 pub const RETURN_MS: Millis = 5_000;
+/// A hook that comes this long after it began has waited for a daemon: its dialog may have been answered
+/// meanwhile, of which it knows nothing.
+pub const LATE_MS: i64 = 2_000;
 /// While the request of a subagent is held, Claude may show no dialog. Whoever sits before it gets it
 /// after this long.
 pub const HIDDEN_MS: Millis = 20_000;
@@ -278,6 +281,7 @@ impl Inbox {
         let standing = self.standings.entry(view.process_id.clone()).or_default();
         let shown = attended && view.agent.is_none() && standing.blocked.is_some();
         let hidden = attended && view.agent.is_some();
+        let late = attended && self.now - view.at > LATE_MS;
         out.push(Effect::Save(Box::new(view.clone())));
         out.push(Effect::TellAsked(id.clone()));
         out.push(Effect::Count(view.process_id.clone()));
@@ -285,6 +289,8 @@ impl Inbox {
         self.open.insert(id.clone(), open);
         if hidden {
             self.arm(&id, HIDDEN_MS, &mut out);
+        } else if late {
+            self.arm(&id, PROOF_MS, &mut out);
         }
         out
     }
@@ -378,42 +384,55 @@ impl Inbox {
         if before == why {
             return out;
         }
-        let mut own: Vec<&mut Open> =
-            self.open.values_mut().filter(|o| o.view.process_id == process_id && o.attended).collect();
-        if before.is_none() {
-            // the next dialog: one that seemed answered was not, or this is another one's
-            for open in &mut own {
-                if open.phase == Phase::Doubtful {
-                    open.phase = Phase::Waiting;
-                    open.epoch = 0;
-                    out.push(Effect::Count(process_id.to_owned()));
-                }
-                open.shown |= open.view.agent.is_none();
-            }
+        if let Some(before) = &before {
+            self.left_dialog(process_id, before, why.as_deref(), &mut out);
         }
-        if let Some(before) = before {
-            let proof = own.iter().find(|o| o.phase == Phase::Taken && o.shown).map(|o| o.view.id.clone());
-            let explained = own.iter().any(|o| o.shown && matches!(o.phase, Phase::Given | Phase::Taken));
-            // several may be asked at once, and one dialog stands at a time: its text says whose
-            let candidates = own.iter().filter(|o| o.phase == Phase::Waiting && o.shown);
-            let whose =
-                candidates.clone().find(|o| decision::names(&before, &o.view)).or(candidates.clone().next());
-            let whose = whose.map(|o| o.view.id.clone());
-            if let Some(id) = proof {
-                self.decided(&id, &mut out);
-            } else if let Some(id) = whose.filter(|_| !explained) {
-                if let Some(open) = self.open.get_mut(&id) {
-                    open.phase = Phase::Doubtful;
-                }
-                out.push(Effect::Count(process_id.to_owned()));
-                if why.is_some() {
-                    self.elsewhere(&id, &mut out);
-                } else {
-                    self.arm(&id, SETTLE_MS, &mut out);
-                }
-            }
+        if let Some(why) = &why {
+            self.entered_dialog(process_id, why, &mut out);
         }
         out
+    }
+
+    /// A dialog stands on the screen.
+    fn entered_dialog(&mut self, process_id: &str, why: &str, out: &mut Vec<Effect>) {
+        let own = |o: &Open| o.view.process_id == process_id && o.attended;
+        let named = self.open.values().any(|o| own(o) && decision::names(why, &o.view));
+        for open in self.open.values_mut().filter(|o| own(o)) {
+            open.shown |= open.view.agent.is_none() || decision::names(why, &open.view);
+            // one that seemed answered stands there again
+            if open.phase == Phase::Doubtful && (!named || decision::names(why, &open.view)) {
+                open.phase = Phase::Waiting;
+                open.epoch = 0;
+                out.push(Effect::Count(process_id.to_owned()));
+            }
+        }
+    }
+
+    /// A dialog is gone, or another one stands in its place.
+    fn left_dialog(&mut self, process_id: &str, before: &str, after: Option<&str>, out: &mut Vec<Effect>) {
+        let own = || self.open.values().filter(|o| o.view.process_id == process_id && o.attended && o.shown);
+        if let Some(proof) = own().find(|o| o.phase == Phase::Taken) {
+            let id = proof.view.id.clone();
+            return self.decided(&id, out);
+        }
+        // it is gone because of what was decided here
+        if own().any(|o| o.phase == Phase::Given) {
+            return;
+        }
+        // several may be asked at once, and one dialog stands at a time: its text says whose
+        let waiting = || own().filter(|o| o.phase == Phase::Waiting);
+        let whose = waiting().find(|o| decision::names(before, &o.view));
+        let whose = match after {
+            None => whose.or_else(|| waiting().next()),
+            // the same one may be told of in other words
+            Some(after) => whose.filter(|o| !decision::names(after, &o.view)),
+        };
+        let Some(id) = whose.map(|o| o.view.id.clone()) else { return };
+        if let Some(open) = self.open.get_mut(&id) {
+            open.phase = Phase::Doubtful;
+        }
+        out.push(Effect::Count(process_id.to_owned()));
+        self.arm(&id, SETTLE_MS, out);
     }
 
     fn turned(&mut self, run_id: &str, at: i64) -> Vec<Effect> {
@@ -755,9 +774,14 @@ pub(crate) mod tests {
     fn of_two_dialogs_the_text_says_which_was_answered() {
         let (a, b) = ("approve Bash: echo a", "approve Bash: echo b");
         let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some(b))]);
-        desk.step(blocked(Some(a))).is("b", AskState::Elsewhere);
+        desk.step(blocked(Some(a))).wait().is("b", AskState::Elsewhere);
         desk.is("a", AskState::Open);
         desk.step(blocked(None)).wait().is("a", AskState::Elsewhere);
+        // the same dialog in the words of another source, or back again, is no answer
+        let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some(a))]);
+        desk.step(blocked(Some("Bash: echo a"))).step(blocked(None)).step(blocked(Some(a)));
+        desk.wait().is("a", AskState::Open);
+        desk.is("b", AskState::Open);
         // one that is answered from here does not count for the other one
         let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some(a))]);
         desk.allow("a").step(taken("a")).step(blocked(Some(b)));
@@ -810,14 +834,20 @@ pub(crate) mod tests {
 
     #[test]
     fn what_was_answered_in_the_dialog_while_there_was_no_daemon_is_not_asked_again() {
-        for (told, state) in [(vec![blocked(None)], AskState::Elsewhere), (vec![], AskState::Open)] {
+        let waited = |known: bool| {
             let mut desk = Desk::default();
-            let effects = desk.inbox.restore(vec![view("a")]);
-            desk.take(effects).step(asks(view("a"), 5));
-            for input in told {
-                desk.step(input);
+            if known {
+                let effects = desk.inbox.restore(vec![view("a")]);
+                desk.take(effects);
             }
-            desk.wait().is("a", state);
+            // or it was asked while there was none
+            desk.step(asks(AskView { at: 200 - LATE_MS - 1, ..view("a") }, 5));
+            desk
+        };
+        for known in [true, false] {
+            waited(known).step(blocked(None)).wait().is("a", AskState::Elsewhere);
+            waited(known).wait().is("a", AskState::Open);
+            waited(known).step(blocked(Some("approve"))).wait().is("a", AskState::Open);
         }
     }
 

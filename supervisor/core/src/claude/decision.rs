@@ -107,13 +107,25 @@ fn worded(question: &Question, answer: &str) -> String {
     words.join(", ")
 }
 
-/// Whether the text of a dialog is about this request.
+/// Whether the text of a dialog is about this request: `approve Bash: echo hi`, `answer: Which one? (A · B)`,
+/// `approve plan`.
 pub fn names(dialog: &str, view: &AskView) -> bool {
-    let input = serde_json::from_str::<Value>(&view.input).unwrap_or_default();
-    let main = ["command", "file_path", "url", "plan"].iter().find_map(|f| input.get(*f)?.as_str());
-    let begins = main.unwrap_or(&view.summary).split('\n').next().unwrap_or_default();
-    let begins: String = begins.chars().take(SHOWN_CHARS).collect();
-    dialog.contains(&view.tool) && dialog.contains(&begins)
+    let begins = |text: &str| {
+        let line: String = text.trim().lines().next().unwrap_or_default().chars().take(SHOWN_CHARS).collect();
+        !line.is_empty() && dialog.contains(&line)
+    };
+    match view.kind {
+        AskKind::Question => view.questions.first().is_some_and(|q| begins(&q.question)),
+        AskKind::Plan => dialog.contains("plan"),
+        _ => {
+            let input = serde_json::from_str::<Value>(&view.input).unwrap_or_default();
+            let text = |field: &str| input.get(field).and_then(Value::as_str);
+            // however the path of a file is shortened, its name is there
+            let file = ["file_path", "notebook_path"].iter().find_map(|f| text(f)?.rsplit('/').next());
+            let main = text("command").or(file).or_else(|| text("url")).or_else(|| text("path"));
+            dialog.contains(&view.tool) && main.is_none_or(begins)
+        }
+    }
 }
 
 /// What somebody hears who decides too late.
@@ -243,6 +255,30 @@ mod tests {
         assert_eq!(decided(tool.clone(), denied(Some("not today")))["message"], "not today");
         assert_eq!(decided(tool, denied(None)), json!({"behavior": "deny", "message": DENIED}));
         assert_eq!(decided(plan, denied(None))["behavior"], "deny");
+    }
+
+    #[test]
+    fn a_dialog_is_known_by_its_text() {
+        let tool = |tool: &str, input: Value| AskView {
+            tool: tool.into(),
+            input: input.to_string(),
+            ..crate::inbox::tests::view("a")
+        };
+        let bash = tool("Bash", json!({"command": "echo hi > made\nmore"}));
+        let edit = tool("Edit", json!({"file_path": "/home/u/api/src/main.rs"}));
+        let plan = AskView { kind: AskKind::Plan, ..tool("ExitPlanMode", json!({})) };
+        let all = [bash, edit, asking(), plan];
+        for (dialog, which) in [
+            ("approve Bash: echo hi > made", Some(0)),
+            ("approve Edit: src/main.rs", Some(1)),
+            ("answer: Which one? (Left · Right)", Some(2)),
+            ("approve plan", Some(3)),
+            ("permission prompt", None),
+            ("", None),
+        ] {
+            let found: Vec<usize> = (0..all.len()).filter(|n| names(dialog, &all[*n])).collect();
+            assert_eq!(found, which.into_iter().collect::<Vec<_>>(), "{dialog}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use wezterm_parallel_core::{
         hook::{self, Hook, HookEvent},
         request, statusline,
     },
-    inbox::{Asked, Input},
+    inbox::{Asked, Input, LATE_MS},
 };
 use wezterm_parallel_schemas::{
     error::{Code, Error},
@@ -45,7 +45,11 @@ impl Router {
             return Ok(HookAnswer::default());
         }
         let hook = hook::parse(&p.payload).map_err(|e| Error::new(Code::BadParams, e))?;
-        agent.do_send(Hooked { run_id: p.run.clone(), hook: hook.clone(), at: p.at });
+        // one that has waited for a daemon may tell of a dialog that is long answered
+        let late = p.hold && p.attended && self.shared.clock.at() - p.at > LATE_MS;
+        if !late {
+            agent.do_send(Hooked { run_id: p.run.clone(), hook: hook.clone(), at: p.at });
+        }
         match (&hook.event, &p.ask) {
             (HookEvent::PermissionRequest { tool, input }, Some(id)) if p.hold => {
                 self.hold(caller, &p, id, &hook, tool, input).await
