@@ -47,6 +47,9 @@ const TRIES_MAX: u32 = 40;
 const PERSON_MS_MAX: i64 = 30_000;
 /// How long a dialog may stand between a text and its Enter.
 const HELD_MS_MAX: u64 = 10 * 60_000;
+/// The session file says `idle` before Claude reads keys, which are lost then; a report to its terminal
+/// comes when it does.
+const START_MS: i64 = 5_000;
 /// Between two tries to begin with a prompt that waits for something that nobody tells of.
 const RETRY_MS: u64 = 2_000;
 /// How long after its proof a turn may show no sign of having begun.

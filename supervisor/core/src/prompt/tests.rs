@@ -529,6 +529,17 @@ fn a_command_is_proven_by_what_only_follows_on_a_command() {
 }
 
 #[test]
+fn a_claude_that_has_just_been_started_and_does_not_report_is_given_time_to_read_keys() {
+    let mut s = Stand::new(Status::Idle);
+    s.scene.status_seq = None;
+    s.scene.run = Some(("r1".into(), 9_000));
+    s.send("a", WhileWorking::Refuse).expect("it is idle");
+    assert!(s.serve() && s.open.is_empty(), "{:?}", s.open);
+    s.deliver("a");
+    assert!(s.view("a").delivered_at.is_some_and(|at| at >= 9_000 + START_MS));
+}
+
+#[test]
 fn nothing_is_typed_into_a_working_claude_that_does_not_report_to_its_terminal() {
     let mut s = Stand::new(Status::Working);
     s.scene.status_seq = None;

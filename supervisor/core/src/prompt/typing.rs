@@ -84,6 +84,15 @@ impl Prompts {
         if let Err(why) = allowed(&current.prompt, scene) {
             return self.not_now(why, scene, out);
         }
+        let age = scene.run.as_ref().map_or(0, |(_, started_at)| scene.at - started_at);
+        if scene.kind == Kind::Claude && scene.status_seq.is_none() && age < START_MS {
+            // looked at again when it reads keys
+            self.enter(Stage::Preparing, (START_MS - age).unsigned_abs(), out);
+            if let Some(current) = &mut self.current {
+                current.order = 0;
+            }
+            return;
+        }
         if !self.input.dirty || scene.kind != Kind::Claude {
             return self.type_text(false, scene, out);
         }
