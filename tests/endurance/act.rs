@@ -26,6 +26,8 @@ const STATUS: Duration = Duration::from_secs(5);
 const STUCK: Duration = Duration::from_secs(60);
 /// Acts in one conversation: it is begun anew then, so that the API is not sent ever longer ones.
 const ACTS_IN_ONE: u64 = 12;
+/// How long a Claude may be at work once more after it has begun a new conversation.
+const AFTER_CLEAR: Duration = Duration::from_millis(500);
 /// Longest pause between two acts.
 const PAUSE_MS: u64 = 3_000;
 
@@ -208,6 +210,9 @@ impl<'a> Agent<'a> {
             }
             thread::sleep(Duration::from_millis(50));
         }
+        // it works once more for a moment while it draws the new conversation
+        thread::sleep(AFTER_CLEAR);
+        self.status(Status::Idle, STATUS)?;
         self.tally.note(|t| t.cleared += 1);
         Ok(())
     }
