@@ -28,8 +28,6 @@ const STUCK: Duration = Duration::from_secs(60);
 const ACTS_IN_ONE: u64 = 12;
 /// How long a Claude may be at work once more after it has begun a new conversation.
 const AFTER_CLEAR: Duration = Duration::from_millis(500);
-/// Longest pause between two acts.
-const PAUSE_MS: u64 = 3_000;
 
 /// Where it all takes place.
 #[derive(Clone, Copy)]
@@ -49,19 +47,21 @@ pub struct Agent<'a> {
     number: u64,
     acts: u64,
     chance: u64,
+    pause_ms: u64,
     tally: &'a Tally,
 }
 
 impl<'a> Agent<'a> {
     /// Nothing has been done with it yet.
-    pub fn new(place: Place<'a>, name: &'a str, number: u64, tally: &'a Tally) -> Self {
-        Self { place, name, number, acts: 0, chance: number * 7_919 + 17, tally }
+    /// Between two acts are `pause_ms` at most.
+    pub fn new(place: Place<'a>, name: &'a str, number: u64, pause_ms: u64, tally: &'a Tally) -> Self {
+        Self { place, name, number, acts: 0, chance: number * 7_919 + 17, pause_ms: pause_ms.max(1), tally }
     }
 
     /// Does one thing, and sees that all is as it must be.
     pub fn act(&mut self) {
         self.acts += 1;
-        let pause = self.chance(PAUSE_MS);
+        let pause = self.chance(self.pause_ms);
         thread::sleep(Duration::from_millis(pause));
         let done = if self.acts.is_multiple_of(ACTS_IN_ONE) {
             self.clear()

@@ -2,7 +2,7 @@
 //! prompt, wrong status or stuck dialog.
 //!
 //! `cargo test --test endurance -- --minutes 60 --agents 10`; `--kill` kills the daemon with SIGKILL every
-//! two minutes on the way. It is left out of a plain `cargo test`. Every prompt bears a number of its own,
+//! two minutes on the way, and `--pause-ms` bounds the pause between two things that are done with one agent. It is left out of a plain `cargo test`. Every prompt bears a number of its own,
 //! and the stand-in for the API counts how often it came: the count is the truth, and not what we say.
 
 #[path = "../support/mod.rs"]
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         at.and_then(|i| arguments.get(i + 1)).map_or(default, |n| n.parse().expect("a number"))
     };
     let (minutes, agents) = (number("--minutes", 60), number("--agents", 10));
+    let pause_ms = number("--pause-ms", 3_000);
     let kill = arguments.iter().any(|a| a == "--kill");
     if claude::executable().is_none() {
         return ExitCode::SUCCESS;
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
             .map(|(i, name)| {
                 let (tally, over) = (&tally, &over);
                 threads.spawn(move || {
-                    let mut agent = Agent::new(place, name, i as u64, tally);
+                    let mut agent = Agent::new(place, name, i as u64, pause_ms, tally);
                     while !over.load(Ordering::Relaxed) {
                         agent.act();
                     }
