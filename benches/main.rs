@@ -11,6 +11,7 @@ mod calls;
 mod client;
 mod create;
 mod failure;
+mod hooks;
 mod idle;
 mod memory;
 mod ours;
@@ -78,6 +79,7 @@ const GROUPS: &[Group] = &[
     Group { names: create::NAMES, measure: create::measure },
     Group { names: restart::NAMES, measure: restart::measure },
     Group { names: agents::NAMES, measure: agents::measure },
+    Group { names: hooks::NAMES, measure: hooks::measure },
 ];
 
 fn main() -> ExitCode {
