@@ -101,6 +101,7 @@ fn read_registry(entry: &Entry) -> Read {
         Some(Activity::Idle | Activity::Busy | Activity::Other(_)) | None => None,
     };
     let words = match &entry.waiting_for {
+        None if entry.status.is_none() => "no status yet".to_owned(),
         Some(what) => format!("status={word} waitingFor={what}"),
         None => format!("status={word}"),
     };
