@@ -11,6 +11,7 @@ use wezterm_parallel_schemas::{
 };
 
 use crate::support::{
+    claude,
     pty::Pty,
     site::{Site, kill},
 };
@@ -20,7 +21,11 @@ const DIALOG: &str = "Do you want to proceed?";
 /// A place with one Claude in `api/lead` that begins with this prompt, with further arguments, and with
 /// these rules.
 fn site(prompt: &str, args: &str, rules: &str) -> Option<Site> {
-    let site = Site::with_claude()?;
+    site_of(claude::VERSION, prompt, args, rules)
+}
+
+fn site_of(version: &str, prompt: &str, args: &str, rules: &str) -> Option<Site> {
+    let site = Site::with_claude_of(version)?;
     site.project("api");
     site.config(&config(prompt, args, rules));
     site.daemon();
@@ -160,6 +165,37 @@ fn who_is_later_than_the_dialog_hears_so() {
         site.run(&late).exits(1).says("answered in the agent's own dialog at 20");
     }
     made(&site);
+}
+
+/// It reports to no terminal: that somebody has answered is seen by its session file alone.
+#[test]
+fn an_older_claude_is_answered_from_outside_and_in_its_dialog() {
+    let prompt = format!("[[bash:echo hi > first]]{MAKES_A_FILE}");
+    let Some(site) = site_of(claude::OLD_VERSION, &prompt, "--permission-mode, default", "") else { return };
+    let first = asked(&site);
+    site.run(&["inbox", "allow", &first.id]).ok();
+    site.wait_file(&site.path("work/api/first"), |text| text == "hi\n");
+    let second = site
+        .wait_event(0, "it asks", |e| e.kind == EventKind::InboxAsked && e.ask.as_ref() != Some(&first.id));
+    let pty = attach(&site);
+    pty.press_until("\r", "the tool is used", |s| !s.contents().contains(DIALOG));
+    site.wait_event(second.seq, "it is decided", |e| {
+        e.kind == EventKind::InboxDecided && e.ask == second.ask
+    });
+    let became: Vec<AskState> = all(&site).iter().map(|a| a.state).collect();
+    assert_eq!(became, [AskState::Elsewhere, AskState::Allowed]);
+    made(&site);
+}
+
+#[test]
+fn a_subagent_in_the_background_is_answered_from_outside() {
+    let agent = r#"{"description":"s","prompt":"[[bash:echo hi > made]][[text:done]]","subagent_type":"general-purpose"}"#;
+    let Some(site) = tui(&format!("[[tool:Agent:{agent}]][[text:the turn is over]]")) else { return };
+    let ask = asked(&site);
+    assert_eq!(ask.agent.as_deref(), Some("general-purpose"));
+    site.run(&["inbox", "allow", "api/lead"]).ok();
+    made(&site);
+    assert_eq!(decided(&site).state, AskState::Allowed);
 }
 
 #[test]

@@ -264,8 +264,8 @@ pub struct Rule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deny: Option<String>,
     /// Only if this fits what the tool is to do: the command of Bash, the address of WebFetch, else the
-    /// input as JSON. `*` stands for anything; an `allow` never fits a command that has a second one
-    /// behind it.
+    /// input as JSON. `*` stands for anything; an `allow` never fits a command with anything in it by
+    /// which a shell might do more than that: a second one behind it, a redirection, a variable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// Only if the file that the tool works on lies here: `src/**`, relative to the process's directory,

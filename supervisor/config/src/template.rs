@@ -64,6 +64,12 @@ version: 1
 #   #   status: [osc7501, title]
 #   #   titles: { idle: '^◇', working: '^[✦⏲]', blocked: '^✋' }
 
+# What is decided of agents' requests without asking you; the first that fits. Nothing is allowed by default.
+# permissions:
+#   - { deny: Bash, pattern: 'git push*', why: I push myself }
+#   - { allow: Bash, pattern: 'cargo test*', until: 2026-12-31 }
+#   - { allow: Edit, path: 'src/**', process: 'api/*' }
+
 workspaces:
   {name}:
     cwd: {cwd}
