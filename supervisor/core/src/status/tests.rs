@@ -344,6 +344,29 @@ fn idle_between_two_turns_that_follow_each_other_is_not_shown() {
     assert_eq!(said(&t).0, "idle");
 }
 
+/// A command of Claude's own (`/rename`) fires no hook: what the last one said is of the turn before.
+#[test]
+fn what_a_hook_said_of_one_turn_does_not_speak_for_a_later_one() {
+    let failed = [
+        reg(500, "idle", ""),
+        submit(1_000),
+        reg(1_010, "busy", ""),
+        fails(1_100, "unknown", "API Error: 400"),
+        reg(1_120, "idle", ""),
+    ];
+    assert_eq!(said(&after(&failed)), ("error", Some("API Error: 400")));
+    let later = [reg(9_000, "busy", ""), reg(9_050, "idle", "")];
+    assert_eq!(said(&after(&[&failed[..], &later[..]].concat())), ("idle", None));
+}
+
+#[test]
+fn what_is_heard_twice_stands_in_an_explanation_once() {
+    let word = osc(1, 470, "state=idle");
+    let t = after(&[word.clone(), word.clone(), osc(2, 900, "state=working"), word]);
+    let (_, evidence, history) = t.explain();
+    assert_eq!((evidence.len(), history.len()), (1, 1));
+}
+
 #[test]
 fn a_halted_process_is_unknown_and_comes_back_to_what_it_said() {
     let look = |at, halted| Word {
