@@ -247,6 +247,8 @@ fn a_killed_daemon_leaves_the_dialog_as_it_is_and_the_next_one_has_the_request_a
 fn without_a_terminal_only_the_inbox_answers_and_without_a_daemon_claude_does_so_itself() {
     let Some(site) = headless(MAKES_A_FILE, "") else { return };
     let ask = asked(&site);
+    let blocked = site.wait_status("api/lead", Status::Blocked(Blocked::Permission));
+    assert_eq!(blocked.status_reason.as_deref(), Some("approve Bash: echo hi > made"));
     site.run(&["inbox", "allow", &ask.id]).ok();
     made(&site);
     site.wait_process("api/lead", |p| p.last_exit.as_ref().is_some_and(|e| e.code == Some(0)));

@@ -207,7 +207,9 @@ fn process_note(p: &ProcessView, now: i64) -> String {
         State::Exited | State::Failed | State::CrashLoop => p.last_exit.as_ref().map(|e| e.text()),
         State::Stopped | State::Starting | State::Running | State::Backoff | State::Stopping => None,
     };
-    [&p.state_reason, &exit, &limited, &p.status_reason, &p.title]
+    // what a subagent in the background asks stands on no screen, and is in no status
+    let asks = (p.asks > 0).then(|| format!("asks something: `inbox show {}/{}`", p.workspace, p.name));
+    [&p.state_reason, &exit, &limited, &p.status_reason, &asks, &p.title]
         .into_iter()
         .flatten()
         .next()
@@ -221,6 +223,7 @@ fn glyph(p: &ProcessView) -> char {
     }
     match (p.state, p.status) {
         (State::Failed | State::CrashLoop, _) => BROKEN,
+        (State::Running, _) if p.asks > 0 => WANTING,
         (State::Running, Some(Status::Blocked(_) | Status::RateLimited | Status::Unknown)) => WANTING,
         (State::Running, Some(Status::Error)) => BROKEN,
         (State::Running, _) if p.unread => WANTING,
@@ -691,6 +694,17 @@ pub(crate) mod tests {
         assert_eq!(
             [count(0_u32, "run"), count(1_u32, "process"), count(2_usize, "process")],
             ["0 runs", "1 process", "2 processes"]
+        );
+    }
+
+    #[test]
+    fn what_an_agent_asks_without_a_dialog_is_shown_all_the_same() {
+        let working =
+            ProcessView { status: Some(Status::Working), asks: 1, ..process("api", "lead", State::Running) };
+        let list = plain(&processes(&[working], NOW, None));
+        assert!(
+            list.contains("▲ api/lead") && list.contains("asks something: `inbox show api/lead`"),
+            "{list}"
         );
     }
 

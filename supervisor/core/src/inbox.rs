@@ -12,9 +12,10 @@ use indexmap::IndexMap;
 use wezterm_parallel_schemas::{
     error::{Code, Error},
     inbox::{AskKind, AskState, AskView, Decision},
+    process::Blocked,
 };
 
-use crate::{claude::decision, spec::Millis};
+use crate::{claude::decision, spec::Millis, status::Held};
 
 /// An agent that is not blocked any more, and a hook that was killed, are looked at again after this long:
 /// the next dialog, or the end of the run, may be what it means.
@@ -227,6 +228,24 @@ impl Inbox {
     pub fn count(&self, process_id: &str) -> u32 {
         let waits = |o: &&Open| o.view.process_id == process_id && o.phase == Phase::Waiting;
         u32::try_from(self.open.values().filter(waits).count()).unwrap_or(u32::MAX)
+    }
+
+    /// What an agent itself waits for where it shows no dialog, the oldest first.
+    pub fn held(&self, process_id: &str) -> Option<Held> {
+        let waits = |o: &&Open| {
+            o.view.process_id == process_id
+                && !o.attended
+                && o.holder.is_some()
+                && o.view.agent.is_none()
+                && o.phase == Phase::Waiting
+        };
+        let view = &self.open.values().find(waits)?.view;
+        let (kind, words) = match view.kind {
+            AskKind::Question => (Blocked::Question, format!("answer: {}", view.summary)),
+            AskKind::Plan => (Blocked::Permission, "approve plan".into()),
+            _ => (Blocked::Permission, format!("approve {}: {}", view.tool, view.summary)),
+        };
+        Some(Held { at: view.at, kind, reason: Some(words) })
     }
 
     /// Something has happened. `now` in milliseconds since 1970.
@@ -720,9 +739,13 @@ pub(crate) mod tests {
     fn an_agent_that_shows_nothing_of_a_decision_is_not_waited_for_for_ever() {
         let mut desk = Desk::with([asks(view("a"), 1), blocked(Some("approve"))]);
         desk.allow("a").step(taken("a")).wait().is("a", AskState::Allowed);
-        // without a dialog there is nothing to show
+        // without a dialog there is nothing to show, and only the hook tells that it waits
         let mut desk = Desk::with([headless(view("a"), 1)]);
-        desk.allow("a").step(taken("a")).is("a", AskState::Allowed);
+        let held = desk.inbox.held("p").expect("it waits");
+        assert_eq!((held.kind, held.reason.as_deref()), (Blocked::Permission, Some("approve Bash: echo a")));
+        desk.allow("a");
+        assert_eq!(desk.inbox.held("p"), None);
+        desk.step(taken("a")).is("a", AskState::Allowed);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use wezterm_parallel_schemas::{
 use crate::{
     restart::{History, Verdict},
     spec::{Millis, ProcessSpec},
-    status::{Claim, Limit, Tracker, Word},
+    status::{Claim, Held, Limit, Tracker, Word},
 };
 
 /// Grace of a Claude that is killed at once: a SIGKILL in its first seconds would make its next start
@@ -141,6 +141,8 @@ pub enum Input {
     Heard(Word),
     /// The account of its agent has reached a usage limit, or is free again.
     Limited(Option<Limit>),
+    /// It waits for a decision with a hook that is held open and no dialog beside, or no longer.
+    Held(Option<Held>),
     /// What was decided of its agent held only until now, or the machine was to be looked at.
     Tick,
     /// Somebody attached or typed.
@@ -421,6 +423,7 @@ impl Process {
             Input::Heard(word) => self.said(|status| status.hear(word, now.at.cast_signed()), out),
             // also while it does not run: it may be started before the limit has passed
             Input::Limited(limit) => self.status.set_limit(limit, now.at.cast_signed()),
+            Input::Held(held) => self.said(|status| status.set_held(held, now.at.cast_signed()), out),
             Input::Tick => self.said(|status| status.tick(now.at.cast_signed()), out),
             Input::Seen => self.status.seen(),
             Input::Exited { run_id, exit } => self.exited(&run_id, exit, now, out),

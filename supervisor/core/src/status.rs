@@ -12,7 +12,8 @@
 //! 4. Titles and progress reports, for agents that have nothing better.
 //!
 //! A Claude without a terminal (`-p --output-format stream-json`) writes what it does line by line; that
-//! stands in the place of its reports.
+//! stands in the place of its reports. While a hook of its is held open for a decision it is blocked,
+//! whatever its file says.
 //!
 //! Then a usage limit of the account is laid over what was decided. What is too old, or contradicts, is
 //! `unknown`.
@@ -112,6 +113,17 @@ pub struct Limit {
     pub reason: Option<String>,
 }
 
+/// What an agent waits for with a hook that is held open, where no dialog could be answered beside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Since when, in milliseconds since 1970.
+    pub at: i64,
+    /// A permission or a question.
+    pub kind: Blocked,
+    /// What is asked.
+    pub reason: Option<String>,
+}
+
 /// The newest word of a source, understood.
 #[derive(Clone, Debug, PartialEq)]
 struct Said {
@@ -160,6 +172,7 @@ pub struct Tracker {
     /// Nothing was said for as long as a start may take.
     silent: Option<i64>,
     limit: Option<Limit>,
+    held: Option<Held>,
     unread: bool,
     was_idle: bool,
     verdict: Option<Verdict>,
@@ -292,6 +305,27 @@ impl Tracker {
         self.settle(now);
     }
 
+    /// It waits for a decision with a hook that is held open, or no longer. True for as long as it is told:
+    /// without a dialog, Claude's own file does not say so.
+    pub fn set_held(&mut self, held: Option<Held>, now: i64) {
+        if self.started.is_none() || self.held == held {
+            return;
+        }
+        if held.is_none() {
+            // the hook that asked is answered, and nothing else tells that the agent goes on
+            self.hook = Some(Said {
+                source: Source::Hook,
+                seq: self.hook.as_ref().map_or(0, |h| h.seq),
+                at: now,
+                said: "PermissionRequest was answered".into(),
+                status: Some(Status::Working),
+                reason: None,
+            });
+        }
+        self.held = held;
+        self.settle(now);
+    }
+
     /// Somebody looked.
     pub fn seen(&mut self) {
         self.unread = false;
@@ -379,7 +413,8 @@ impl Tracker {
                 until: None,
             });
         }
-        let told = self.by_report(now).or_else(|| self.by_stream()).or_else(|| self.by_claude(now));
+        let told = self.by_report(now).or_else(|| self.by_hold()).or_else(|| self.by_stream());
+        let told = told.or_else(|| self.by_claude(now));
         let told = told.or_else(|| self.by_terminal());
         let told = told.unwrap_or_else(|| match self.silent {
             Some(at) => Verdict {
@@ -432,6 +467,19 @@ impl Tracker {
             }
         }
         Some(verdict)
+    }
+
+    /// By a hook of its that waits for its user.
+    fn by_hold(&self) -> Option<Verdict> {
+        let held = self.held.as_ref()?;
+        Some(Verdict {
+            status: Status::Blocked(held.kind),
+            reason: held.reason.clone(),
+            at: held.at,
+            source: Some(Source::Hook),
+            because: "a hook of its waits for a decision, and there is no dialog beside",
+            until: None,
+        })
     }
 
     /// By the lines that it writes, where it writes them: they are the turn itself. What it asks its user

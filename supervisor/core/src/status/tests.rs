@@ -566,3 +566,23 @@ proptest! {
         }
     }
 }
+
+/// With `-p` there is no dialog: Claude's own file says `busy` while its hook waits for a decision.
+#[test]
+fn a_hook_that_is_held_without_a_dialog_blocks_until_it_is_answered() {
+    let mut t = Tracker::default();
+    t.started(0);
+    t.hear(reg(100, "busy", ""), 100);
+    t.hear(asks(110, "Bash", r#"{"command":"ls"}"#), 110);
+    let held = || Held { at: 110, kind: Blocked::Permission, reason: Some("approve Bash: ls".into()) };
+    t.set_held(Some(held()), 120);
+    t.tick(100_000);
+    assert_eq!(
+        (t.status(), t.reason()),
+        (Some(Status::Blocked(Blocked::Permission)), Some("approve Bash: ls"))
+    );
+    t.set_held(None, 100_100);
+    assert_eq!((t.status(), t.reason()), (Some(Status::Working), None));
+    t.tick(110_000);
+    assert_eq!(t.status(), Some(Status::Working));
+}

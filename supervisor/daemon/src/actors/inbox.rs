@@ -118,7 +118,7 @@ impl InboxActor {
 
     fn count(&self, process: &str) {
         if let Some(agent) = self.agents.borrow().get(process) {
-            agent.do_send(Asks(self.inbox.count(process)));
+            agent.do_send(Asks { count: self.inbox.count(process), held: self.inbox.held(process) });
         }
     }
 

@@ -5,7 +5,7 @@ use wezterm_parallel_core::{
     claude::hook::{Hook, HookEvent},
     inbox,
     process::Input,
-    status::{Claim, Word},
+    status::{Claim, Held, Word},
 };
 use wezterm_parallel_schemas::{
     event::{Event, EventKind},
@@ -50,16 +50,21 @@ impl Handler<Hooked> for ProcessActor {
     }
 }
 
-/// So many of its requests wait for its user.
+/// Its requests that wait for its user.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Asks(pub u32);
+pub struct Asks {
+    /// How many.
+    pub count: u32,
+    /// The one that it waits for without a dialog, of which nothing else tells.
+    pub held: Option<Held>,
+}
 
 impl Handler<Asks> for ProcessActor {
     type Result = ();
     fn handle(&mut self, m: Asks, ctx: &mut Context<Self>) {
-        self.asks = m.0;
-        self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
+        self.asks = m.count;
+        self.input(Input::Held(m.held), ctx);
     }
 }
 
