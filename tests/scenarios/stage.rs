@@ -195,6 +195,24 @@ impl Stage {
         }
     }
 
+    /// It had this status at some moment after `from`.
+    pub fn was(&self, from: i64, status: Status) -> Result<(), String> {
+        let watched = self.watch.0.lock().expect("no thread paniced with it");
+        match watched.seen.iter().any(|s| s.at >= from && s.status == Some(status)) {
+            true => Ok(()),
+            false => Err(format!("it was never `{}`: {}", status.name(), shown(&watched.seen, from))),
+        }
+    }
+
+    /// How many milliseconds after `from` it stopped to be `status`.
+    pub fn left(&self, status: Status, from: i64) -> Result<i64, String> {
+        let watched = self.watch.0.lock().expect("no thread paniced with it");
+        match watched.seen.iter().find(|s| s.at >= from && s.status != Some(status)) {
+            Some(seen) => Ok(seen.at - from),
+            None => Err(format!("it stayed `{}`: {}", status.name(), shown(&watched.seen, from))),
+        }
+    }
+
     /// Waits for its prompt, in the status and on the screen.
     pub fn idle(&self) -> Result<Pty, String> {
         self.becomes(Status::Idle, now())?;

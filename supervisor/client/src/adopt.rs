@@ -50,10 +50,15 @@ pub fn run(app: &App, args: &Adopt) -> Outcome {
     process::say(app, &adopted, "adopted as")
 }
 
+/// Fewest characters by which a session is found: a mistyped process id is not to end some other Claude.
+const SESSION_CHARS_MIN: usize = 4;
+
 /// The Claude that is meant: by its process id, its session, or the first characters of that.
 fn find<'a>(all: &'a [ProcessView], wanted: &str) -> Result<&'a ProcessView, String> {
     let by_pid = |p: &&ProcessView| p.pid.is_some_and(|pid| pid.to_string() == wanted);
-    let by_session = |p: &&ProcessView| p.session_id.as_deref().is_some_and(|s| s.starts_with(wanted));
+    let by_session = |p: &&ProcessView| {
+        wanted.len() >= SESSION_CHARS_MIN && p.session_id.as_deref().is_some_and(|s| s.starts_with(wanted))
+    };
     let found: Vec<&ProcessView> = match all.iter().find(by_pid) {
         Some(one) => vec![one],
         None => all.iter().filter(by_session).collect(),
@@ -121,13 +126,16 @@ mod tests {
     #[test]
     fn a_claude_is_found_by_its_number_or_its_session() {
         let all = [
-            claude(77, "23aa", Source::Foreign),
-            claude(78, "23bb", Source::Foreign),
-            claude(79, "77aa", Source::Config),
+            claude(77, "23aa10", Source::Foreign),
+            claude(78, "23aa20", Source::Foreign),
+            claude(79, "77aa30", Source::Config),
         ];
-        for (wanted, pid) in [("77", Some(77)), ("23b", Some(78)), ("23", None), ("77a", None), ("x", None)] {
+        for (wanted, pid) in
+            [("77", Some(77)), ("23aa2", Some(78)), ("23aa", None), ("77aa", None), ("x", None)]
+        {
             assert_eq!(find(&all, wanted).ok().and_then(|p| p.pid), pid, "{wanted}");
         }
+        assert_eq!(find(&all[..1], "23a"), Err("there is no such Claude".into()), "too few to be sure");
     }
 
     #[test]
@@ -139,7 +147,7 @@ mod tests {
             ..crate::view::tests::workspace(name, open)
         };
         let mut all = vec![workspace("api", "/src/api", true), workspace("old", "/src/api", false)];
-        let claude = claude(77, "23aa", Source::Foreign);
+        let claude = claude(77, "23aa10", Source::Foreign);
         assert_eq!(home(&all, &claude).as_deref(), Ok("api"));
         all.push(workspace("api2", "/src/api", true));
         assert!(home(&all, &claude).is_err_and(|(_, hint)| hint.contains("api | api2")));

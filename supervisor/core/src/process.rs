@@ -14,7 +14,7 @@ use wezterm_parallel_schemas::{
 use crate::{
     restart::{History, Verdict},
     spec::{Millis, ProcessSpec},
-    status::{Claim, Held, Limit, Tracker, Word},
+    status::{Held, LOOK_MS, Limit, Tracker, Word},
 };
 
 /// Grace of a Claude that is killed at once: a SIGKILL in its first seconds would make its next start
@@ -159,6 +159,8 @@ pub enum Input {
         /// Which.
         epoch: u64,
     },
+    /// Lines that its Claude wrote were lost on the way.
+    StreamLost,
     /// It is defined differently from now on. `restart`: what runs no longer fits.
     Redefined {
         /// The new definition.
@@ -259,7 +261,7 @@ impl Process {
     /// A process that rests. `goal` is only remembered: nothing starts before [`Input::Start`].
     pub fn new(spec: ProcessSpec) -> Self {
         let mut status = Tracker::default();
-        status.set_titles(titles(&spec));
+        status.set_titles(titles(&spec), 0);
         Self {
             spec,
             goal: Goal::Down,
@@ -419,7 +421,8 @@ impl Process {
                 self.said(|status| status.recall(&report, news, now.at.cast_signed()), out);
             }
             Input::Said(_) | Input::Recalled { .. } => {}
-            Input::Heard(word) if !self.reads(&word.claim) => {}
+            Input::Heard(word) if !self.spec.status.reads_source(word.claim.source()) => {}
+            Input::StreamLost => self.said(|status| status.stream_ended(now.at.cast_signed()), out),
             Input::Heard(word) => self.said(|status| status.hear(word, now.at.cast_signed()), out),
             // also while it does not run: it may be started before the limit has passed
             Input::Limited(limit) => self.status.set_limit(limit, now.at.cast_signed()),
@@ -430,7 +433,10 @@ impl Process {
             Input::Timer { epoch } => self.timer(epoch, now, out),
             Input::Redefined { spec, restart } => {
                 self.spec = *spec;
-                self.status.set_titles(titles(&self.spec));
+                let (at, from) = (now.at.cast_signed(), self.spec.status.clone());
+                let titles = titles(&self.spec);
+                self.status.set_titles(titles, at);
+                self.said(|status| status.read_only(|source| from.reads_source(source), at), out);
                 if restart && self.goal == Goal::Up {
                     self.take(Input::Restart { now: false }, now, out);
                 }
@@ -438,18 +444,11 @@ impl Process {
         }
     }
 
-    /// Whether its status is read from there.
-    fn reads(&self, claim: &Claim) -> bool {
-        let from = match claim {
-            Claim::Report(_) => StatusFrom::Osc7501,
-            Claim::Hook(_) => StatusFrom::Hooks,
-            Claim::Registry(_) => StatusFrom::Registry,
-            Claim::Title(_) => StatusFrom::Title,
-            Claim::Progress { .. } => StatusFrom::Progress,
-            // it is asked for by its arguments, and not by the config
-            Claim::Stream(_) | Claim::Machine(_) => return true,
-        };
-        self.spec.status.reads(from)
+    /// When the machine is to be looked at, if it was looked at then for the last time: a Claude only, since
+    /// others need not draw while they work. Not again at once where the last look saw nothing.
+    pub fn look_due(&self, looked_at: Option<Millis>) -> Option<Millis> {
+        let due = self.status().filter(|_| self.spec.kind == Kind::Claude)?.look_due()?;
+        Some(due.max(looked_at.map_or(0, |at| at + LOOK_MS.unsigned_abs())))
     }
 
     /// Its agent said something, which `note` takes down.
@@ -785,6 +784,7 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
+    use crate::status::Claim;
     use indexmap::IndexMap;
     use proptest::prelude::*;
     use wezterm_parallel_schemas::{
@@ -1193,5 +1193,19 @@ mod tests {
             if let Some(id) = alive { p.step(Input::Exited { run_id: id, exit: exit(0) }, end); }
             prop_assert!(p.at_rest(), "{:?}", p);
         }
+    }
+
+    #[test]
+    fn only_a_claude_is_looked_at_and_not_again_at_once() {
+        let working = |kind| {
+            let mut p = up(ProcessSpec { kind, ..agent(&[StatusFrom::Osc7501]) });
+            p.step(said(1, "state=working"), at(1_000));
+            assert_eq!(p.status().and_then(Tracker::status), Some(Status::Working));
+            p
+        };
+        let claude = working(Kind::Claude);
+        assert_eq!(claude.look_due(None), Some(31_000));
+        assert_eq!(claude.look_due(Some(40_000)), Some(70_000), "a look that saw nothing");
+        assert_eq!(working(Kind::Command).look_due(None), None);
     }
 }

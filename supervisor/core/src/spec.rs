@@ -9,6 +9,7 @@ use wezterm_parallel_schemas::{
         Condition, OnCrashLoop, OnLimit, Ready, RestartPolicy, Rule, Screen, StatusFrom, Strategy,
         TitleMeaning,
     },
+    evidence::EvidenceSource,
     process::{Kind, Source},
 };
 
@@ -89,6 +90,19 @@ impl StatusSpec {
     /// Whether it is read from there.
     pub fn reads(&self, from: StatusFrom) -> bool {
         self.from.contains(&from)
+    }
+    /// Whether what this source says counts.
+    pub fn reads_source(&self, source: EvidenceSource) -> bool {
+        let from = match source {
+            EvidenceSource::Osc7501 => StatusFrom::Osc7501,
+            EvidenceSource::Hook => StatusFrom::Hooks,
+            EvidenceSource::Registry => StatusFrom::Registry,
+            EvidenceSource::Title => StatusFrom::Title,
+            EvidenceSource::Progress => StatusFrom::Progress,
+            // asked for by arguments, or true of every process
+            _ => return true,
+        };
+        self.reads(from)
     }
 }
 

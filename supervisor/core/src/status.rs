@@ -24,13 +24,14 @@
 mod explain;
 mod read;
 mod report;
+mod rules;
 
 use std::collections::VecDeque;
 
 use regex::Regex;
 use wezterm_parallel_schemas::{
     config::TitleMeaning,
-    evidence::{EvidenceSource as Source, Standing},
+    evidence::EvidenceSource as Source,
     keeper::ProgramStatus,
     process::{Blocked, Status},
 };
@@ -53,6 +54,8 @@ pub const LOOK_MS: i64 = 30_000;
 /// How long Claude's file must say `idle` after it said `busy`, where nothing else tells: between two turns
 /// that follow each other it says so for up to 25 ms.
 pub const REST_MS: i64 = 60;
+/// No turn is shorter: what the same source says within this time of an end, it says of the same one.
+const TURN_MS_MIN: i64 = 100;
 /// What Claude's file and its report say of a dialog that Claude has no other word for.
 pub const DIALOG_OPEN: &str = "dialog open";
 /// Words that are remembered for an explanation.
@@ -91,13 +94,28 @@ pub enum Claim {
     Machine(Machine),
 }
 
+impl Claim {
+    /// Who says such a thing.
+    pub fn source(&self) -> Source {
+        match self {
+            Self::Report(_) => Source::Osc7501,
+            Self::Hook(_) => Source::Hook,
+            Self::Registry(_) => Source::Registry,
+            Self::Stream(_) => Source::Stream,
+            Self::Title(_) => Source::Title,
+            Self::Progress { .. } => Source::Progress,
+            Self::Machine(_) => Source::Machine,
+        }
+    }
+}
+
 /// What the machine says of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// It is halted by a signal.
     pub halted: bool,
-    /// When it last wrote to its terminal, in milliseconds since 1970.
-    pub drawn_at: i64,
+    /// For how long it has written nothing to its terminal, in milliseconds.
+    pub quiet_ms: i64,
     /// Some child of it runs.
     pub children: bool,
 }
@@ -130,6 +148,8 @@ struct Said {
     source: Source,
     seq: u64,
     at: i64,
+    /// When it was heard, by this clock: how long ago that is stays true when the wall clock is set.
+    heard: i64,
     /// In the source's own words, shortened; never what a user typed.
     said: String,
     status: Option<Status>,
@@ -167,8 +187,9 @@ pub struct Tracker {
     busy_at: i64,
     /// The newest request for permission that a hook told of, with its kind.
     ask: Option<(i64, Blocked, Option<String>)>,
-    /// The newest turn whose end counts as such: no later word of it makes it unread again.
-    turn_at: i64,
+    /// The newest turn whose end counts as such, and who told of it: what others say of the same end does
+    /// not make it unread again.
+    turn: Option<(Source, i64)>,
     /// Nothing was said for as long as a start may take.
     silent: Option<i64>,
     limit: Option<Limit>,
@@ -179,6 +200,8 @@ pub struct Tracker {
     since: Option<i64>,
     history: VecDeque<Said>,
     titles: Vec<(TitleMeaning, Regex)>,
+    /// The newest title, whole: it may mean something else tomorrow.
+    title_text: Option<String>,
 }
 
 /// What a report says by itself, `OSC 7501;BODY`. None for one that does not speak for the agent.
@@ -187,9 +210,34 @@ pub fn report(body: &str) -> Option<Report> {
 }
 
 impl Tracker {
-    /// What titles mean, in the order in which they are tried.
-    pub fn set_titles(&mut self, titles: Vec<(TitleMeaning, Regex)>) {
+    /// What titles mean, in the order in which they are tried: also the one that is shown.
+    pub fn set_titles(&mut self, titles: Vec<(TitleMeaning, Regex)>, now: i64) {
         self.titles = titles;
+        let (Some(text), Some(title)) = (&self.title_text, &self.title) else { return };
+        let word = Word { seq: title.seq, at: title.at, claim: Claim::Title(text.clone()) };
+        if let Some(read) = read::read(&word, self.was_idle, &self.titles) {
+            self.title = Some(Said { seq: title.seq, at: title.at, heard: title.heard, ..read.said });
+        }
+        self.settle(now);
+    }
+
+    /// Forgets what sources said that are read no longer.
+    pub fn read_only(&mut self, reads: impl Fn(Source) -> bool, now: i64) {
+        let slots =
+            [&mut self.report, &mut self.hook, &mut self.registry, &mut self.title, &mut self.progress];
+        for slot in slots {
+            slot.take_if(|said| !reads(said.source));
+        }
+        if !reads(Source::Hook) {
+            self.ask = None;
+        }
+        self.settle(now);
+    }
+
+    /// The lines that it writes are heard no longer: the last of them says nothing of what it does now.
+    pub fn stream_ended(&mut self, now: i64) {
+        self.stream = None;
+        self.settle(now);
     }
 
     /// A new run begins.
@@ -236,10 +284,13 @@ impl Tracker {
             return;
         }
         let Some(read) = read::read(&word, self.was_idle, &self.titles) else { return };
-        let said = Said { seq: word.seq, at: word.at, ..read.said };
+        let said = Said { seq: word.seq, at: word.at, heard: now, ..read.said };
         // the same word twice is one word, and must not end a second turn
-        if self.history.contains(&said) {
+        if self.history.iter().any(|old| *old == Said { heard: old.heard, ..said.clone() }) {
             return;
+        }
+        if let Claim::Title(text) = &word.claim {
+            self.title_text = Some(text.clone());
         }
         self.history.push_front(said.clone());
         self.history.truncate(HISTORY_MAX);
@@ -280,9 +331,12 @@ impl Tracker {
         if newer {
             self.was_idle |= matches!(said.status, Some(Status::Idle | Status::Working));
             // both Claude's report and its hook tell of the same end
-            if read.ends_turn && said.at > self.turn_at + FOLLOW_MS / 2 {
+            let told = |(by, at): (Source, i64)| {
+                said.at <= at + if by == said.source { TURN_MS_MIN } else { FOLLOW_MS / 2 }
+            };
+            if read.ends_turn && !self.turn.is_some_and(told) {
                 self.unread = true;
-                self.turn_at = said.at;
+                self.turn = Some((said.source, said.at));
             }
         }
         self.settle(now);
@@ -317,6 +371,7 @@ impl Tracker {
                 source: Source::Hook,
                 seq: self.hook.as_ref().map_or(0, |h| h.seq),
                 at: now,
+                heard: now,
                 said: "PermissionRequest was answered".into(),
                 status: Some(Status::Working),
                 reason: None,
@@ -374,290 +429,18 @@ impl Tracker {
         self.verdict.as_ref().and_then(|v| v.until).map(|at| u64::try_from(at).unwrap_or(0))
     }
 
-    /// When the machine is to be looked at: while it works and nothing is heard of it.
+    /// When the machine is to be looked at: while it works and nothing is heard of it, and while the machine
+    /// is why it is in doubt.
     pub fn look_due(&self) -> Option<Millis> {
-        let working = self.status() == Some(Status::Working)
-            || self.machine.as_ref().is_some_and(|(_, look)| look.halted);
-        let heard = self.newest_at().max(self.machine.as_ref().map_or(0, |(said, _)| said.at));
-        working.then(|| u64::try_from(heard + LOOK_MS).unwrap_or(0))
-    }
-
-    fn newest_at(&self) -> i64 {
-        let all = [&self.report, &self.hook, &self.registry, &self.stream, &self.title, &self.progress];
-        all.into_iter().flatten().map(|s| s.at).max().or(self.started).unwrap_or(0)
-    }
-
-    fn settle(&mut self, now: i64) {
-        let verdict = self.decide(now);
-        let before = self.status();
-        match &verdict {
-            Some(v) if Some(v.status) != before => self.since = Some(v.at),
-            Some(_) => {}
-            None => self.since = None,
-        }
-        self.verdict = verdict;
-    }
-
-    /// The rules; see the module.
-    fn decide(&self, now: i64) -> Option<Verdict> {
-        let started = self.started?;
-        if let Some((said, look)) = &self.machine
-            && look.halted
-        {
-            return Some(Verdict {
-                status: Status::Unknown,
-                reason: Some("its process is halted by a signal".into()),
-                at: said.at,
-                source: Some(Source::Machine),
-                because: "a halted process does nothing, whatever it said before",
-                until: None,
-            });
-        }
-        let told = self.by_report(now).or_else(|| self.by_hold()).or_else(|| self.by_stream());
-        let told = told.or_else(|| self.by_claude(now));
-        let told = told.or_else(|| self.by_terminal());
-        let told = told.unwrap_or_else(|| match self.silent {
-            Some(at) => Verdict {
-                status: Status::Unknown,
-                reason: Some("it has not reported any status since it started".into()),
-                at,
-                source: None,
-                because: "no source has said anything for as long as a start may take",
-                until: None,
-            },
-            None => Verdict {
-                status: Status::Starting,
-                reason: None,
-                at: started,
-                source: None,
-                because: "it has been started, and no source has said anything yet",
-                until: None,
-            },
-        });
-        Some(self.limited(self.stale(told, now)))
-    }
-
-    /// By what it tells its terminal, held against Claude's file.
-    fn by_report(&self, now: i64) -> Option<Verdict> {
-        let report = self.report.as_ref()?;
-        let status = report.status?;
-        let mut verdict = won(report, status, "the agent tells its terminal itself");
-        let Some(registry) = self.registry.as_ref() else { return Some(verdict) };
-        let Some(other) = registry.status else { return Some(verdict) };
-        if registry.at >= report.at && registry.reason.as_deref() == Some(DIALOG_OPEN) {
-            // a list that the user opened: the agent does not report it, and takes no prompt
-            return Some(won(registry, other, "its session file says that a dialog is open in its terminal"));
-        }
-        if !same_kind(status, other) && registry.at > report.at + FOLLOW_MS {
-            // the file is written right after the report; if it is so much newer, a report is missing
-            if now < registry.at + FOLLOW_MS {
-                verdict.until = Some(registry.at + FOLLOW_MS);
-            } else {
-                verdict = Verdict {
-                    status: Status::Unknown,
-                    reason: Some(format!(
-                        "it told its terminal `{}`, and its session file says `{}` since",
-                        report.said, registry.said
-                    )),
-                    at: registry.at,
-                    source: None,
-                    because: "its newest report and its newer session file contradict each other",
-                    until: None,
-                };
-            }
-        }
-        Some(verdict)
-    }
-
-    /// By a hook of its that waits for its user.
-    fn by_hold(&self) -> Option<Verdict> {
-        let held = self.held.as_ref()?;
-        Some(Verdict {
-            status: Status::Blocked(held.kind),
-            reason: held.reason.clone(),
-            at: held.at,
-            source: Some(Source::Hook),
-            because: "a hook of its waits for a decision, and there is no dialog beside",
-            until: None,
-        })
-    }
-
-    /// By the lines that it writes, where it writes them: they are the turn itself. What it asks its user
-    /// is told by its hook alone.
-    fn by_stream(&self) -> Option<Verdict> {
-        let stream = self.stream.as_ref()?;
-        let status = stream.status?;
-        match &self.hook {
-            Some(hook) if hook.at > stream.at && matches!(hook.status, Some(Status::Blocked(_))) => {
-                Some(won(hook, hook.status?, "it writes what it does, and a hook says what it asks for"))
-            }
-            _ => Some(won(stream, status, "it writes what it does, line by line")),
-        }
-    }
-
-    /// By Claude's file, and by what hooks add to it.
-    fn by_claude(&self, now: i64) -> Option<Verdict> {
-        let hook = self.hook.as_ref().and_then(|h| h.status.map(|s| (h, s)));
-        let registry = self.registry.as_ref().and_then(|r| r.status.map(|s| (r, s)));
-        let ((hook, by_hook), (registry, by_file)) = match (hook, registry) {
-            (None, None) => return None,
-            (Some((hook, status)), None) => {
-                return Some(won(hook, status, "the newest hook, since there is no session file"));
-            }
-            (None, Some((file, status))) => return Some(self.rested(file, status, now)),
-            (Some(hook), Some(registry)) => (hook, registry),
+        let looked = self.machine.as_ref().map_or(0, |(said, _)| said.heard);
+        let verdict = self.verdict.as_ref()?;
+        let from = match verdict.source {
+            // no word puts off the look that may end the doubt
+            Some(Source::Machine) => looked,
+            _ if verdict.status == Status::Working => looked.max(self.newest_heard()),
+            _ => return None,
         };
-        if same_kind(by_hook, by_file) {
-            return Some(match by_file {
-                // how a turn ended is known by hooks alone, unless the file has told of a later turn
-                Status::Idle if self.busy_at <= hook.at => {
-                    won(hook, by_hook, "its session file says that the turn is over, and a hook how it ended")
-                }
-                Status::Blocked(_) => self.asked(registry, by_file),
-                _ if hook.at > registry.at => {
-                    won(hook, by_hook, "the newest hook, as its session file has it")
-                }
-                _ => won(registry, by_file, "Claude's own session file"),
-            });
-        }
-        if hook.at <= registry.at {
-            return Some(match by_file {
-                Status::Blocked(_) => self.asked(registry, by_file),
-                _ => self.rested(registry, by_file, now),
-            });
-        }
-        if now < hook.at + FOLLOW_MS {
-            let verdict = won(hook, by_hook, "the newest hook, which the session file has yet to follow");
-            return Some(Verdict { until: Some(hook.at + FOLLOW_MS), ..verdict });
-        }
-        Some(Verdict {
-            status: Status::Unknown,
-            reason: Some(format!(
-                "a hook said `{}`, and its session file still says `{}`",
-                hook.said, registry.said
-            )),
-            at: hook.at,
-            source: None,
-            because: "the newest hook and the session file contradict each other",
-            until: None,
-        })
-    }
-
-    /// What Claude's file says; `idle` only after a moment.
-    fn rested(&self, registry: &Said, by_file: Status, now: i64) -> Verdict {
-        let rest = registry.at + REST_MS;
-        match &self.verdict {
-            Some(before) if by_file == Status::Idle && before.status == Status::Working && now < rest => {
-                Verdict { until: Some(rest), ..before.clone() }
-            }
-            _ => won(registry, by_file, "Claude's own session file"),
-        }
-    }
-
-    /// What is asked for, where Claude's file only says that it waits.
-    fn asked(&self, registry: &Said, by_file: Status) -> Verdict {
-        match &self.ask {
-            Some((at, kind, reason)) if (registry.at - at).abs() <= FOLLOW_MS => Verdict {
-                reason: reason.clone(),
-                source: Some(Source::Hook),
-                ..won(
-                    registry,
-                    Status::Blocked(*kind),
-                    "its session file says that it waits, and a hook what for",
-                )
-            },
-            _ => won(registry, by_file, "Claude's own session file"),
-        }
-    }
-
-    /// By titles and progress reports, whichever is newer.
-    fn by_terminal(&self) -> Option<Verdict> {
-        let newest = [&self.title, &self.progress]
-            .into_iter()
-            .flatten()
-            .filter(|s| s.status.is_some())
-            .max_by_key(|s| s.at)?;
-        Some(won(newest, newest.status?, "the newest of its titles and progress reports"))
-    }
-
-    /// Doubts a `working` that nothing has borne out for long.
-    fn stale(&self, verdict: Verdict, now: i64) -> Verdict {
-        let Some((said, look)) = &self.machine else { return verdict };
-        let last = self.newest_at().max(look.drawn_at);
-        let stale = verdict.status == Status::Working
-            && !look.children
-            && said.at - last > STALE_MS
-            && now - last > STALE_MS;
-        if !stale {
-            return verdict;
-        }
-        Verdict {
-            status: Status::Unknown,
-            reason: Some(format!("it said that it works, and has drawn nothing for {} s", STALE_MS / 1_000)),
-            at: said.at,
-            source: Some(Source::Machine),
-            because: "what it said is too old, and nothing shows that it still works",
-            until: None,
-        }
-    }
-
-    /// Lays a limit of the account over what was decided.
-    fn limited(&self, verdict: Verdict) -> Verdict {
-        let Some(limit) = &self.limit else { return verdict };
-        let over = match verdict.status {
-            Status::Idle | Status::Error | Status::RateLimited => true,
-            // the list of what can be done about the limit
-            Status::Blocked(Blocked::Question) => verdict.reason.as_deref() == Some(DIALOG_OPEN),
-            // it was in the middle of a turn, and its next request is refused
-            Status::Working => verdict.at <= limit.at,
-            Status::Starting | Status::Blocked(_) | Status::Unknown => false,
-        };
-        if !over {
-            return verdict;
-        }
-        Verdict {
-            status: Status::RateLimited,
-            reason: limit.reason.clone().or(verdict.reason),
-            at: limit.at.max(verdict.at),
-            source: None,
-            because: "its account has reached a usage limit",
-            until: verdict.until,
-        }
-    }
-}
-
-/// Says the same of what the agent does: it works, its turn is over, it waits for its user.
-fn same_kind(a: Status, b: Status) -> bool {
-    let kind = |s: Status| match s {
-        Status::Working => 0,
-        // who is not logged in has a prompt all the same, and its session file says so
-        Status::Idle | Status::Error | Status::RateLimited | Status::Blocked(Blocked::Auth) => 1,
-        Status::Blocked(_) => 2,
-        Status::Starting | Status::Unknown => 3,
-    };
-    kind(a) == kind(b)
-}
-
-fn won(said: &Said, status: Status, because: &'static str) -> Verdict {
-    Verdict {
-        status,
-        reason: said.reason.clone(),
-        at: said.at,
-        source: Some(said.source),
-        because,
-        until: None,
-    }
-}
-
-/// What became of a word that did not win.
-fn standing(said: &Said, verdict: &Verdict) -> Standing {
-    match said.status {
-        None => Standing::Silent,
-        Some(_) if verdict.source == Some(said.source) => Standing::Won,
-        Some(s) if s == verdict.status => Standing::Agrees,
-        Some(_) if verdict.status == Status::Unknown && verdict.source.is_none() => Standing::Contradicts,
-        Some(_) if verdict.status == Status::Unknown => Standing::Stale,
-        Some(_) => Standing::Overruled,
+        Some(u64::try_from(from + LOOK_MS).unwrap_or(0))
     }
 }
 

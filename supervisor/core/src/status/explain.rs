@@ -2,7 +2,7 @@
 
 use wezterm_parallel_schemas::evidence::{Evidence, Standing};
 
-use super::{Said, Tracker, Verdict, standing};
+use super::{Said, Tracker, Verdict, rules::standing};
 
 impl Tracker {
     /// The rule that decided; the newest word of each source, the winner first; what was said before,

@@ -251,5 +251,5 @@ fn plain(said: Said) -> Read {
 }
 
 fn said(source: Source, said: String, status: Option<Status>) -> Said {
-    Said { source, seq: 0, at: 0, said, status, reason: None }
+    Said { source, seq: 0, at: 0, heard: 0, said, status, reason: None }
 }

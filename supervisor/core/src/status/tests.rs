@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use wezterm_parallel_schemas::evidence::Standing;
+
 use super::*;
 use crate::claude::{hook, registry};
 
@@ -372,7 +374,7 @@ fn a_halted_process_is_unknown_and_comes_back_to_what_it_said() {
     let look = |at, halted| Word {
         seq: 0,
         at,
-        claim: Claim::Machine(Machine { halted, drawn_at: at, children: false }),
+        claim: Claim::Machine(Machine { halted, quiet_ms: 0, children: false }),
     };
     let mut t = after(&[osc(1, 470, "state=idle"), osc(2, 1_000, "state=working")]);
     assert_eq!(t.look_due(), Some(31_000));
@@ -387,7 +389,7 @@ fn one_that_says_that_it_works_and_draws_nothing_is_unknown() {
     let look = |at, drawn_at, children| Word {
         seq: 0,
         at,
-        claim: Claim::Machine(Machine { halted: false, drawn_at, children }),
+        claim: Claim::Machine(Machine { halted: false, quiet_ms: at - drawn_at, children }),
     };
     let mut t = after(&[osc(1, 470, "state=idle"), osc(2, 1_000, "state=working")]);
     t.hear(look(100_000, 99_000, false), 100_000);
@@ -398,6 +400,93 @@ fn one_that_says_that_it_works_and_draws_nothing_is_unknown() {
     assert_eq!(said(&t).0, "unknown");
     t.hear(osc(3, 300_500, "state=done"), 300_500);
     assert_eq!(said(&t).0, "idle");
+}
+
+#[test]
+fn a_doubt_of_the_machine_is_looked_into_until_it_is_settled() {
+    let look = |at, quiet_ms, halted| Word {
+        seq: 0,
+        at,
+        claim: Claim::Machine(Machine { halted, quiet_ms, children: false }),
+    };
+    let mut t = after(&[osc(1, 470, "state=idle"), osc(2, 1_000, "state=working")]);
+    t.hear(look(100_000, 99_000, false), 100_000);
+    assert_eq!((said(&t).0, t.look_due()), ("unknown", Some(130_000)), "stale");
+    t.hear(look(130_000, 1_000, false), 130_000);
+    assert_eq!(said(&t).0, "working", "it draws again");
+    t.hear(look(160_000, 0, true), 160_000);
+    assert_eq!((said(&t).0, t.look_due()), ("unknown", Some(190_000)), "halted");
+    // a last word that was on its way: it ran when it was said
+    t.hear(osc(3, 160_100, "state=working:msg=eA=="), 160_100);
+    assert_eq!((said(&t).0, t.look_due()), ("working", Some(190_100)));
+}
+
+#[test]
+fn a_wall_clock_that_is_set_back_casts_no_doubt() {
+    let mut t = after(&[osc(1, 470, "state=idle"), osc(2, 1_000, "state=working")]);
+    // this clock goes on; the words are an hour behind
+    let hour = 3_600_000;
+    t.hear(osc(3, 2_000 - hour, "state=idle"), 2_000);
+    t.hear(osc(4, 3_000 - hour, "state=working"), 3_000);
+    let look = Machine { halted: false, quiet_ms: 500, children: false };
+    t.hear(Word { seq: 0, at: 33_000, claim: Claim::Machine(look) }, 33_000);
+    assert_eq!((said(&t).0, t.look_due()), ("working", Some(63_000)));
+
+    let mut t = Tracker::default();
+    t.started(0);
+    t.hear(reg(400 - hour, "idle", ""), 400);
+    t.hear(submit(1_000 - hour), 1_000);
+    assert_eq!(said(&t).0, "working", "the file has its time to follow");
+    assert_eq!(t.due(), Some(3_000));
+}
+
+#[test]
+fn every_turn_that_ends_is_unread_however_short() {
+    let mut t = after(&[osc(1, 470, "state=idle"), osc(2, 1_000, "state=working")]);
+    t.hear(osc(3, 1_500, "state=done"), 1_500);
+    t.hear(stop(1_510), 1_510);
+    t.seen();
+    t.hear(stop(1_511), 1_511);
+    t.hear(reg(1_520, "idle", ""), 1_520);
+    assert!(!t.unread(), "one end, told by others too");
+    t.hear(osc(4, 1_600, "state=working"), 1_600);
+    t.hear(osc(5, 2_000, "state=done"), 2_000);
+    assert!(t.unread(), "the next end, half a second later");
+}
+
+#[test]
+fn what_is_written_line_by_line_is_held_against_the_file() {
+    let line = |seq, at, json: &str| Word {
+        seq,
+        at,
+        claim: Claim::Stream(Box::new(crate::claude::stream::parse(json))),
+    };
+    let init = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
+    let mut t = after(&[line(1, 500, init), reg(9_000, "idle", "")]);
+    assert_eq!(said(&t).0, "unknown", "the end of its turn was lost");
+    t.stream_ended(90_000);
+    assert_eq!(said(&t).0, "idle", "what it wrote before lines were lost does not count");
+    t.hear(line(2, 91_000, init), 91_000);
+    assert_eq!(said(&t).0, "working");
+}
+
+#[test]
+fn sources_and_titles_can_be_changed_while_it_runs() {
+    let pattern = |p: &str| vec![(TitleMeaning::Working, Regex::new(p).expect("a pattern"))];
+    let mut t = Tracker::default();
+    t.set_titles(pattern("^busy"), 0);
+    t.started(0);
+    t.hear(Word { seq: 0, at: 400, claim: Claim::Title("* thinks".into()) }, 400);
+    assert_eq!(said(&t).0, "starting");
+    t.set_titles(pattern(r"^\*"), 500);
+    assert_eq!(said(&t).0, "working", "the title that is shown");
+    t.set_titles(pattern("^busy"), 600);
+    assert_eq!(said(&t).0, "starting");
+
+    let mut t = after(&[osc(1, 470, "state=working"), reg(480, "busy", ""), reg(4_000, "idle", "")]);
+    assert_eq!(said(&t).0, "unknown");
+    t.read_only(|source| source == Source::Registry, 9_000);
+    assert_eq!(said(&t).0, "idle", "what it reported does not count any more");
 }
 
 #[test]
@@ -425,10 +514,13 @@ fn a_limit_of_the_account_lies_over_what_rests_and_not_over_what_asks() {
 #[test]
 fn titles_and_progress_tell_of_agents_that_have_nothing_better() {
     let mut t = Tracker::default();
-    t.set_titles(vec![
-        (TitleMeaning::Working, Regex::new("^⠋").expect("a pattern")),
-        (TitleMeaning::Blocked, Regex::new(r"\?$").expect("a pattern")),
-    ]);
+    t.set_titles(
+        vec![
+            (TitleMeaning::Working, Regex::new("^⠋").expect("a pattern")),
+            (TitleMeaning::Blocked, Regex::new(r"\?$").expect("a pattern")),
+        ],
+        0,
+    );
     t.started(0);
     let title = |at, text: &str| Word { seq: 0, at, claim: Claim::Title(text.into()) };
     t.hear(title(1, "~/src"), 1);
@@ -558,7 +650,7 @@ proptest! {
                 0 => Claim::Report(format!("state={text}")),
                 1 => Claim::Title(text),
                 2 => Claim::Progress { state: text.len() as u8 },
-                3 => Claim::Machine(Machine { halted: at % 2 == 0, drawn_at: at, children: false }),
+                3 => Claim::Machine(Machine { halted: at % 2 == 0, quiet_ms: at, children: false }),
                 _ => reg(at, "busy", "").claim,
             };
             t.hear(Word { seq, at, claim }, at);

@@ -122,6 +122,8 @@ pub struct ProcessActor {
     probe: Option<SpawnHandle>,
     /// When the status must be decided anew, and the timer for it.
     status_due: Option<u64>,
+    /// When the machine was looked at last.
+    looked_at: Option<u64>,
     status_timer: Option<SpawnHandle>,
     /// The lines that its Claude writes, if it writes any.
     stream: Option<Stream>,
@@ -193,6 +195,7 @@ impl ProcessActor {
             link: None,
             probe: None,
             status_due: None,
+            looked_at: None,
             status_timer: None,
             stream: None,
             title: None,
@@ -920,6 +923,7 @@ impl Supervised for ProcessActor {
         self.shared.limits.do_send(super::limit::Leave(self.row.id.clone()));
         self.probe = None;
         self.status_due = None;
+        self.looked_at = None;
         self.status_timer = None;
         self.stream = None;
         self.title_rests = false;

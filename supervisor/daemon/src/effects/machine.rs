@@ -1,6 +1,6 @@
 //! The machine: its boot, its memory.
 
-use std::{os::unix::fs::MetadataExt as _, path::Path};
+use std::path::Path;
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use wezterm_parallel_core::status::Machine;
@@ -21,16 +21,18 @@ pub fn free_memory() -> u64 {
     if free == 0 { u64::MAX } else { free }
 }
 
-/// What the machine says of a kept program: whether it is halted, has children that run, and when it last
-/// wrote to its terminal, which is when its log grew. None where it is gone, or the system does not say.
+/// What the machine says of a kept program: whether it is halted, has children that run, and how long ago
+/// it last wrote to its terminal, which is when its log grew. None where it is gone, or the system does not say.
 /// Reads some files.
 pub fn look(pid: i32, run_dir: &Path) -> Option<Machine> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // the name in parentheses may hold anything, parentheses too
     let state = stat.rsplit_once(") ")?.1.chars().next()?;
     let log = std::fs::metadata(run_dir.join("log")).ok()?;
-    let drawn_at = log.mtime() * 1_000 + log.mtime_nsec() / 1_000_000;
-    Some(Machine { halted: matches!(state, 'T' | 't'), drawn_at, children: has_children(pid) })
+    // a file that is newer than now was written before the clock was set back, and how long ago is not known
+    let quiet = log.modified().ok()?.elapsed().unwrap_or_default();
+    let quiet_ms = i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX);
+    Some(Machine { halted: matches!(state, 'T' | 't'), quiet_ms, children: has_children(pid) })
 }
 
 fn has_children(pid: i32) -> bool {

@@ -1,6 +1,6 @@
 //! What a Claude writes line by line with `--output-format stream-json`: read from its keeper as it comes.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,6 +14,9 @@ use super::keeper;
 
 /// Longest line that is read, in bytes; the result of a tool may be long, and says nothing of the status.
 const LINE_BYTES_MAX: usize = 256 << 10;
+/// From a lost connection to the next attempt: a keeper drops who reads too slowly, and a busy daemon is
+/// through with its work by then.
+const RECONNECT: Duration = Duration::from_secs(1);
 /// Read at once.
 const READ_BYTES: usize = 16 << 10;
 
@@ -35,20 +38,26 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// Begins to hear.
-    pub fn open(runs: PathBuf, run_id: String, mut hear: impl FnMut(Line) + 'static) -> Self {
+    /// Begins to hear. A connection that breaks while the run lives is made again; none is heard for the
+    /// lines that were lost by it.
+    pub fn open(runs: PathBuf, run_id: String, mut hear: impl FnMut(Option<Line>) + 'static) -> Self {
         let task = actix_rt::spawn(async move {
-            if let Err(e) = read(&runs, &run_id, &mut hear).await {
-                // its hooks and its session file still tell of it
-                tracing::debug!(run = run_id, error = %e, "stopped to read a stream");
+            let mut again = false;
+            while let Ok(stream) = rundir::connect(&rundir::run_dir(&runs, &run_id)) {
+                if std::mem::replace(&mut again, true) {
+                    hear(None);
+                }
+                if let Err(e) = read(stream, &mut |line| hear(Some(line))).await {
+                    tracing::debug!(run = run_id, error = %e, "lost a stream");
+                }
+                tokio::time::sleep(RECONNECT).await;
             }
         });
         Self { task }
     }
 }
 
-async fn read(runs: &std::path::Path, run_id: &str, hear: &mut impl FnMut(Line)) -> io::Result<()> {
-    let stream = rundir::connect(&rundir::run_dir(runs, run_id))?;
+async fn read(stream: std::os::unix::net::UnixStream, hear: &mut impl FnMut(Line)) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let mut stream = UnixStream::from_std(stream)?;
     let hello =

@@ -24,8 +24,7 @@ impl ProcessActor {
     /// Sets the one timer after which the status must be decided anew, or the machine looked at. There is
     /// none while nothing is under way.
     pub(super) fn arm_status(&mut self, ctx: &mut Context<Self>) {
-        let status = self.machine.status();
-        let due = [status.and_then(|s| s.due()), status.and_then(|s| s.look_due())];
+        let due = [self.machine.status().and_then(|s| s.due()), self.machine.look_due(self.looked_at)];
         let due = due.into_iter().flatten().min().filter(|_| self.machine.run().is_some());
         if due == self.status_due {
             return;
@@ -45,11 +44,11 @@ impl ProcessActor {
 
     fn status_is_due(&mut self, ctx: &mut Context<Self>) {
         let now = self.shared.clock.millis();
-        let look = self.machine.status().and_then(|s| s.look_due()).is_some_and(|at| at <= now);
-        let Some(run) = self.machine.run().filter(|_| look && self.machine.spec().kind == Kind::Claude)
-        else {
+        let look = self.machine.look_due(self.looked_at).is_some_and(|at| at <= now);
+        let Some(run) = self.machine.run().filter(|_| look) else {
             return self.input(Input::Tick, ctx);
         };
+        self.looked_at = Some(now);
         let (pid, run_dir) = (run.pid, rundir::run_dir(&self.shared.places.runs(), &run.id));
         let run_id = run.id.clone();
         let read = tokio::task::spawn_blocking(move || machine::look(pid, &run_dir));
@@ -79,29 +78,31 @@ impl ProcessActor {
         let mut seq = 0;
         self.stream = Some(Stream::open(runs, run_id.to_owned(), move |line| {
             seq += 1;
-            me.do_send(Wrote { run_id: id.clone(), seq, line: Box::new(line) });
+            me.do_send(Wrote { run_id: id.clone(), seq, line: line.map(Box::new) });
         }));
     }
 }
 
-/// Its Claude wrote a line.
+/// Its Claude wrote a line; none: lines were lost.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Wrote {
     run_id: String,
     seq: u64,
-    line: Box<Line>,
+    line: Option<Box<Line>>,
 }
 
 impl Handler<Wrote> for ProcessActor {
     type Result = ();
     fn handle(&mut self, m: Wrote, ctx: &mut Context<Self>) {
-        if self.machine.run().is_some_and(|r| r.id == m.run_id) {
-            let at = self.shared.clock.at();
-            self.note_line(&m.line, at, ctx);
-            let word = Word { seq: m.seq, at, claim: Claim::Stream(m.line) };
-            self.input(Input::Heard(word), ctx);
+        if self.machine.run().is_none_or(|r| r.id != m.run_id) {
+            return;
         }
+        let Some(line) = m.line else { return self.input(Input::StreamLost, ctx) };
+        let at = self.shared.clock.at();
+        self.note_line(&line, at, ctx);
+        let word = Word { seq: m.seq, at, claim: Claim::Stream(line) };
+        self.input(Input::Heard(word), ctx);
     }
 }
 
