@@ -266,11 +266,13 @@ impl<'a> Agent<'a> {
 
     /// Its status is this one, now or very soon.
     fn status(&self, status: Status, within: Duration) -> Result<(), String> {
-        let deadline = Instant::now() + within;
+        let begun = Instant::now();
+        let deadline = begun + within;
         self.tally.note(|t| t.statuses += 1);
         loop {
             let found = self.process()?.status;
             if found == Some(status) {
+                self.tally.late(begun.elapsed().as_millis());
                 return Ok(());
             }
             if Instant::now() > deadline {

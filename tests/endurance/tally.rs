@@ -49,6 +49,8 @@ pub struct Tally {
     /// What is to have reached the API exactly once, by a mark of its own, and where it was sent.
     marks: Mutex<BTreeMap<String, String>>,
     wrong: Mutex<Vec<String>>,
+    /// How late each status was seen that was compared, in milliseconds, the call that asked for it included.
+    late: Mutex<Vec<u128>>,
 }
 
 impl Tally {
@@ -60,6 +62,11 @@ impl Tally {
     /// A prompt with this mark is to reach the API once.
     pub fn expect(&self, mark: &str, target: &str) {
         self.marks.lock().expect("no thread paniced with it").insert(mark.into(), target.into());
+    }
+
+    /// A status was seen this many milliseconds after what it tells of.
+    pub fn late(&self, ms: u128) {
+        self.late.lock().expect("no thread paniced with it").push(ms);
     }
 
     /// Something went wrong.
@@ -106,6 +113,12 @@ impl Tally {
     /// All of it.
     pub fn report(&self) -> String {
         let line = self.line();
+        let mut late = self.late.lock().expect("no thread paniced with it").clone();
+        late.sort_unstable();
+        let rank = |hundredth: usize| late.get(late.len() * hundredth / 100).or(late.last());
+        let late = [50, 99, 100].map(|h| rank(h).map_or_else(String::new, |ms| format!("{ms} ms")));
+        let [half, most, worst] = late;
+        let line = format!("{line}; statuses seen after {half} (p50), {most} (p99), {worst} at most");
         let wrong = self.wrong.lock().expect("no thread paniced with it");
         let shown: Vec<String> = wrong.iter().take(SHOWN_MAX).map(|w| format!("- {w}")).collect();
         format!("{line}\n{}", shown.join("\n"))
