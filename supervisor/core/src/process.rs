@@ -438,8 +438,8 @@ impl Process {
         }
     }
 
-    /// Whether its status is read from there.
-    fn reads(&self, claim: &Claim) -> bool {
+    /// Whether its status is read from there; what else is said changes nothing.
+    pub fn reads(&self, claim: &Claim) -> bool {
         let from = match claim {
             Claim::Report(_) => StatusFrom::Osc7501,
             Claim::Hook(_) => StatusFrom::Hooks,
