@@ -3,6 +3,8 @@
 //! The first rule that fits decides. An `allow` is read as narrowly as it can be, since an agent writes
 //! what is matched; a `deny` as widely. Where nothing fits, the user is asked.
 
+mod command;
+
 use std::{
     path::{Component, Path, PathBuf},
     time::UNIX_EPOCH,
@@ -13,8 +15,14 @@ use wezterm_parallel_schemas::{config::Rule, inbox::RuleAction};
 
 use crate::spec::Millis;
 
+pub use command::is_one_command;
+
 /// Tools that ask their user something, or leave a mode the user has chosen: `*` never stands for them.
 const ASKING_TOOLS: &[&str] = &["AskUserQuestion", "ExitPlanMode", "EnterPlanMode"];
+/// Tools that run a shell's command.
+const SHELLS: &[&str] = &["Bash", "Monitor"];
+/// Tools that look at an address.
+const FETCHERS: &[&str] = &["WebFetch"];
 /// Fields with the file that a tool works on.
 const PATH_FIELDS: &[&str] = &["file_path", "notebook_path", "path"];
 /// Longest path that is matched, in bytes: what Linux takes at most.
@@ -66,15 +74,10 @@ pub fn fits(rule: &Rule, request: &Request<'_>, now: Millis) -> Option<RuleActio
     if allows && (!request.whole || !may_be_allowed(request, named)) {
         return None;
     }
-    if let Some(pattern) = &rule.pattern {
-        let subject = subject(request);
-        let fits = match command(request.input) {
-            Some(command) if !allows => pieces(command).any(|piece| glob(pattern, piece)),
-            _ => glob(pattern, &subject),
-        };
-        if !fits {
-            return None;
-        }
+    if let Some(pattern) = &rule.pattern
+        && !pattern_fits(pattern, request, allows)
+    {
+        return None;
     }
     if let Some(pattern) = &rule.path {
         let place = |path: &Path| path_glob(pattern, request.cwd, path);
@@ -96,33 +99,26 @@ fn may_be_allowed(request: &Request<'_>, named: bool) -> bool {
     }
     // a command that steps out of its sandbox is another thing than the same command in it
     let unboxed = request.input.get("dangerouslyDisableSandbox").is_some_and(|v| *v != Value::Bool(false));
-    !unboxed && command(request.input).is_none_or(is_one_command)
+    // and what runs none today may run the field of that name tomorrow
+    let one = text(request.input, "command").is_none_or(is_one_command);
+    let runs = !SHELLS.contains(&request.tool) || text(request.input, "command").is_some();
+    !unboxed && one && runs
 }
 
-/// Whether a shell would run this one command and nothing else, whatever quotes stand where. What only
-/// might be more is more.
-pub fn is_one_command(command: &str) -> bool {
-    !command.trim().is_empty()
-        && !command.chars().any(|c| {
-            matches!(c, ';' | '&' | '|' | '`' | '$' | '<' | '>' | '(' | ')' | '\\') || c.is_control()
-        })
+/// Whether a pattern fits what the tool is to do. The tool says which field that is, not who fills them in.
+fn pattern_fits(pattern: &str, request: &Request<'_>, allows: bool) -> bool {
+    let field = |tools: &[&str], name| text(request.input, name).filter(|_| tools.contains(&request.tool));
+    match (field(SHELLS, "command"), field(FETCHERS, "url")) {
+        (Some(command), _) if allows => glob(pattern, command),
+        (Some(command), _) => command::is_in(pattern, command),
+        (None, Some(url)) => glob(pattern, url),
+        (None, None) => glob(pattern, &request.input.to_string()),
+    }
 }
 
-/// A command, and each part of it that may be a command of its own.
-fn pieces(command: &str) -> impl Iterator<Item = &str> {
-    let cut = |c: char| matches!(c, ';' | '&' | '|' | '`' | '(' | ')' | '{' | '}' | '$') || c.is_control();
-    std::iter::once(command).chain(command.split(cut)).map(str::trim).filter(|piece| !piece.is_empty())
-}
-
-/// The command of a tool that runs one.
-fn command(input: &Value) -> Option<&str> {
-    input.get("command")?.as_str()
-}
-
-/// What a pattern is held against: the command, the address, else the input as JSON.
-fn subject(request: &Request<'_>) -> String {
-    let text = |name: &str| request.input.get(name).and_then(Value::as_str).map(str::to_owned);
-    text("command").or_else(|| text("url")).unwrap_or_else(|| request.input.to_string())
+/// A field that is a text.
+fn text<'a>(input: &'a Value, name: &str) -> Option<&'a str> {
+    input.get(name)?.as_str()
 }
 
 /// The file that a tool says it works on, as it says it.
@@ -317,6 +313,57 @@ mod tests {
             assert!(bash(false, "rm *", hidden), "{hidden}");
         }
         assert!(!bash(false, "rm *", "cargo test"));
+    }
+
+    #[test]
+    fn a_denied_command_is_not_allowed_under_another_spelling() {
+        let rules = [
+            Rule { pattern: Some("cargo publish*".into()), ..rule(false, "Bash") },
+            Rule { pattern: Some("cargo *".into()), ..rule(true, "Bash") },
+            rule(true, "Bash"),
+        ];
+        let allowed = |command: &str| {
+            let input = json!({ "command": command });
+            let request = Request {
+                tool: "Bash",
+                input: &input,
+                process: "api/lead",
+                cwd: Path::new(CWD),
+                path: None,
+                whole: true,
+            };
+            decide(&rules, &request, 0).is_some_and(|(_, action)| action == RuleAction::Allow)
+        };
+        assert!(allowed("cargo test") && allowed("make"));
+        for spelled in [
+            "cargo  publish",
+            "cargo 'publish'",
+            "cargo publis{h,}",
+            "cargo\tpublish",
+            "cargo publis?",
+            "X=1 cargo publish",
+            "sudo cargo publish",
+            "bash -c 'cargo publish'",
+        ] {
+            assert!(!allowed(spelled), "{spelled}");
+        }
+    }
+
+    #[test]
+    fn the_tool_says_which_field_a_pattern_is_held_against() {
+        let fits = |allow, tool: &str, pattern: &str, input: Value| {
+            says(&Rule { pattern: Some(pattern.into()), ..rule(allow, tool) }, tool, &input).is_some()
+        };
+        let fetch = json!({ "url": "https://evil.example", "command": "https://docs.rs/" });
+        assert!(!fits(true, "WebFetch", "https://docs.rs/*", fetch.clone()));
+        assert!(fits(false, "WebFetch", "https://evil*", fetch));
+        let search = json!({ "query": "x", "url": "https://docs.rs/" });
+        assert!(!fits(true, "WebSearch", "https://docs.rs/*", search));
+        let tool = json!({ "text": "rm -rf x", "command": "ls" });
+        assert!(!fits(true, "mcp__shell__run", "ls*", tool.clone()));
+        assert!(fits(false, "mcp__shell__run", "*rm -rf*", tool));
+        assert!(!fits(true, "Bash", "*", json!({ "url": "ls" })), "it runs nothing that is known");
+        assert!(!fits(true, "mcp__shell__run", "*", json!({ "command": "ls; rm x" })));
     }
 
     #[test]
