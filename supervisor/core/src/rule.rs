@@ -4,9 +4,10 @@
 //! what is matched; a `deny` as widely. Where nothing fits, the user is asked.
 
 mod command;
+mod path;
 
 use std::{
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
@@ -16,6 +17,7 @@ use wezterm_parallel_schemas::{config::Rule, inbox::RuleAction};
 use crate::spec::Millis;
 
 pub use command::is_one_command;
+pub use path::{File, absolute, named_paths};
 
 /// Tools that ask their user something, or leave a mode the user has chosen: `*` never stands for them.
 const ASKING_TOOLS: &[&str] = &["AskUserQuestion", "ExitPlanMode", "EnterPlanMode"];
@@ -23,10 +25,6 @@ const ASKING_TOOLS: &[&str] = &["AskUserQuestion", "ExitPlanMode", "EnterPlanMod
 const SHELLS: &[&str] = &["Bash", "Monitor"];
 /// Tools that look at an address.
 const FETCHERS: &[&str] = &["WebFetch"];
-/// Fields with the file that a tool works on.
-const PATH_FIELDS: &[&str] = &["file_path", "notebook_path", "path"];
-/// Longest path that is matched, in bytes: what Linux takes at most.
-const PATH_BYTES_MAX: usize = 4_096;
 
 /// A request, as rules look at it.
 #[derive(Clone, Debug)]
@@ -39,9 +37,10 @@ pub struct Request<'a> {
     pub process: &'a str,
     /// The process's directory, without symbolic links on the way.
     pub cwd: &'a Path,
-    /// The file that the tool works on, without symbolic links on the way; none if it names none, or
-    /// where it really lies cannot be known.
-    pub path: Option<&'a Path>,
+    /// The files that the tool works on.
+    pub files: &'a [File],
+    /// Places of our own, without symbolic links on the way, which only a rule that names them opens.
+    pub guarded: &'a [PathBuf],
     /// The input is all there: what was too long for the wire is not.
     pub whole: bool,
 }
@@ -79,16 +78,11 @@ pub fn fits(rule: &Rule, request: &Request<'_>, now: Millis) -> Option<RuleActio
     {
         return None;
     }
-    if let Some(pattern) = &rule.path {
-        let place = |path: &Path| path_glob(pattern, request.cwd, path);
-        let real = request.path.is_some_and(place);
-        // what is denied is denied under each of its names
-        let named = !allows && named_path(request.input).is_some_and(|p| place(&absolute(request.cwd, p)));
-        if !real && !named {
-            return None;
-        }
-    }
-    Some(action)
+    let placed = match allows {
+        true => path::allows(rule.path.as_deref(), request),
+        false => rule.path.as_deref().is_none_or(|pattern| path::denies(pattern, request)),
+    };
+    placed.then_some(action)
 }
 
 /// Whether a rule may allow this at all.
@@ -121,42 +115,6 @@ fn text<'a>(input: &'a Value, name: &str) -> Option<&'a str> {
     input.get(name)?.as_str()
 }
 
-/// The file that a tool says it works on, as it says it.
-pub fn named_path(input: &Value) -> Option<&str> {
-    PATH_FIELDS.iter().find_map(|name| input.get(*name)?.as_str()).filter(|p| !p.is_empty())
-}
-
-/// An absolute path without `.` and `..`, worked out from the names alone.
-pub fn absolute(cwd: &Path, path: impl AsRef<Path>) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in cwd.join(path).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
-        }
-    }
-    out
-}
-
-/// Whether a path lies where a pattern says: `src/**` below `cwd`, or absolute. `*` stops at a `/`.
-fn path_glob(pattern: &str, cwd: &Path, path: &Path) -> bool {
-    let (Some(path), Some(cwd)) = (path.to_str(), cwd.to_str()) else { return false };
-    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
-    if path.len() > PATH_BYTES_MAX || pattern.len() > PATH_BYTES_MAX {
-        return false;
-    }
-    if pattern.starts_with('/') {
-        return segments(pattern, path);
-    }
-    let below = path
-        .strip_prefix(cwd)
-        .and_then(|rest| if cwd.ends_with('/') { Some(rest) } else { rest.strip_prefix('/') });
-    below.is_some_and(|path| segments(pattern, path))
-}
-
 /// Whether a text fits a pattern in which `*` stands for anything.
 pub fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
@@ -179,27 +137,6 @@ pub fn glob(pattern: &str, text: &str) -> bool {
         }
     }
     pattern[p..].iter().all(|c| *c == b'*')
-}
-
-/// The same for paths: `*` stops at a `/`, a part `**` stands for any number of parts.
-fn segments(pattern: &str, path: &str) -> bool {
-    let path: Vec<&str> = path.split('/').collect();
-    // which beginnings of the path fit the parts of the pattern so far
-    let mut reached = vec![false; path.len() + 1];
-    reached[0] = true;
-    for part in pattern.split('/') {
-        let mut next = vec![false; path.len() + 1];
-        if part == "**" {
-            let first = reached.iter().position(|r| *r).unwrap_or(reached.len());
-            next[first..].fill(true);
-        } else {
-            for (at, name) in path.iter().enumerate() {
-                next[at + 1] = reached[at] && glob(part, name);
-            }
-        }
-        reached = next;
-    }
-    reached[path.len()]
 }
 
 /// The point in time that a rule's `until` names, in milliseconds since 1970: a date stands for its end,
@@ -227,13 +164,15 @@ mod tests {
     }
 
     fn says(rule: &Rule, tool: &str, input: &Value) -> Option<RuleAction> {
-        let path = named_path(input).map(|p| absolute(Path::new(CWD), p));
+        let files = named_paths(input).map(|p| absolute(Path::new(CWD), p));
+        let files: Vec<File> = files.map(|p| File { real: Some(p.clone()), named: p }).collect();
         let request = Request {
             tool,
             input,
             process: "api/lead",
             cwd: Path::new(CWD),
-            path: path.as_deref(),
+            files: &files,
+            guarded: &[],
             whole: true,
         };
         fits(rule, &request, 1_000)
@@ -257,7 +196,8 @@ mod tests {
                 input: &input,
                 process: "api/lead",
                 cwd: Path::new(CWD),
-                path: None,
+                files: &[],
+                guarded: &[],
                 whole: true,
             };
             decide(&rules, &request, 0)
@@ -329,7 +269,8 @@ mod tests {
                 input: &input,
                 process: "api/lead",
                 cwd: Path::new(CWD),
-                path: None,
+                files: &[],
+                guarded: &[],
                 whole: true,
             };
             decide(&rules, &request, 0).is_some_and(|(_, action)| action == RuleAction::Allow)
@@ -380,7 +321,8 @@ mod tests {
             input: &input,
             process: "a/b",
             cwd: Path::new(CWD),
-            path: None,
+            files: &[],
+            guarded: &[],
             whole: false,
         };
         assert_eq!(fits(&rule, &cut, 0), None);
@@ -440,14 +382,18 @@ mod tests {
             input: &input,
             process: "api/lead",
             cwd: Path::new(CWD),
-            path: Some(Path::new("/etc/passwd")),
+            files: &[File { named: "/home/u/api/src/link".into(), real: Some("/etc/passwd".into()) }],
+            guarded: &[],
             whole: true,
         };
         let at = |allow| Rule { path: Some("src/**".into()), ..rule(allow, "Edit") };
         assert_eq!(fits(&at(true), &request, 0), None);
         assert_eq!(fits(&at(false), &request, 0), Some(RuleAction::Deny));
-        let unknown = Request { path: None, ..request };
+        let nowhere = [File { named: "/home/u/api/src/link".into(), real: None }];
+        let unknown = Request { files: &nowhere, ..request };
         assert_eq!(fits(&at(true), &unknown, 0), None);
+        assert_eq!(fits(&rule(true, "Edit"), &unknown, 0), None);
+        assert_eq!(fits(&at(false), &unknown, 0), Some(RuleAction::Deny));
     }
 
     #[test]

@@ -77,9 +77,12 @@ impl Router {
             return Ok(HookAnswer::default());
         }
         let mut view = view(p, id, hook, tool, input, &process);
-        let (cwd, input, name) = (view.cwd.clone(), input.clone(), tool.to_owned());
-        let looked =
-            tokio::task::spawn_blocking(move || (edit::place(&cwd, &input), edit::diff(&name, &input, &cwd)));
+        let (home, cwd, input, name) =
+            (process.cwd.clone(), view.cwd.clone(), input.clone(), tool.to_owned());
+        let places = self.shared.places.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            (edit::place(&home, &cwd, &input, &places), edit::diff(&name, &input, &cwd))
+        });
         let (place, diff) = looked.await.map_err(|_| fault())?;
         view.diff = diff;
         let holder = self.next_holder();
