@@ -198,6 +198,20 @@ fn a_subagent_in_the_background_is_answered_from_outside() {
     assert_eq!(decided(&site).state, AskState::Allowed);
 }
 
+/// While its hook waits, Claude shows no dialog for it: a hook that waited for the next daemon would hide it.
+#[test]
+fn without_a_daemon_a_subagent_is_answered_in_the_dialog() {
+    let agent = r#"{"description":"s","prompt":"[[bash:echo hi > made]][[text:done]]","subagent_type":"general-purpose"}"#;
+    let Some(site) = tui(&format!("[[tool:Agent:{agent}]][[text:the turn is over]]")) else { return };
+    asked(&site);
+    let pty = site.terminal(110, 32, &["process", "attach", "api/lead"]);
+    site.wait_attached("api/lead", 1);
+    site.kill_daemon();
+    pty.wait_for_text(DIALOG);
+    site.daemon();
+    site.wait_event(0, "it is moot", |e| e.kind == EventKind::InboxDecided);
+}
+
 #[test]
 fn no_in_the_dialog_takes_the_request_out_of_the_inbox() {
     let Some(site) = tui(MAKES_A_FILE) else { return };
