@@ -380,3 +380,31 @@ workspaces:
     assert_eq!(open(&site).iter().map(|a| &a.id).collect::<Vec<_>>(), [&ask.id]);
     site.run(&["inbox", "deny", "api/lead"]).ok();
 }
+
+#[test]
+fn an_agent_may_not_make_itself_another_one_with_more_leave() {
+    let Some(site) = Site::with_claude() else { return };
+    site.project("api");
+    let us = crate::support::site::executable();
+    let commands = [
+        "process add api more --agent claude -- --dangerously-skip-permissions",
+        "process add api more -- sleep 1000",
+        "workspace delete api",
+        "stop --keep",
+    ];
+    let calls: String = commands.iter().map(|command| format!("[[bash:{us} {command}]]")).collect();
+    let prompt = serde_json::Value::from(format!("{calls}[[text:the turn is over]]"));
+    site.config(&format!(
+        "version: 1
+permissions: [{{ allow: Bash, pattern: '{us} *' }}]
+workspaces:
+  api: {{ cwd: $WORK/api, processes: {{ lead: {{ agent: claude, args: [-p, {prompt}], restart: {{ policy: never }}, ready_timeout: 1s }} }} }}
+"
+    ));
+    site.daemon();
+    let heard = site.mock().wait("what came of it", |r| r.results.len() == commands.len());
+    for (command, result) in commands.iter().zip(&heard.results) {
+        assert!(result.contains("the agent api/lead may not"), "{command}: {result}");
+    }
+    assert_eq!(site.processes().len(), 1);
+}
