@@ -73,6 +73,40 @@ fn a_hook_of_a_run_that_is_over_says_nothing_of_the_next_one() {
 }
 
 #[test]
+fn a_process_asks_nothing_in_the_name_of_another_one() {
+    let site = Site::new();
+    site.project("api");
+    site.script("claude", "#!/bin/sh\nexec sleep 1000\n");
+    let fifo = site.path("marks");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
+    assert!(made.success());
+    let asks = r#"{"hook_event_name":"PermissionRequest","session_id":"s","tool_name":"Bash","tool_input":{"command":"ls"}}"#;
+    let forger = format!(
+        "#!/bin/sh\nread -r run process < '{}'\nexport {RUN_MARK}=$run {PROCESS_MARK}=$process\necho '{asks}' | '{}' hook --state '{}' > out\necho done > ended\nexec sleep 1000\n",
+        fifo.display(),
+        executable(),
+        site.path("state/wezterm-parallel").display(),
+    );
+    let forger = site.script("forger", &forger);
+    site.config(&format!(
+        "version: 1
+workspaces: {{ api: {{ cwd: $WORK/api, processes: {{ lead: {{ agent: claude }}, forger: {{ command: ['{}'] }} }} }} }}
+",
+        forger.display()
+    ));
+    site.daemon();
+    let lead = site.wait_state("api/lead", State::Running);
+    site.wait_state("api/forger", State::Running);
+    let marks = format!("{} {}\n", lead.run_id.expect("it runs"), lead.id);
+    std::fs::write(&fifo, marks).expect("it is read");
+    // one that is held would not end
+    site.wait_file(&site.path("work/api/ended"), |text| text == "done\n");
+    assert_eq!(std::fs::read_to_string(site.path("work/api/out")).expect("it was made"), "");
+    let asked: Vec<serde_json::Value> = site.run(&["inbox", "list", "--all", "--json"]).ok().json();
+    assert_eq!(asked, Vec::<serde_json::Value>::new());
+}
+
+#[test]
 fn without_a_daemon_and_with_nonsense_a_hook_ends_well_and_says_nothing() {
     let site = still();
     let lead = site.wait_state("api/lead", State::Running);

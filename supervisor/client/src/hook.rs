@@ -28,7 +28,7 @@ use line::{Line, Lost};
 const INPUT_BYTES_MAX: u64 = 32 << 20;
 /// Longest that a report may take while the daemon is halted or its socket is full. A turn waits for it.
 const TELL_MS: u64 = 150;
-/// A request that nobody reads is given back to Claude after this long where Claude shows no dialog.
+/// A request that nobody reads is given back to Claude after this long where Claude shows no dialog beside.
 const GREETING_MS: u64 = 150;
 /// First wait before a lost daemon is looked for again.
 const AGAIN_MS: u64 = 10;
@@ -66,6 +66,8 @@ pub(crate) fn read_input() -> Option<Vec<u8>> {
 struct Call {
     places: Places,
     report: HookReport,
+    /// Claude shows a dialog of its own while this one waits.
+    beside_dialog: bool,
 }
 
 impl Call {
@@ -80,6 +82,8 @@ impl Call {
             Some(said) => said == "1",
             None => text("CLAUDE_CODE_ENTRYPOINT").as_deref() == Some("cli"),
         };
+        // for a subagent the dialog comes only after us
+        let beside_dialog = attended && !payload::of_subagent(&payload);
         let report = HookReport {
             kind,
             run: text(RUN_MARK)?,
@@ -92,7 +96,7 @@ impl Call {
             ask: hold.then(|| ulid::Ulid::generate().to_string()),
             taken: false,
         };
-        Some(Self { places, report })
+        Some(Self { places, report, beside_dialog })
     }
 
     fn carry_out(self) {
@@ -107,7 +111,7 @@ impl Call {
             match self.hold() {
                 Ok(()) | Err(Lost::Claude) => return,
                 // a Claude without a dialog waits for us alone: it goes on as if we were not there
-                Err(Lost::Daemon { .. }) if !self.report.attended => return,
+                Err(Lost::Daemon { .. }) if !self.beside_dialog => return,
                 Err(Lost::Daemon { greeted }) => {
                     if greeted {
                         wait = AGAIN_MS;
@@ -127,7 +131,7 @@ impl Call {
         let mut line = Line::open(&self.places, until)?;
         line.tell(&self.report, until)?;
         // a halted daemon has its bytes and says nothing: beside a dialog it may take its time
-        let answer = line.answer((!self.report.attended).then_some(until))?;
+        let answer = line.answer((!self.beside_dialog).then_some(until))?;
         let Some(output) = answer.output else { return Ok(()) };
         let mut out = std::io::stdout().lock();
         if out.write_all(output.as_bytes()).and_then(|()| out.flush()).is_err() {

@@ -8,7 +8,7 @@
 //! "Yes" leaves it waiting for ever, and all that can be seen is that the agent is not blocked any more.
 //! For a subagent in the background no dialog is shown for as long as a hook waits.
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use wezterm_parallel_schemas::{
     error::{Code, Error},
     inbox::{AskKind, AskState, AskView, Decision},
@@ -33,6 +33,9 @@ pub const LATE_MS: i64 = 2_000;
 pub const HIDDEN_MS: Millis = 20_000;
 /// Open requests at the same time: some hundred agents, each with several subagents.
 pub const OPEN_MAX: usize = 1_000;
+
+/// Requests that are over and whose ids are still known, so that none comes back before the disk knows.
+const OVER_MAX: usize = OPEN_MAX;
 
 /// Why a request is let go of while nobody has answered.
 const LEFT_TO_DIALOG: &str = "left to the agent's own dialog, which Claude shows only now";
@@ -158,6 +161,8 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub struct Inbox {
     open: IndexMap<String, Open>,
+    /// The newest that are over.
+    over: IndexSet<String>,
     standings: IndexMap<String, Standing>,
     epoch: u64,
     now: i64,
@@ -293,7 +298,8 @@ impl Inbox {
             }
             return out;
         }
-        if self.open.len() >= OPEN_MAX {
+        // what has become of it is on record, and stays as it is
+        if self.over.contains(&id) || self.open.len() >= OPEN_MAX {
             out.push(Effect::Give(holder, None));
             return out;
         }
@@ -335,6 +341,11 @@ impl Inbox {
             Choice::Allow if open.view.kind == AskKind::Question => {
                 return Err(Error::new(Code::BadParams, "questions want answers")
                     .hint("answer them with `wezterm-parallel inbox answer`, or deny them"));
+            }
+            // Claude would take the leave only with the plan, which we have not whole
+            Choice::Allow if open.view.kind == AskKind::Plan && open.view.shortened => {
+                return Err(Error::new(Code::BadParams, "the plan is too large to be allowed from here")
+                    .hint("allow it in the agent's own dialog, or deny it"));
             }
             Choice::Allow => {}
             Choice::Deny { message } => {
@@ -590,6 +601,10 @@ impl Inbox {
     fn close(&mut self, id: &str, state: AskState, why: Option<&str>, out: &mut Vec<Effect>) {
         let Some(mut open) = self.open.shift_remove(id) else { return };
         open.view.state = state;
+        if self.over.len() >= OVER_MAX {
+            self.over.shift_remove_index(0);
+        }
+        self.over.insert(id.to_owned());
         if let Some(holder) = open.holder {
             out.push(Effect::Give(holder, None));
         }

@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, oneshot};
-use wezterm_parallel_config::to_yaml;
+use wezterm_parallel_config::{project::only_the_users, to_yaml};
 use wezterm_parallel_core::spec::{AgentSpec, ProcessSpec};
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
@@ -76,6 +76,8 @@ struct Keyed {
 
 /// Longest idempotency key, in bytes: a few ULIDs.
 const KEY_BYTES_MAX: usize = 128;
+/// The agent that is meant where none is named.
+const DEFAULT_AGENT: &str = "claude";
 /// Most events in one answer: they fit a frame.
 const EVENTS_MAX: u32 = 1_000;
 
@@ -205,7 +207,13 @@ impl Router {
 
     async fn carry_out(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
         match method {
-            call::StopDaemon::NAME => self.answer::<call::StopDaemon>(params, |p| self.stop(p)).await,
+            call::StopDaemon::NAME => {
+                self.answer::<call::StopDaemon>(params, async |p| {
+                    self.only_user(caller, "end the daemon")?;
+                    self.stop(p).await
+                })
+                .await
+            }
             call::CreateWorkspace::NAME => {
                 self.answer::<call::CreateWorkspace>(params, |p| self.create(p)).await
             }
@@ -214,13 +222,29 @@ impl Router {
                 self.answer::<call::CloseWorkspace>(params, |p| self.close(p)).await
             }
             call::DeleteWorkspace::NAME => {
-                self.answer::<call::DeleteWorkspace>(params, |p| self.delete(p)).await
+                self.answer::<call::DeleteWorkspace>(params, async |p| {
+                    self.only_user(caller, "delete a workspace")?;
+                    self.delete(p).await
+                })
+                .await
             }
             call::RenameWorkspace::NAME => {
                 self.answer::<call::RenameWorkspace>(params, |p| self.rename(p)).await
             }
-            call::AddProcess::NAME => self.answer::<call::AddProcess>(params, |p| self.add(p)).await,
-            call::AdoptProcess::NAME => self.answer::<call::AdoptProcess>(params, |p| self.adopt(p)).await,
+            call::AddProcess::NAME => {
+                self.answer::<call::AddProcess>(params, async |p| {
+                    self.may_add(caller, &p)?;
+                    self.add(p).await
+                })
+                .await
+            }
+            call::AdoptProcess::NAME => {
+                self.answer::<call::AdoptProcess>(params, async |p| {
+                    self.only_user(caller, "take over a session")?;
+                    self.adopt(p).await
+                })
+                .await
+            }
             call::RemoveProcess::NAME => self.answer::<call::RemoveProcess>(params, |p| self.remove(p)).await,
             call::StartProcess::NAME => {
                 self.answer::<call::StartProcess>(params, |p: ProcessTarget| {
@@ -436,6 +460,23 @@ impl Router {
         let environment = client_environment(std::mem::take(&mut p.environment));
         let cwd = self.find_session(&mut p, environment.as_deref()).await?;
         self.make(p, cwd, environment).await
+    }
+
+    /// Refuses an agent a process that has more leave than itself: a program that would count as its
+    /// user's, since it runs outside of every agent, and a Claude with arguments that no project may give.
+    fn may_add(&self, caller: &Caller, p: &ProcessAdd) -> Result<(), Error> {
+        let claude = p.agent.as_deref().is_none_or(|name| name == DEFAULT_AGENT);
+        let plain = p.agent.is_none() && !p.command.is_empty();
+        let option = match claude {
+            true => only_the_users(&p.command),
+            // what another agent takes nobody knows here
+            false => p.command.iter().map(String::as_str).find(|arg| arg.starts_with('-')),
+        };
+        match option {
+            _ if plain => self.only_user(caller, "run a program outside of itself"),
+            Some(option) => self.only_user(caller, &format!("start an agent with `{option}`")),
+            None => Ok(()),
+        }
     }
 
     /// Makes a process, in this directory if that is not its workspace's, and starts it.

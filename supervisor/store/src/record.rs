@@ -51,6 +51,12 @@ pub(crate) fn open_asks(db: &Connection) -> Result<Vec<AskView>, StoreError> {
     asks(db, "SELECT id, data FROM ask WHERE state = 'open' ORDER BY at, id LIMIT ?1", ASKS_KEPT_MAX)
 }
 
+/// Whether a request is kept that is over.
+pub(crate) fn ask_is_over(db: &Connection, id: &str) -> Result<bool, StoreError> {
+    let mut statement = db.prepare_cached("SELECT 1 FROM ask WHERE id = ?1 AND state <> 'open'")?;
+    Ok(statement.exists([id])?)
+}
+
 /// The newest requests, newest first.
 pub(crate) fn newest_asks(db: &Connection, limit: u32) -> Result<Vec<AskView>, StoreError> {
     asks(db, "SELECT id, data FROM ask ORDER BY at DESC, id DESC LIMIT ?1", limit)

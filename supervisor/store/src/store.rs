@@ -176,6 +176,14 @@ impl Store {
         self.read(|db| record::newest_asks(db, limit.min(ASKS_KEPT_MAX)))
     }
 
+    /// Whether a request of an agent is kept that is over. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn ask_is_over(&self, id: &str) -> Result<bool, StoreError> {
+        self.read(|db| record::ask_is_over(db, id))
+    }
+
     /// The newest prompts, at most `limit`, newest first. Blocks for the time of a read.
     ///
     /// # Errors

@@ -44,6 +44,21 @@ fn prompts_go_with_their_process_and_requests_stay() {
 }
 
 #[test]
+fn what_has_become_of_a_request_is_never_written_over() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    store.commit_wait(vec![Change::PutAsk(ask("k", AskState::Open))]).expect("put");
+    assert!(!store.ask_is_over("k").expect("read"));
+    let denied = ask("k", AskState::Denied);
+    store.commit_wait(vec![Change::PutAsk(denied.clone())]).expect("put");
+    assert!(store.ask_is_over("k").expect("read") && !store.ask_is_over("l").expect("read"));
+    for again in [AskState::Open, AskState::Allowed] {
+        store.commit_wait(vec![Change::PutAsk(ask("k", again))]).expect("put");
+        assert_eq!(store.asks(10).expect("read"), std::slice::from_ref(&denied));
+    }
+}
+
+#[test]
 fn records_are_bounded_and_what_is_not_over_is_never_removed() {
     let dir = dir();
     let (store, _) = Store::open(dir.path()).expect("a store");

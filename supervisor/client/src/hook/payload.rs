@@ -20,6 +20,16 @@ pub fn asks(payload: &str) -> bool {
     serde_json::from_str::<Named>(payload).is_ok_and(|n| n.hook_event_name == "PermissionRequest")
 }
 
+/// Whether it is about a subagent, for which Claude shows no dialog for as long as a hook waits.
+pub fn of_subagent(payload: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(default)]
+        agent_id: Value,
+    }
+    serde_json::from_str::<Named>(payload).is_ok_and(|n| !matches!(n.agent_id.as_str(), None | Some("")))
+}
+
 /// A payload that may be sent: this one, or if it is too large its needed fields, shortened and marked
 /// as such. None if that is too large too, or it is no JSON.
 pub fn fitting(payload: String) -> Option<String> {
@@ -62,6 +72,14 @@ mod tests {
         assert!(asks(r#"{"session_id":"x","hook_event_name":"PermissionRequest","tool_name":"Bash"}"#));
         for other in ["", "{}", r#"{"hook_event_name":"Stop"}"#, r#"{"prompt":"PermissionRequest"}"#] {
             assert!(!asks(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_subagent_is_told_by_its_id() {
+        assert!(of_subagent(r#"{"hook_event_name":"PermissionRequest","agent_id":"a1"}"#));
+        for other in ["", "{}", r#"{"agent_id":null}"#, r#"{"agent_id":""}"#, r#"{"agent_type":"x"}"#] {
+            assert!(!of_subagent(other), "{other}");
         }
     }
 

@@ -280,6 +280,27 @@ fn the_id_of_a_request_gives_nothing_away_to_another_run() {
 }
 
 #[test]
+fn what_is_over_is_not_asked_again_under_its_id() {
+    let mut desk = Desk::with([asks(view("a"), 1)]);
+    desk.decide("a", Choice::Deny { message: None }).expect("nobody was first");
+    desk.step(taken("a")).is("a", AskState::Denied);
+    desk.given.clear();
+    let effects = desk.inbox.step(asks(AskView { summary: "another".into(), ..view("a") }, 2), 200);
+    assert_eq!(effects, [Effect::Give(2, None)]);
+    assert_eq!(desk.inbox.open().count(), 0);
+}
+
+#[test]
+fn a_plan_that_is_not_whole_can_only_be_denied() {
+    let plan = |shortened| AskView { kind: AskKind::Plan, shortened, ..view("a") };
+    Desk::with([asks(plan(false), 1)]).allow("a");
+    let mut desk = Desk::with([asks(plan(true), 1)]);
+    let refused = desk.decide("a", Choice::Allow).expect_err("it would do nothing");
+    assert!(refused.code == Code::BadParams && refused.message.contains("too large"), "{refused:?}");
+    desk.decide("a", Choice::Deny { message: None }).expect("a denial needs no plan");
+}
+
+#[test]
 fn questions_want_answers_and_tools_do_not() {
     let question = AskView { kind: AskKind::Question, ..view("a") };
     let mut desk = Desk::with([asks(question, 1), asks(view("b"), 2)]);

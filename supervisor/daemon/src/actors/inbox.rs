@@ -145,7 +145,8 @@ pub fn verdict(rules: &[Rule], view: &AskView, place: &Place, now: u64) -> Optio
         input: &input,
         process: &process,
         cwd: &place.cwd,
-        path: place.path.as_deref(),
+        files: &place.files,
+        guarded: &place.guarded,
         whole: !view.shortened,
     };
     rule::decide(rules, &request, now)

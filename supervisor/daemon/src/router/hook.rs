@@ -25,13 +25,17 @@ use crate::{
         process::{Hooked, StatusLined},
     },
     caller::Caller,
-    effects::edit,
+    effects::{
+        ancestry::{self, Home},
+        edit,
+    },
 };
 
 impl Router {
     /// Hands a report on to the process that it is about; a request of permission is answered when it is
     /// decided.
     pub(super) async fn report_hook(&self, caller: &Rc<Caller>, p: HookReport) -> Result<HookAnswer, Error> {
+        self.only_own(caller, &p)?;
         if p.taken {
             let id = p.ask.ok_or_else(|| Error::new(Code::BadParams, "a receipt needs `ask`"))?;
             self.shared.inbox.do_send(inbox::Tell(Input::Taken { id, run_id: p.run }));
@@ -58,6 +62,20 @@ impl Router {
         }
     }
 
+    /// Refuses what a process says in the name of another one. Who has ended by now cannot be looked at:
+    /// its plain reports are believed, but it can hold no request.
+    fn only_own(&self, caller: &Caller, p: &HookReport) -> Result<(), Error> {
+        let forbidden = |who: &str| {
+            Err(Error::new(Code::Forbidden, format!("{who} may not speak for another process"))
+                .hint("hooks of an agent are run by that agent"))
+        };
+        match ancestry::home(caller.pid, &self.shared.board.processes()) {
+            Home::In(id) if id != p.process => forbidden("a process"),
+            Home::Unknown if p.hold => forbidden("a caller that nobody knows"),
+            Home::In(_) | Home::Outside | Home::Unknown => Ok(()),
+        }
+    }
+
     /// Puts a request into the inbox and waits for what becomes of it, for as long as its hook does.
     async fn hold(
         &self,
@@ -77,10 +95,20 @@ impl Router {
             return Ok(HookAnswer::default());
         }
         let mut view = view(p, id, hook, tool, input, &process);
-        let (cwd, input, name) = (view.cwd.clone(), input.clone(), tool.to_owned());
-        let looked =
-            tokio::task::spawn_blocking(move || (edit::place(&cwd, &input), edit::diff(&name, &input, &cwd)));
-        let (place, diff) = looked.await.map_err(|_| fault())?;
+        let (home, cwd, input, name) =
+            (process.cwd.clone(), view.cwd.clone(), input.clone(), tool.to_owned());
+        let (places, store, known) =
+            (self.shared.places.clone(), self.shared.board.store().clone(), id.to_owned());
+        let looked = tokio::task::spawn_blocking(move || {
+            // where that cannot be read, the inbox still knows the newest ones
+            let over = store.ask_is_over(&known).unwrap_or_default();
+            (over, edit::place(&home, &cwd, &input, &places), edit::diff(&name, &input, &cwd))
+        });
+        let (over, place, diff) = looked.await.map_err(|_| fault())?;
+        if over {
+            return Err(Error::new(Code::Conflict, format!("the request {id} is over"))
+                .hint("ask anew, under an id of its own"));
+        }
         view.diff = diff;
         let holder = self.next_holder();
         let (reply, answer) = oneshot::channel();

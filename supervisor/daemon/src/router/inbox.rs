@@ -1,6 +1,6 @@
 //! What agents ask, and what their user decides.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use tokio::sync::oneshot;
 use wezterm_parallel_core::{claude::decision, inbox::Choice};
@@ -100,10 +100,16 @@ impl Router {
         let mut asks = self.kept_asks().await?;
         asks.truncate(limit);
         let now = self.shared.clock.millis();
+        // where the process of one is removed, the rules stand where the agent was
+        let homes: HashMap<String, PathBuf> =
+            self.shared.board.processes().into_iter().map(|v| (v.id, v.cwd)).collect();
+        let places = self.shared.places.clone();
         let judged = tokio::task::spawn_blocking(move || {
             let judge = |mut ask: AskView| {
                 let input = serde_json::from_str(&ask.input).unwrap_or_default();
-                let verdict = inbox::verdict(&rules, &ask, &edit::place(&ask.cwd, &input), now);
+                let home = homes.get(&ask.process_id).unwrap_or(&ask.cwd);
+                let place = edit::place(home, &ask.cwd, &input, &places);
+                let verdict = inbox::verdict(&rules, &ask, &place, now);
                 shorten(&mut ask);
                 RuleVerdict { ask, would: verdict.map(|v| v.1), rule: verdict.map(|v| v.0) }
             };
