@@ -1,7 +1,11 @@
 //! What Claude's hooks tell: from Claude over `wezterm-parallel hook` to the daemon, and no delay where
 //! there is none.
 
-use std::{io::Write as _, process::Stdio, time::Instant};
+use std::{
+    io::Write as _,
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
 
 use wezterm_parallel_schemas::{
     event::EventKind,
@@ -26,12 +30,25 @@ fn still() -> Site {
 
 /// Runs the hook as Claude does, with this on its standard input, and gives what it printed.
 fn hook(site: &Site, process: &ProcessView, input: &str) -> String {
+    ended(start(command(site, process), input))
+}
+
+fn command(site: &Site, process: &ProcessView) -> Command {
     let mut command = site.command(executable());
     command.arg("hook").arg("--state").arg(site.path("state/wezterm-parallel"));
     command.env(RUN_MARK, process.run_id.as_ref().expect("it runs")).env(PROCESS_MARK, &process.id);
+    command
+}
+
+fn start(mut command: Command, input: &str) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("our executable runs");
     child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+    child
+}
+
+/// What a hook printed.
+fn ended(child: Child) -> String {
     let out = child.wait_with_output().expect("it ends");
     assert!(out.status.success() && out.stderr.is_empty(), "a hook disturbs Claude: {out:?}");
     String::from_utf8(out.stdout).expect("it prints text")
@@ -123,4 +140,29 @@ fn a_halted_daemon_does_not_hold_up_a_hook() {
     // no measure of speed: without its bound, a hook would never end
     assert!(began.elapsed() < crate::support::DEADLINE);
     rustix::process::kill_process(daemon, rustix::process::Signal::CONT).expect("it is ours");
+}
+
+/// For a subagent Claude shows no dialog for as long as a hook waits: one that waits for a daemon that is
+/// gone would keep it from the user.
+#[test]
+fn a_request_of_a_subagent_is_given_back_when_the_daemon_is_gone() {
+    let site = still();
+    let lead = site.wait_state("api/lead", State::Running);
+    let request = serde_json::json!({
+        "hook_event_name": "PermissionRequest", "session_id": "00000000-0000-4000-8000-000000000001",
+        "agent_id": "a1", "agent_type": "Explore", "cwd": "/", "tool_name": "Bash",
+        "tool_input": { "command": "true" },
+    });
+    let start = || {
+        let mut command = command(&site, &lead);
+        command.env("CLAUDE_CODE_SESSION_ATTENDED", "1");
+        start(command, &request.to_string())
+    };
+    let held = start();
+    site.wait_event(0, "it asks", |e| e.kind == EventKind::InboxAsked);
+    site.kill_daemon();
+    assert_eq!(ended(held), "");
+    assert_eq!(ended(start()), "", "and of one that was never there");
+    site.daemon();
+    site.wait_event(0, "it is moot", |e| e.kind == EventKind::InboxDecided);
 }
