@@ -11,7 +11,7 @@
 use indexmap::IndexMap;
 use wezterm_parallel_schemas::{
     error::{Code, Error},
-    inbox::{AskKind, AskState, AskView, Decision},
+    inbox::{AskKind, AskState, AskView, Decision, Question, QuestionOption},
     process::Blocked,
 };
 
@@ -23,6 +23,9 @@ pub const SETTLE_MS: Millis = 300;
 /// After the hook has handed a decision over, Claude takes some 50 ms to act on it; one that shows nothing
 /// of it in this time will not.
 pub const PROOF_MS: Millis = 1_000;
+/// A hook hands a decision over as soon as it has it. One that is halted may do so at any time: after this
+/// long, whoever decided is told how it stands.
+pub const HANDED_MS: Millis = 10_000;
 /// How long after a restart of the daemon a hook may take to come back. It tries every second at most.
 pub const RETURN_MS: Millis = 5_000;
 /// A hook that comes this long after it began has waited for a daemon: its dialog may have been answered
@@ -33,6 +36,10 @@ pub const LATE_MS: i64 = 2_000;
 pub const HIDDEN_MS: Millis = 20_000;
 /// Open requests at the same time: some hundred agents, each with several subagents.
 pub const OPEN_MAX: usize = 1_000;
+
+/// All of them together, in bytes: their inputs, diffs and questions are held in memory, and each may have
+/// several hundred KiB.
+pub const OPEN_BYTES_MAX: usize = 64 << 20;
 
 /// Why a request is let go of while nobody has answered.
 const LEFT_TO_DIALOG: &str = "left to the agent's own dialog, which Claude shows only now";
@@ -199,6 +206,15 @@ struct Standing {
     attached: bool,
 }
 
+/// What a request takes in memory, roughly.
+fn bytes(view: &AskView) -> usize {
+    let option = |o: &QuestionOption| o.label.len() + o.description.len();
+    let question =
+        |q: &Question| q.question.len() + q.header.len() + q.options.iter().map(option).sum::<usize>();
+    let questions: usize = view.questions.iter().map(question).sum();
+    view.input.len() + view.summary.len() + view.diff.as_ref().map_or(0, String::len) + questions
+}
+
 impl Inbox {
     /// What was open when the daemon ended. Hooks come back for it, or it is gone.
     pub fn restore(&mut self, views: Vec<AskView>) -> Vec<Effect> {
@@ -282,18 +298,25 @@ impl Inbox {
             open.epoch = 0;
             match open.phase {
                 // it was decided, and nobody knows whether the answer had come to it
-                Phase::Given | Phase::Taken => out.push(Effect::Give(holder, decision::output(&open.view))),
+                Phase::Given | Phase::Taken => {
+                    open.phase = Phase::Given;
+                    out.push(Effect::Give(holder, decision::output(&open.view)));
+                }
                 Phase::Waiting | Phase::Doubtful | Phase::Left => open.phase = Phase::Waiting,
             }
             let process = open.view.process_id.clone();
             out.push(Effect::Count(process));
-            if attended && open.phase == Phase::Waiting {
+            let waiting = open.phase == Phase::Waiting;
+            if attended && waiting {
                 // it may have been answered in the dialog meanwhile, of which its hook knows nothing
                 self.arm(&id, PROOF_MS, &mut out);
+            } else if !waiting {
+                self.arm(&id, HANDED_MS, &mut out);
             }
             return out;
         }
-        if self.open.len() >= OPEN_MAX {
+        let bytes: usize = self.open.values().map(|o| bytes(&o.view)).sum();
+        if self.open.len() >= OPEN_MAX || bytes + self::bytes(&view) > OPEN_BYTES_MAX {
             out.push(Effect::Give(holder, None));
             return out;
         }
@@ -351,11 +374,25 @@ impl Inbox {
         let mut out = vec![Effect::Save(Box::new(open.view.clone()))];
         out.push(Effect::Count(open.view.process_id.clone()));
         match open.holder {
-            Some(holder) => out.push(Effect::Give(holder, decision::output(&open.view))),
+            Some(holder) => {
+                out.push(Effect::Give(holder, decision::output(&open.view)));
+                self.arm(id, HANDED_MS, &mut out);
+            }
             // the daemon has just come back, and the hook has not yet
             None => self.arm(id, RETURN_MS, &mut out),
         }
         Ok(out)
+    }
+
+    /// What was decided could not be saved, and the hook has not got it: an allowance that nobody could
+    /// read of afterwards is none.
+    pub fn unsaved(&mut self, holder: Holder, now: i64) -> Vec<Effect> {
+        self.now = now;
+        let mut out = Vec::new();
+        let given = |o: &&Open| o.holder == Some(holder) && o.phase == Phase::Given;
+        let Some(id) = self.open.values().find(given).map(|o| o.view.id.clone()) else { return out };
+        self.gone(&id, "the decision could not be saved", &mut out);
+        out
     }
 
     fn taken(&mut self, id: &str, run_id: &str) -> Vec<Effect> {
@@ -434,8 +471,10 @@ impl Inbox {
             let id = proof.view.id.clone();
             return self.decided(&id, out);
         }
-        // it is gone because of what was decided here
-        if own().any(|o| o.phase == Phase::Given) {
+        let named = |phase| own().any(|o| o.phase == phase && decision::names(before, &o.view));
+        let given = own().any(|o| o.phase == Phase::Given);
+        // it is gone because of what was decided here, unless its text is another one's
+        if named(Phase::Given) || (given && !named(Phase::Waiting)) {
             return;
         }
         // several may be asked at once, and one dialog stands at a time: its text says whose
@@ -539,6 +578,8 @@ impl Inbox {
             Phase::Doubtful => self.elsewhere(id, &mut out),
             Phase::Left => self.elsewhere(id, &mut out),
             Phase::Taken => self.decided(id, &mut out),
+            // the hook has it and is halted: what was decided is what it will hand over
+            Phase::Given if open.holder.is_some() => self.decided(id, &mut out),
             Phase::Given => {
                 // the decision stays on record; whether the agent has it nobody knows
                 self.gone(id, "its hook ended before it had handed the decision over", &mut out);
@@ -810,6 +851,63 @@ pub(crate) mod tests {
         desk.allow("a").step(taken("a")).step(blocked(Some(b)));
         desk.is("a", AskState::Allowed);
         desk.wait().is("b", AskState::Open);
+    }
+
+    #[test]
+    fn of_two_dialogs_one_is_answered_in_the_terminal_while_the_other_is_decided_here() {
+        let (a, b) = ("approve Bash: echo a", "approve Bash: echo b");
+        let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some(a))]);
+        // the dialog that stands is of `a`; `b` is decided here and its hook has not handed it over yet
+        desk.allow("b").step(blocked(Some(b)));
+        desk.armed.retain(|(id, ..)| id == "a");
+        desk.wait().is("a", AskState::Elsewhere);
+        desk.is("b", AskState::Open);
+        // a dialog whose text says nothing is the one that was decided
+        let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some("permission"))]);
+        desk.allow("b").step(blocked(None));
+        desk.armed.retain(|(id, ..)| id == "a");
+        desk.wait().is("a", AskState::Open);
+    }
+
+    #[test]
+    fn a_hook_that_is_halted_with_its_answer_is_not_waited_for_for_ever() {
+        let mut desk = Desk::with([asks(view("a"), 1)]);
+        desk.allow("a");
+        assert_eq!(desk.armed.last().map(|(_, _, delay)| *delay), Some(HANDED_MS));
+        desk.wait().is("a", AskState::Allowed);
+        // the same for one that came back for it
+        let decided = AskView { decision: Some(user()), ..view("a") };
+        let mut desk = Desk::default();
+        let effects = desk.inbox.restore(vec![decided]);
+        desk.take(effects).step(asks(view("a"), 5));
+        desk.wait().is("a", AskState::Allowed);
+    }
+
+    #[test]
+    fn a_decision_that_could_not_be_saved_is_none() {
+        let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2)]);
+        desk.allow("a");
+        let effects = desk.inbox.unsaved(1, 200);
+        desk.take(effects).is("a", AskState::Gone);
+        let why = desk.over["a"].decision.as_ref().and_then(|d| d.message.clone()).expect("it says why");
+        assert_eq!(why, "the decision could not be saved; user had decided");
+        // of one that has not been decided, or is over, nothing becomes by that
+        assert_eq!(desk.inbox.unsaved(2, 200), []);
+        assert_eq!(desk.inbox.unsaved(1, 200), []);
+    }
+
+    #[test]
+    fn what_is_open_takes_no_more_memory_than_it_may() {
+        let large = |n: usize| AskView { diff: Some("x".repeat(1 << 20)), ..view(&n.to_string()) };
+        let mut desk = Desk::default();
+        let most = OPEN_BYTES_MAX >> 20;
+        for n in 0..most {
+            desk.step(asks(large(n), n as u64));
+        }
+        assert!(desk.inbox.open().count() < most && !desk.given.is_empty());
+        assert!(desk.given.iter().all(|(_, output)| output.is_none()), "Claude's own dialog stays");
+        desk.step(asks(view("small"), 1_000));
+        assert!(desk.inbox.get("small").is_some());
     }
 
     #[test]
