@@ -96,7 +96,8 @@ impl InboxActor {
         }
         let me = ctx.address();
         // a disk that refuses is told of elsewhere; an agent must not wait for it to be mended
-        let then: Box<dyn FnOnce(Result<(), Error>)> = Box::new(move |_| me.do_send(Saved { given, over }));
+        let then: Box<dyn FnOnce(Result<(), Error>)> =
+            Box::new(move |saved| me.do_send(Saved { given, over, refused: saved.is_err() }));
         self.board.commit(changes, events, Some(then));
     }
 
@@ -123,8 +124,12 @@ impl InboxActor {
     }
 
     /// What the user's rules say of a request.
-    fn by_rule(&self, view: &AskView, place: &Place) -> Option<(Choice, Decision)> {
-        let (number, action) = verdict(&self.rules, view, place, self.clock.millis())?;
+    fn by_rule(&self, view: &AskView, place: Option<&Place>) -> Option<(Choice, Decision)> {
+        let nowhere = Place { cwd: view.cwd.clone(), path: None };
+        let (number, action) = verdict(&self.rules, view, place.unwrap_or(&nowhere), self.clock.millis())?;
+        if place.is_none() && action == RuleAction::Allow {
+            return None;
+        }
         let rule = self.rules.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
         let choice = match action {
             RuleAction::Allow => Choice::Allow,
@@ -217,12 +222,22 @@ impl Supervised for InboxActor {
 struct Saved {
     given: Vec<Given>,
     over: Vec<AskView>,
+    refused: bool,
 }
 
 impl Handler<Saved> for InboxActor {
     type Result = ();
-    fn handle(&mut self, m: Saved, _: &mut Context<Self>) {
-        self.hand_out(m.given, m.over);
+    fn handle(&mut self, m: Saved, ctx: &mut Context<Self>) {
+        let Saved { given, over, refused } = m;
+        let (unsaved, given): (Vec<Given>, Vec<Given>) = given
+            .into_iter()
+            .partition(|(_, output)| refused && output.as_deref().is_some_and(decision::lets));
+        self.hand_out(given, over);
+        for (holder, _) in unsaved {
+            // what nobody could read of afterwards is not allowed: Claude goes on as if we were not there
+            let effects = self.inbox.unsaved(holder, self.clock.at());
+            self.run(effects, ctx);
+        }
     }
 }
 
@@ -232,8 +247,8 @@ impl Handler<Saved> for InboxActor {
 pub struct Ask {
     /// The request, and who waits for it.
     pub asked: Asked,
-    /// Where the tool would work.
-    pub place: Place,
+    /// Where the tool would work; none: the disk does not say, and nothing is allowed by a rule.
+    pub place: Option<Place>,
     /// Where the decision goes; none: Claude goes on as if we were not there.
     pub reply: oneshot::Sender<Option<String>>,
 }
@@ -242,7 +257,7 @@ impl Handler<Ask> for InboxActor {
     type Result = ();
     fn handle(&mut self, m: Ask, ctx: &mut Context<Self>) {
         let (id, known) = (m.asked.view.id.clone(), self.inbox.get(&m.asked.view.id).is_some());
-        let rule = if known { None } else { self.by_rule(&m.asked.view, &m.place) };
+        let rule = if known { None } else { self.by_rule(&m.asked.view, m.place.as_ref()) };
         self.holders.insert(m.asked.holder, m.reply);
         let mut effects = self.inbox.step(Input::Asked(Box::new(m.asked)), self.clock.at());
         if let Some((choice, by)) = rule

@@ -1,7 +1,6 @@
 //! What an agent wants to do to a file: where the file really lies, and what an edit would change.
 
 use std::{
-    fs,
     io::Read as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -10,6 +9,8 @@ use std::{
 use serde_json::Value;
 use similar::TextDiff;
 use wezterm_parallel_core::rule::{absolute, named_path};
+
+use super::plain;
 
 /// Largest file that is read for a diff, in bytes: source files are far below.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -88,12 +89,8 @@ pub fn diff(tool: &str, input: &Value, cwd: &Path) -> Option<String> {
 }
 
 fn read(path: &Path) -> Option<String> {
-    // a pipe or a device would be waited for
-    if !fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
     let mut text = String::new();
-    fs::File::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
+    plain::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
     (text.len() as u64 <= FILE_BYTES_MAX).then_some(text)
 }
 
@@ -113,7 +110,7 @@ fn unified(path: &Path, before: &str, after: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     use serde_json::json;
 

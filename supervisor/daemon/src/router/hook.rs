@@ -1,6 +1,6 @@
 //! What Claude's hooks tell.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -27,6 +27,10 @@ use crate::{
     caller::Caller,
     effects::edit,
 };
+
+/// Longest look at where a tool would work and what it would change: on a local disk it takes some
+/// milliseconds.
+const LOOK: Duration = Duration::from_secs(2);
 
 impl Router {
     /// Hands a report on to the process that it is about; a request of permission is answered when it is
@@ -76,11 +80,19 @@ impl Router {
         if process.run_id.as_ref() != Some(&p.run) {
             return Ok(HookAnswer::default());
         }
+        let Some(held) = self.room_to_hold() else {
+            tracing::warn!(process = p.process, "too many requests are held: this one is left to Claude");
+            return Ok(HookAnswer::default());
+        };
         let mut view = view(p, id, hook, tool, input, &process);
         let (cwd, input, name) = (view.cwd.clone(), input.clone(), tool.to_owned());
         let looked =
             tokio::task::spawn_blocking(move || (edit::place(&cwd, &input), edit::diff(&name, &input, &cwd)));
-        let (place, diff) = looked.await.map_err(|_| fault())?;
+        // a disk that does not answer must not keep the request from its user; no rule may allow it then
+        let (place, diff) = match tokio::time::timeout(LOOK, looked).await {
+            Ok(looked) => looked.map(|(place, diff)| (Some(place), diff)).map_err(|_| fault())?,
+            Err(_) => (None, None),
+        };
         view.diff = diff;
         let holder = self.next_holder();
         let (reply, answer) = oneshot::channel();
@@ -90,6 +102,7 @@ impl Router {
         // its end matters also after it has its answer: it may not have handed it over
         actix_rt::spawn(async move {
             caller.gone().await;
+            drop(held);
             inbox.do_send(inbox::Tell(Input::Left(holder)));
         });
         // without one, the inbox has failed or let the hook go: Claude goes on as if we were not there
