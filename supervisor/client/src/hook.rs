@@ -113,7 +113,7 @@ impl Call {
             let _ = Line::open(&self.places, until).and_then(|mut line| line.tell(&self.report, until));
             return;
         }
-        let mut wait = 0;
+        let (mut wait, mut before) = (0, None);
         loop {
             let began = Instant::now();
             let lost = match self.hold() {
@@ -122,6 +122,10 @@ impl Call {
                 Err(_) if !self.beside_dialog => return,
                 Err(lost) => lost,
             };
+            // a daemon that has ended is another thing than the next one that is not there yet
+            if before.replace(lost) != Some(lost) {
+                wait = 0;
+            }
             wait = pause(lost, began.elapsed(), wait);
             if line::claude_is_gone(Duration::from_millis(wait)) {
                 return;
