@@ -28,12 +28,18 @@ use line::{Line, Lost};
 const INPUT_BYTES_MAX: u64 = 32 << 20;
 /// Longest that a report may take while the daemon is halted or its socket is full. A turn waits for it.
 const TELL_MS: u64 = 150;
-/// A request that nobody reads is given back to Claude after this long where Claude shows no dialog beside.
+/// A request that nobody reads is given back to Claude after this long where Claude shows no dialog.
 const GREETING_MS: u64 = 150;
 /// First wait before a lost daemon is looked for again.
 const AGAIN_MS: u64 = 10;
 /// Longest wait between two looks: a new daemon is there within a moment, and nobody counts seconds.
 const AGAIN_MS_MAX: u64 = 1_000;
+/// First wait where the daemon is there and refuses: it will refuse for a while.
+const REFUSED_MS: u64 = 100;
+/// Longest wait there: hundreds of hooks that come back must not keep the daemon from its work.
+const REFUSED_MS_MAX: u64 = 5_000;
+/// A connection that has lasted this long was a good one: the next daemon is looked for from the beginning.
+const LASTING_MS: u64 = 1_000;
 
 /// Carries out `hook`. Always 0.
 pub fn main(args: impl Iterator<Item = OsString>) -> i32 {
@@ -66,7 +72,8 @@ pub(crate) fn read_input() -> Option<Vec<u8>> {
 struct Call {
     places: Places,
     report: HookReport,
-    /// Claude shows a dialog of its own while this one waits.
+    /// Claude shows its own dialog beside a hook that is held. It shows none with `-p`, and none of a
+    /// subagent's for as long as the hook waits: there Claude waits for us alone.
     beside_dialog: bool,
 }
 
@@ -76,14 +83,13 @@ impl Call {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis();
         let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let payload = String::from_utf8(input).ok()?;
-        let hold = kind == HookKind::Hook && payload::asks(&payload);
+        let asks = payload::asks(&payload).filter(|_| kind == HookKind::Hook);
+        let hold = asks.is_some();
         // 2.1.197 does not say whether somebody sits before it, but how it was started
         let attended = match text("CLAUDE_CODE_SESSION_ATTENDED") {
             Some(said) => said == "1",
             None => text("CLAUDE_CODE_ENTRYPOINT").as_deref() == Some("cli"),
         };
-        // for a subagent the dialog comes only after us
-        let beside_dialog = attended && !payload::of_subagent(&payload);
         let report = HookReport {
             kind,
             run: text(RUN_MARK)?,
@@ -96,6 +102,7 @@ impl Call {
             ask: hold.then(|| ulid::Ulid::generate().to_string()),
             taken: false,
         };
+        let beside_dialog = attended && asks != Some(payload::Asks::Subagent);
         Some(Self { places, report, beside_dialog })
     }
 
@@ -106,21 +113,22 @@ impl Call {
             let _ = Line::open(&self.places, until).and_then(|mut line| line.tell(&self.report, until));
             return;
         }
-        let mut wait = AGAIN_MS;
+        let (mut wait, mut before) = (0, None);
         loop {
-            match self.hold() {
+            let began = Instant::now();
+            let lost = match self.hold() {
                 Ok(()) | Err(Lost::Claude) => return,
                 // a Claude without a dialog waits for us alone: it goes on as if we were not there
-                Err(Lost::Daemon { .. }) if !self.beside_dialog => return,
-                Err(Lost::Daemon { greeted }) => {
-                    if greeted {
-                        wait = AGAIN_MS;
-                    }
-                    if line::claude_is_gone(Duration::from_millis(wait)) {
-                        return;
-                    }
-                    wait = (wait * 2).min(AGAIN_MS_MAX);
-                }
+                Err(_) if !self.beside_dialog => return,
+                Err(lost) => lost,
+            };
+            // a daemon that has ended is another thing than the next one that is not there yet
+            if before.replace(lost) != Some(lost) {
+                wait = 0;
+            }
+            wait = pause(lost, began.elapsed(), wait);
+            if line::claude_is_gone(Duration::from_millis(wait)) {
+                return;
             }
         }
     }
@@ -145,6 +153,16 @@ impl Call {
     }
 }
 
+/// How long to wait before a daemon is looked for again, in milliseconds, after a connection that lasted
+/// so long and the wait `before` it.
+fn pause(lost: Lost, lasted: Duration, before: u64) -> u64 {
+    match lost {
+        Lost::Refused => (before * 2).clamp(REFUSED_MS, REFUSED_MS_MAX),
+        Lost::Daemon { greeted: true } if lasted >= Duration::from_millis(LASTING_MS) => AGAIN_MS,
+        Lost::Daemon { .. } | Lost::Claude => (before * 2).clamp(AGAIN_MS, AGAIN_MS_MAX),
+    }
+}
+
 /// Where the daemon writes down where it is. What is passed on to programs holds no places of ours, so
 /// the settings that name this program name the directory too.
 fn places(mut args: impl Iterator<Item = OsString>) -> Option<Places> {
@@ -160,4 +178,28 @@ fn places(mut args: impl Iterator<Item = OsString>) -> Option<Places> {
 fn places_here() -> Places {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     Places::new(|name| std::env::var_os(name), &home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_looked_for_at_once_and_one_that_refuses_is_left_in_peace() {
+        let (short, long) = (Duration::ZERO, Duration::from_secs(60));
+        let gone = Lost::Daemon { greeted: true };
+        assert_eq!(pause(gone, long, AGAIN_MS_MAX), AGAIN_MS);
+        for (lost, from, to) in [
+            (Lost::Daemon { greeted: false }, AGAIN_MS, AGAIN_MS_MAX),
+            (gone, AGAIN_MS, AGAIN_MS_MAX),
+            (Lost::Refused, REFUSED_MS, REFUSED_MS_MAX),
+        ] {
+            let waits: Vec<u64> = std::iter::successors(Some(pause(lost, short, 0)), |before| {
+                Some(pause(lost, short, *before))
+            })
+            .take(10)
+            .collect();
+            assert_eq!((waits[0], waits[1], waits[9]), (from, from * 2, to), "{lost:?}");
+        }
+    }
 }

@@ -47,6 +47,7 @@ use crate::{
         workspace,
     },
     caller::Caller,
+    listener::CONNECTIONS_MAX,
     shared::Shared,
 };
 
@@ -62,6 +63,8 @@ pub struct Router {
     stopping: Cell<bool>,
     /// Number of the last hook that was held.
     holders: Cell<u64>,
+    /// As many as there are connections of hooks that were held, and one more.
+    held: Rc<()>,
 }
 
 /// An answer, encoded.
@@ -74,6 +77,9 @@ struct Keyed {
     key: Option<String>,
 }
 
+/// Hooks that are held at the same time. What is left of the connections is for panes, for commands, and
+/// for who answers the hooks.
+const HELD_MAX: u32 = CONNECTIONS_MAX / 4 * 3;
 /// Longest idempotency key, in bytes: a few ULIDs.
 const KEY_BYTES_MAX: usize = 128;
 /// The agent that is meant where none is named.
@@ -97,12 +103,18 @@ impl Router {
             under_way: RefCell::default(),
             stopping: Cell::new(false),
             holders: Cell::new(0),
+            held: Rc::new(()),
         })
     }
 
     fn next_holder(&self) -> u64 {
         self.holders.set(self.holders.get() + 1);
         self.holders.get()
+    }
+
+    /// Room for one more hook that waits, for as long as it is kept.
+    fn room_to_hold(&self) -> Option<Rc<()>> {
+        (Rc::strong_count(&self.held) <= HELD_MAX as usize).then(|| self.held.clone())
     }
 
     /// What every actor has.

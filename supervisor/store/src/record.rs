@@ -48,7 +48,7 @@ fn prompt_row(row: &rusqlite::Row<'_>) -> Result<PromptRow, StoreError> {
 
 /// Requests that wait for an answer, oldest first.
 pub(crate) fn open_asks(db: &Connection) -> Result<Vec<AskView>, StoreError> {
-    asks(db, "SELECT id, data FROM ask WHERE state = 'open' ORDER BY at, id LIMIT ?1", ASKS_KEPT_MAX)
+    asks(db, "SELECT id, data FROM ask WHERE state = 'open' ORDER BY at, id LIMIT ?1", [ASKS_KEPT_MAX], |a| a)
 }
 
 /// Whether a request is kept that is over.
@@ -57,18 +57,40 @@ pub(crate) fn ask_is_over(db: &Connection, id: &str) -> Result<bool, StoreError>
     Ok(statement.exists([id])?)
 }
 
-/// The newest requests, newest first.
-pub(crate) fn newest_asks(db: &Connection, limit: u32) -> Result<Vec<AskView>, StoreError> {
-    asks(db, "SELECT id, data FROM ask ORDER BY at DESC, id DESC LIMIT ?1", limit)
+/// What `keep` makes of the newest requests, newest first, one after the other.
+pub(crate) fn newest_asks<T>(
+    db: &Connection,
+    limit: u32,
+    keep: impl FnMut(AskView) -> T,
+) -> Result<Vec<T>, StoreError> {
+    asks(db, "SELECT id, data FROM ask ORDER BY at DESC, id DESC LIMIT ?1", [limit], keep)
 }
 
-fn asks(db: &Connection, sql: &str, limit: u32) -> Result<Vec<AskView>, StoreError> {
+/// One request.
+pub(crate) fn ask(db: &Connection, id: &str) -> Result<Option<AskView>, StoreError> {
+    Ok(asks(db, "SELECT id, data FROM ask WHERE id = ?1", [id], |a| a)?.pop())
+}
+
+/// Ids of the newest requests that end so, newest first.
+pub(crate) fn asks_ending(db: &Connection, end: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT id FROM ask WHERE substr(id, -length(?1)) = ?1 ORDER BY at DESC, id DESC LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
-    let mut found = statement.query([limit])?;
+    let found = statement.query_map(params![end, limit], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn asks<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+    mut keep: impl FnMut(AskView) -> T,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut found = statement.query(params)?;
     let mut all = Vec::new();
     while let Some(row) = found.next()? {
         let id: String = row.get(0)?;
-        all.push(read(&format!("request {id}"), &row.get::<_, String>(1)?)?);
+        all.push(keep(read(&format!("request {id}"), &row.get::<_, String>(1)?)?));
     }
     Ok(all)
 }

@@ -173,7 +173,31 @@ impl Store {
     /// # Errors
     /// `Unreadable`, `Io` or `Corrupt`.
     pub fn asks(&self, limit: u32) -> Result<Vec<AskView>, StoreError> {
-        self.read(|db| record::newest_asks(db, limit.min(ASKS_KEPT_MAX)))
+        self.asks_with(limit, |ask| ask)
+    }
+
+    /// The same, each as `keep` leaves it: so that no more of them is in memory than is wanted.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn asks_with<T>(&self, limit: u32, keep: impl FnMut(AskView) -> T) -> Result<Vec<T>, StoreError> {
+        self.read(|db| record::newest_asks(db, limit.min(ASKS_KEPT_MAX), keep))
+    }
+
+    /// One request, by its id. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn ask(&self, id: &str) -> Result<Option<AskView>, StoreError> {
+        self.read(|db| record::ask(db, id))
+    }
+
+    /// Ids of the newest requests that end so, at most `limit`. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable` or `Io`.
+    pub fn asks_ending(&self, end: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.read(|db| record::asks_ending(db, end, limit))
     }
 
     /// Whether a request of an agent is kept that is over. Blocks for the time of a read.

@@ -108,3 +108,17 @@ fn an_account_is_its_newest_figures() {
     row.cost_usd = 2.5;
     assert_eq!(Store::open(dir.path()).expect("a store").1.accounts, [row]);
 }
+
+#[test]
+fn a_request_is_found_by_its_id_and_by_the_end_of_it() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let all = ["01AB", "02AB", "03AC"].map(|id| ask(id, AskState::Denied));
+    store.commit_wait(all.iter().cloned().map(Change::PutAsk).collect()).expect("put");
+    assert_eq!(store.ask("02AB").expect("read").as_ref(), Some(&all[1]));
+    assert_eq!(store.ask("AB").expect("read"), None);
+    assert_eq!(store.asks_ending("AB", 10).expect("read"), ["02AB", "01AB"]);
+    assert_eq!(store.asks_ending("AB", 1).expect("read"), ["02AB"]);
+    assert_eq!(store.asks_ending("%", 10).expect("read"), [""; 0]);
+    assert_eq!(store.asks_with(2, |a| a.id).expect("read"), ["03AC", "02AB"]);
+}

@@ -133,7 +133,7 @@ pub fn look(config_dir: &Path, session: &str) -> Session {
 /// Whether the user has said anything in a transcript. The first such line stands near its beginning,
 /// so that of a long one only that is read.
 fn has_user_line(transcript: &Path) -> bool {
-    let Ok(file) = std::fs::File::open(transcript) else { return false };
+    let Ok(file) = super::plain::open(transcript) else { return false };
     let lines = std::io::BufReader::new(file).split(b'\n').map_while(Result::ok);
     lines.take(TRANSCRIPT_LINES_MAX).any(|line| {
         #[derive(Deserialize)]

@@ -89,7 +89,7 @@ struct Attachment {
 }
 
 fn find_in(path: &Path, text: &str, since: i64) -> Option<Found> {
-    let mut file = std::fs::File::open(path).ok()?;
+    let mut file = super::plain::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES_MAX))).ok()?;
     let mut bytes = Vec::new();

@@ -1,7 +1,6 @@
 //! What an agent wants to do to a file: where the file really lies, and what an edit would change.
 
 use std::{
-    fs,
     io::Read as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -11,6 +10,8 @@ use serde_json::Value;
 use similar::TextDiff;
 use wezterm_parallel_core::rule::{File, absolute, named_paths};
 use wezterm_parallel_schemas::places::{DIRECTORY, Places};
+
+use super::plain;
 
 /// Largest file that is read for a diff, in bytes: source files are far below.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -125,12 +126,8 @@ fn replaced(text: &str, old: &str, new: &str, all: bool) -> Option<String> {
 }
 
 fn read(path: &Path) -> Option<String> {
-    // a pipe or a device would be waited for
-    if !fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
     let mut text = String::new();
-    fs::File::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
+    plain::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
     (text.len() as u64 <= FILE_BYTES_MAX).then_some(text)
 }
 
@@ -150,7 +147,7 @@ fn unified(path: &Path, before: &str, after: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     use serde_json::json;
 

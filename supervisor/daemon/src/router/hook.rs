@@ -1,6 +1,6 @@
 //! What Claude's hooks tell.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -30,6 +30,10 @@ use crate::{
         edit,
     },
 };
+
+/// Longest look at where a tool would work and what it would change: on a local disk it takes some
+/// milliseconds.
+const LOOK: Duration = Duration::from_secs(2);
 
 impl Router {
     /// Hands a report on to the process that it is about; a request of permission is answered when it is
@@ -94,21 +98,29 @@ impl Router {
         if process.run_id.as_ref() != Some(&p.run) {
             return Ok(HookAnswer::default());
         }
+        let Some(held) = self.room_to_hold() else {
+            tracing::warn!(process = p.process, "too many requests are held: this one is left to Claude");
+            return Ok(HookAnswer::default());
+        };
         let mut view = view(p, id, hook, tool, input, &process);
         let (home, cwd, input, name) =
             (process.cwd.clone(), view.cwd.clone(), input.clone(), tool.to_owned());
         let (places, store, known) =
             (self.shared.places.clone(), self.shared.board.store().clone(), id.to_owned());
-        let looked = tokio::task::spawn_blocking(move || {
-            // where that cannot be read, the inbox still knows the newest ones
-            let over = store.ask_is_over(&known).unwrap_or_default();
-            (over, edit::place(&home, &cwd, &input, &places), edit::diff(&name, &input, &cwd))
-        });
-        let (over, place, diff) = looked.await.map_err(|_| fault())?;
-        if over {
+        // where that cannot be read, the inbox still knows the newest ones
+        let over = tokio::task::spawn_blocking(move || store.ask_is_over(&known).unwrap_or_default());
+        if over.await.map_err(|_| fault())? {
             return Err(Error::new(Code::Conflict, format!("the request {id} is over"))
                 .hint("ask anew, under an id of its own"));
         }
+        let looked = tokio::task::spawn_blocking(move || {
+            (edit::place(&home, &cwd, &input, &places), edit::diff(&name, &input, &cwd))
+        });
+        // a disk that does not answer must not keep the request from its user; no rule may allow it then
+        let (place, diff) = match tokio::time::timeout(LOOK, looked).await {
+            Ok(looked) => looked.map(|(place, diff)| (Some(place), diff)).map_err(|_| fault())?,
+            Err(_) => (None, None),
+        };
         view.diff = diff;
         let holder = self.next_holder();
         let (reply, answer) = oneshot::channel();
@@ -118,6 +130,7 @@ impl Router {
         // its end matters also after it has its answer: it may not have handed it over
         actix_rt::spawn(async move {
             caller.gone().await;
+            drop(held);
             inbox.do_send(inbox::Tell(Input::Left(holder)));
         });
         // without one, the inbox has failed or let the hook go: Claude goes on as if we were not there
