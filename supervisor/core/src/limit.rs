@@ -40,6 +40,14 @@ pub enum Input {
         /// Its figures.
         usage: Usage,
     },
+    /// A session begins: all that is used in it is new. Said of one that is known it is nothing: Claude says
+    /// so before each turn where it writes line by line.
+    Begins {
+        /// The session.
+        session: String,
+        /// When.
+        at: i64,
+    },
     /// What a session was told of the usage windows.
     Windows {
         /// The session.
@@ -243,6 +251,11 @@ impl Account {
         let mut out = Vec::new();
         match input {
             Input::Used { session, usage } => self.used(session, usage, &mut out),
+            Input::Begins { session, .. } if self.sessions.contains_key(&session) => {}
+            Input::Begins { session, at } => {
+                let usage = Usage { cost_usd: Some(0.0), at, ..Usage::default() };
+                self.used(session, usage, &mut out);
+            }
             Input::Windows { session, windows } => self.windows(session, windows, now, &mut out),
             Input::Reached { process, until, text, said_at } => {
                 self.reached(process, until, text, said_at, now, &mut out);

@@ -57,6 +57,25 @@ fn what_a_session_cost_is_counted_once_over_resume_kill_and_restart() {
 }
 
 #[test]
+fn a_session_that_begins_with_each_of_its_turns_is_counted_once() {
+    // as 2.1.330 with `--input-format stream-json` says it: `init` before each turn, and sums after it
+    let mut account = Account::default();
+    for (turn, sum) in [(0, 1.0), (1, 2.0), (2, 3.0)] {
+        account.step(Input::Begins { session: "a".into(), at: 2 * turn }, 2 * turn);
+        let at = 2 * turn + 1;
+        let usage = Usage { cost_usd: Some(sum), input_tokens: Some(sum as u64), at, ..Usage::default() };
+        account.step(Input::Used { session: "a".into(), usage }, at);
+    }
+    let record = account.record();
+    assert_eq!((record.cost_usd, record.input_tokens), (3.0, 3));
+    // one that costs nothing yet after it was killed goes on from there
+    let zero = Usage { cost_usd: Some(0.0), at: 10, ..Usage::default() };
+    account.step(Input::Used { session: "a".into(), usage: zero }, 10);
+    cost(&mut account, "a", 1.0, 11);
+    assert_eq!(account.record().cost_usd, 4.0);
+}
+
+#[test]
 fn tokens_count_from_the_beginning_of_a_session_and_else_from_what_is_heard_first() {
     let mut account = Account::default();
     let mut tokens = |session: &str, cost: f64, context, input, at| {
@@ -236,7 +255,7 @@ proptest! {
     /// continue that no limit has stopped, or while one is in force.
     #[test]
     fn sums_never_fall_and_every_limit_ends(
-        script in proptest::collection::vec((0u8..7, 0u8..4, 0i64..120, -5.0f64..200.0), 1..200),
+        script in proptest::collection::vec((0u8..8, 0u8..4, 0i64..120, -5.0f64..200.0), 1..200),
     ) {
         let mut a = Account::default();
         let mut now = 0;
@@ -259,6 +278,7 @@ proptest! {
                 3 => Input::Began { process, at: now },
                 4 => Input::EndedWell { process },
                 5 => Input::Gone { process },
+                6 => Input::Begins { session, at: now - minutes },
                 _ => Input::Look,
             };
             for effect in a.step(input, now) {

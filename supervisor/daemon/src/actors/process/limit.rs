@@ -63,12 +63,22 @@ struct Joined {
     continues: bool,
     /// The run began its session: all that is used in it is new.
     begins: bool,
+    /// The session of which that was said last: it says so before each turn.
+    begun: Option<String>,
 }
 
 impl Own {
     /// What its session has used.
     pub fn usage(&self) -> Option<&Usage> {
         self.usage.as_ref()
+    }
+
+    /// The session, if its run has begun it just now.
+    fn begins(&mut self, session: Option<&String>) -> Option<String> {
+        let joined = self.joined.as_mut().filter(|joined| joined.begins)?;
+        let session = session.filter(|session| joined.begun.as_ref() != Some(session))?;
+        joined.begun = Some(session.clone());
+        joined.begun.clone()
     }
 }
 
@@ -146,7 +156,7 @@ impl ProcessActor {
                 let dir = claude::config_dir(&self.environment()).unwrap_or_default();
                 let continues = self.machine.spec().on_limit == OnLimit::Continue;
                 let (account, begins) = (dir.display().to_string(), self.begins_session());
-                Joined { run_id, account, name, continues, begins }
+                Joined { run_id, account, name, continues, begins, begun: None }
             }
         };
         self.shared.limits.do_send(Join {
@@ -289,11 +299,8 @@ impl ProcessActor {
         };
         match (&line.said, &line.session_id) {
             (Said::Init { .. }, session) => {
-                if let Some(session) =
-                    session.clone().filter(|_| self.limits.joined.as_ref().is_some_and(|j| j.begins))
-                {
-                    let usage = Usage { cost_usd: Some(0.0), at, ..Usage::default() };
-                    self.tell_account(Input::Used { session, usage });
+                if let Some(session) = self.limits.begins(session.as_ref()) {
+                    self.tell_account(Input::Begins { session, at });
                 }
                 self.tell_account(Input::Began { process, at });
             }
