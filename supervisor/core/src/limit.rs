@@ -77,6 +77,8 @@ pub enum Input {
     EndedWell {
         /// Which.
         process: String,
+        /// When.
+        at: i64,
     },
     /// A process does not run any more.
     Gone {
@@ -151,6 +153,8 @@ pub struct Limit {
 pub struct Record {
     /// Until when it is limited.
     pub limited_until: Option<i64>,
+    /// Since when: what is newer was done in spite of it.
+    pub limited_since: Option<i64>,
     /// What Claude said with it.
     pub reason: Option<String>,
     /// Its usage windows.
@@ -163,8 +167,8 @@ pub struct Record {
     pub output_tokens: u64,
     /// The newest figures of each session, the one last spoken of last.
     pub sessions: IndexMap<String, Usage>,
-    /// Processes that the limit stopped.
-    pub stopped: Vec<String>,
+    /// Processes that the limit stopped, and when: one that did something later has gone on.
+    pub stopped: BTreeMap<String, i64>,
 }
 
 /// See the module.
@@ -197,9 +201,9 @@ impl Account {
             exact: true,
             in_words: true,
             reason,
-            since: now,
+            since: record.limited_since.unwrap_or(now),
         });
-        let stopped: BTreeMap<String, i64> = record.stopped.into_iter().map(|p| (p, now)).collect();
+        let stopped = record.stopped;
         Self {
             passed_at: (limit.is_none() && !stopped.is_empty()).then_some(now),
             limit,
@@ -217,13 +221,14 @@ impl Account {
     pub fn record(&self) -> Record {
         Record {
             limited_until: self.limit.as_ref().map(|l| l.until),
+            limited_since: self.limit.as_ref().map(|l| l.since),
             reason: self.limit.as_ref().map(|l| l.reason.clone()),
             windows: self.windows.clone(),
             cost_usd: self.cost_usd,
             input_tokens: self.input_tokens,
             output_tokens: self.output_tokens,
             sessions: self.sessions.clone(),
-            stopped: self.stopped.keys().cloned().collect(),
+            stopped: self.stopped.clone(),
         }
     }
 
@@ -261,15 +266,14 @@ impl Account {
                 self.reached(process, until, text, said_at, now, &mut out);
             }
             Input::Began { process, at } => {
-                if self.stopped.get(&process).is_some_and(|stopped| *stopped < at) {
-                    self.stopped.remove(&process);
-                    out.push(Effect::Changed);
-                }
+                self.went_on(&process, at, &mut out);
                 if self.limit.as_ref().is_some_and(|limit| limit.since < at) {
                     self.tried.insert(process);
                 }
             }
-            Input::EndedWell { process } => {
+            Input::EndedWell { process, at } => {
+                // how it began may have been heard by nobody
+                self.went_on(&process, at, &mut out);
                 if self.tried.remove(&process)
                     && let Some(limit) = self.limit.take()
                 {
@@ -287,6 +291,14 @@ impl Account {
         }
         self.look(now, &mut out);
         out
+    }
+
+    /// A process has done something by itself: that is no news from the turn that the limit stopped.
+    fn went_on(&mut self, process: &str, at: i64, out: &mut Vec<Effect>) {
+        if self.stopped.get(process).is_some_and(|stopped| *stopped < at) {
+            self.stopped.remove(process);
+            out.push(Effect::Changed);
+        }
     }
 
     /// Counts what is above the newest figures known of a session. They fall when a Claude was killed: what

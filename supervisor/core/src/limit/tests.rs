@@ -147,7 +147,7 @@ fn a_late_word_of_the_turn_that_was_stopped_does_not_make_it_go_on() {
     let mut a = Account::default();
     reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 10);
     a.step(Input::Began { process: "lead".into(), at: 9 }, 11);
-    assert_eq!(a.step(Input::EndedWell { process: "lead".into() }, 12), []);
+    assert_eq!(a.step(Input::EndedWell { process: "lead".into(), at: 10 }, 12), []);
     assert_eq!(a.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
     assert_eq!(a.wake_at(), Some(HOUR + CONTINUE_MS));
 }
@@ -173,6 +173,30 @@ fn a_limit_outlives_the_daemon_and_so_does_who_was_stopped() {
     let mut c = Account::restore(b.record(), HOUR + 5);
     let tell = Effect::Continue { process: "lead".into() };
     assert_eq!(c.step(Input::Look, HOUR + 5 + CONTINUE_MS), [tell]);
+}
+
+#[test]
+fn what_was_done_while_no_daemon_heard_it_is_dated_by_the_limit_and_not_by_the_restart() {
+    let mut a = Account::default();
+    for process in ["works", "done", "waits"] {
+        reached(&mut a, process, Some(Until::Exactly(HOUR)), 10);
+    }
+    // `works` and `done` go on at 20 while the daemon is away; it is back at 30
+    let began = Input::Began { process: "works".into(), at: 20 };
+    let mut b = Account::restore(a.record(), 30);
+    assert_eq!(b.limit().map(|limit| limit.since), Some(10));
+    b.step(began.clone(), 30);
+    b.step(Input::EndedWell { process: "done".into(), at: 25 }, 30);
+    let ended = b.step(Input::EndedWell { process: "works".into(), at: 40 }, 40);
+    assert_eq!(ended, [Effect::Passed { early: true }], "it shows that there is no limit");
+    assert_eq!(b.record().stopped, BTreeMap::from([("waits".into(), 10)]));
+    // and where the limit had passed meanwhile
+    a.step(Input::Look, HOUR);
+    let mut b = Account::restore(a.record(), HOUR + 30);
+    b.step(Input::Began { process: "works".into(), at: HOUR + 20 }, HOUR + 30);
+    b.step(Input::EndedWell { process: "done".into(), at: HOUR + 25 }, HOUR + 30);
+    let told = b.step(Input::Look, HOUR + 30 + CONTINUE_MS);
+    assert_eq!(told, [Effect::Continue { process: "waits".into() }]);
 }
 
 #[test]
@@ -226,10 +250,10 @@ fn a_window_that_is_used_up_is_a_limit_until_somebody_goes_on_beyond_it() {
     let effects = told(&mut a, "s", &full, 0);
     assert!(matches!(effects[..], [Effect::Limited { until: HOUR, news: true, .. }]), "{effects:?}");
     // a turn that was under way may end well all the same
-    assert_eq!(a.step(Input::EndedWell { process: "help".into() }, 1), []);
+    assert_eq!(a.step(Input::EndedWell { process: "help".into(), at: 1 }, 1), []);
     // one that began afterwards shows that the account goes on beyond the window
     a.step(Input::Began { process: "lead".into(), at: 2 }, 2);
-    let effects = a.step(Input::EndedWell { process: "lead".into() }, 3);
+    let effects = a.step(Input::EndedWell { process: "lead".into(), at: 3 }, 3);
     assert_eq!(effects, [Effect::Passed { early: true }]);
     assert_eq!(told(&mut a, "t", &full, 4), [], "and it is not limited again by the same word");
     assert_eq!(
@@ -276,7 +300,7 @@ proptest! {
                     Input::Reached { process, until: Some(Until::Exactly(until)), text: "x".into(), said_at: now }
                 }
                 3 => Input::Began { process, at: now },
-                4 => Input::EndedWell { process },
+                4 => Input::EndedWell { process, at: now },
                 5 => Input::Gone { process },
                 6 => Input::Begins { session, at: now - minutes },
                 _ => Input::Look,

@@ -85,7 +85,7 @@ impl LimitActor {
 
     fn restore(&mut self) {
         let now = self.clock.at();
-        let account = |row: &AccountRow| (row.account.clone(), Account::restore(record(row), now));
+        let account = |row: &AccountRow| (row.account.clone(), Account::restore(record(row, now), now));
         self.accounts = self.saved.values().map(account).collect();
         let until = |(name, account): (&String, &Account)| Some((name.clone(), account.limit()?.until));
         self.told = self.accounts.iter().filter_map(until).collect();
@@ -328,30 +328,58 @@ fn event(kind: EventKind, account: &str, message: String) -> Event {
     Event { account: Some(account.to_owned()), message: Some(message), ..Event::new(kind) }
 }
 
-fn record(row: &AccountRow) -> Record {
+/// `now`: when those were stopped of which that was not kept.
+fn record(row: &AccountRow, now: i64) -> Record {
     let row = row.clone();
+    let times = row.stopped_at.into_iter().chain(std::iter::repeat(now));
     Record {
         limited_until: row.limited_until,
+        limited_since: row.limited_since,
         reason: row.reason,
         windows: row.windows,
         cost_usd: row.cost_usd,
         input_tokens: row.input_tokens,
         output_tokens: row.output_tokens,
         sessions: row.sessions,
-        stopped: row.stopped,
+        stopped: row.stopped.into_iter().zip(times).collect(),
     }
 }
 
 fn row(account: String, record: Record) -> AccountRow {
+    let (stopped, stopped_at) = record.stopped.into_iter().unzip();
     AccountRow {
         account,
         limited_until: record.limited_until,
+        limited_since: record.limited_since,
         reason: record.reason,
         windows: record.windows,
         cost_usd: record.cost_usd,
         input_tokens: record.input_tokens,
         output_tokens: record.output_tokens,
         sessions: record.sessions,
-        stopped: record.stopped,
+        stopped,
+        stopped_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_kept_with_its_times_and_one_that_was_kept_without_them_begins_now() {
+        let kept = AccountRow {
+            account: "/home/me/.claude".into(),
+            limited_until: Some(90),
+            limited_since: Some(10),
+            stopped: vec!["a".into(), "b".into()],
+            stopped_at: vec![11, 12],
+            ..AccountRow::default()
+        };
+        assert_eq!(row(kept.account.clone(), record(&kept, 50)), kept);
+        let old = AccountRow { stopped_at: Vec::new(), limited_since: None, ..kept };
+        let account = Account::restore(record(&old, 50), 50);
+        assert_eq!(account.limit().map(|limit| limit.since), Some(50));
+        assert_eq!(account.record().stopped, BTreeMap::from([("a".into(), 50), ("b".into(), 50)]));
     }
 }

@@ -262,7 +262,7 @@ impl ProcessActor {
                 self.tell_account(Input::Began { process: self.row.id.clone(), at: report.at });
             }
             (Status::Idle, _) if read.ends_turn => {
-                self.tell_account(Input::EndedWell { process: self.row.id.clone() });
+                self.tell_account(Input::EndedWell { process: self.row.id.clone(), at: report.at });
             }
             (Status::Error, Some(text)) => self.note_failure(text, report.at, None, ctx),
             _ => {}
@@ -277,7 +277,7 @@ impl ProcessActor {
         let process = self.row.id.clone();
         match &hook.event {
             HookEvent::UserPromptSubmit { .. } => self.tell_account(Input::Began { process, at }),
-            HookEvent::Stop { .. } => self.tell_account(Input::EndedWell { process }),
+            HookEvent::Stop { .. } => self.tell_account(Input::EndedWell { process, at }),
             HookEvent::StopFailure { error, last_message: Some(text) } if error == RATE_LIMIT => {
                 self.note_failure(text.clone(), at, hook.transcript_path.clone(), ctx);
             }
@@ -325,7 +325,7 @@ impl ProcessActor {
                     Some(limit) if limit.resets_at.is_some() => self.tell_account(reached(limit)),
                     // the time stands in the message before it
                     Some(_) => {}
-                    None if !ended.is_error => self.tell_account(Input::EndedWell { process }),
+                    None if !ended.is_error => self.tell_account(Input::EndedWell { process, at }),
                     None => {}
                 }
             }
