@@ -191,7 +191,7 @@ impl std::fmt::Debug for PromptRow {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AccountRow {
-    /// Claude's config directory.
+    /// Claude's config directory, and the kind of its credentials if the environment has them.
     pub account: String,
     /// Until when it is limited, in milliseconds since 1970.
     pub limited_until: Option<i64>,

@@ -224,7 +224,7 @@ impl Supervised for LimitActor {
 pub struct Join {
     /// Id of the process.
     pub process: String,
-    /// Claude's config directory.
+    /// Claude's config directory, and the kind of its credentials if the environment has them.
     pub account: String,
     /// `WORKSPACE/PROCESS`.
     pub name: String,

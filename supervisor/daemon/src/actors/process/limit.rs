@@ -59,6 +59,8 @@ pub struct Own {
 struct Joined {
     run_id: String,
     account: String,
+    /// Claude's config directory.
+    dir: PathBuf,
     name: String,
     continues: bool,
     /// The run began its session: all that is used in it is new.
@@ -153,10 +155,11 @@ impl ProcessActor {
         let joined = match self.limits.joined.take() {
             Some(joined) if joined.run_id == run_id => Joined { name, ..joined },
             Some(_) | None => {
-                let dir = claude::config_dir(&self.environment()).unwrap_or_default();
+                let env = self.environment();
+                let dir = claude::config_dir(&env).unwrap_or_default();
                 let continues = self.machine.spec().on_limit == OnLimit::Continue;
-                let (account, begins) = (dir.display().to_string(), self.begins_session());
-                Joined { run_id, account, name, continues, begins, begun: None }
+                let (account, begins) = (claude::account(&env), self.begins_session());
+                Joined { run_id, account, dir, name, continues, begins, begun: None }
             }
         };
         self.shared.limits.do_send(Join {
@@ -250,7 +253,7 @@ impl ProcessActor {
     /// Whether a file may be read that a hook names: a transcript of its account.
     fn is_transcript(&self, path: &std::path::Path) -> bool {
         let plain = path.components().all(|c| c != std::path::Component::ParentDir);
-        let home = self.limits.joined.as_ref().map(|j| PathBuf::from(&j.account).join("projects"));
+        let home = self.limits.joined.as_ref().map(|j| j.dir.join("projects"));
         plain && home.is_some_and(|home| path.starts_with(home))
     }
 
@@ -361,12 +364,12 @@ impl ProcessActor {
         }));
         // the exact time stands in the transcript a moment later
         let path = path.filter(|p| self.is_transcript(p));
-        let account = self.limits.joined.as_ref().map(|j| PathBuf::from(&j.account));
+        let dir = self.limits.joined.as_ref().map(|j| j.dir.clone());
         let session = self.session.clone();
         let exact = async move {
             tokio::time::sleep(Duration::from_millis(TRANSCRIPT_MS)).await;
             let look = move || {
-                let path = path.or_else(|| claude::transcript(&account?, &session?))?;
+                let path = path.or_else(|| claude::transcript(&dir?, &session?))?;
                 let (said, limit) = transcript::last_failure(&path)?;
                 let limit = limit.filter(|l| l.rejected() && same_text(&said, &text))?;
                 limit.resets_at.map(|until| (until, text))
