@@ -30,6 +30,35 @@ pub const LIMIT_MS_UNKNOWN: i64 = 5 * 60 * 60 * 1_000;
 /// told to by its settings, goes on after 110 s.
 pub const CONTINUE_MS: i64 = 180_000;
 
+/// An account of which nothing was heard for so long is forgotten when another comes, with its sums, in
+/// milliseconds: a quarter of a year.
+pub const ACCOUNT_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1_000;
+/// Accounts that are kept without a Claude, the newest ones: a script may give each Claude a directory of its
+/// own, and take it away again.
+pub const ACCOUNTS_KEPT_MAX: usize = 256;
+/// Longest wait for the end of a limit before the clock is looked at again, in milliseconds: while a machine
+/// sleeps timers do not run, and so much later the end may be noticed.
+const LOOK_MS_MAX: i64 = 600_000;
+/// It is looked at in this part of the time that is left,
+const LOOK_PART: i64 = 8;
+/// but not more often than this, in milliseconds.
+const LOOK_MS_MIN: i64 = 60_000;
+
+/// How long to wait before the clock is looked at, if something is to be done at the time `at`.
+pub fn look_in(at: i64, now: i64) -> u64 {
+    let left = at.saturating_sub(now).max(0);
+    left.min((left / LOOK_PART).clamp(LOOK_MS_MIN, LOOK_MS_MAX)).unsigned_abs()
+}
+
+/// Which of those accounts without a Claude are forgotten, when another comes.
+pub fn forgotten<'a>(idle: impl Iterator<Item = (&'a String, &'a Account)>, now: i64) -> Vec<String> {
+    let mut idle: Vec<_> = idle.filter(|(_, a)| a.limit.is_none() && a.stopped.is_empty()).collect();
+    idle.sort_by_key(|(_, account)| std::cmp::Reverse(account.heard_at()));
+    let kept = idle.iter().take(ACCOUNTS_KEPT_MAX);
+    let kept = kept.take_while(|(_, a)| now.saturating_sub(a.heard_at()) < ACCOUNT_KEPT_MS).count();
+    idle[kept..].iter().map(|(name, _)| (*name).clone()).collect()
+}
+
 /// Something was said, or has happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -240,6 +269,12 @@ impl Account {
     /// What a session has used.
     pub fn usage(&self, session: &str) -> Option<&Usage> {
         self.sessions.get(session)
+    }
+
+    /// When something was said of it last; 0 if nothing was.
+    fn heard_at(&self) -> i64 {
+        let sessions = self.sessions.values().map(|usage| usage.at);
+        sessions.chain(self.windows.iter().map(|window| window.at)).max().unwrap_or(0)
     }
 
     /// When to say [`Input::Look`] next.

@@ -176,6 +176,41 @@ fn a_limit_outlives_the_daemon_and_so_does_who_was_stopped() {
 }
 
 #[test]
+fn the_clock_is_looked_at_more_often_the_nearer_the_end_is() {
+    assert_eq!(look_in(7 * 24 * HOUR, 0), 10 * 60_000);
+    assert_eq!(look_in(HOUR, 0), 7 * 60_000 + 30_000);
+    assert_eq!(look_in(5 * MINUTE, 0), 60_000);
+    assert_eq!(look_in(7, 5), 2, "at its time and not later");
+    assert_eq!(look_in(5, 7), 0);
+}
+
+#[test]
+fn an_account_that_nobody_uses_is_forgotten_when_it_is_old_or_one_of_too_many() {
+    let heard = |at: i64| {
+        let mut account = Account::default();
+        cost(&mut account, "s", 1.0, at);
+        account
+    };
+    let now = 2 * ACCOUNT_KEPT_MS;
+    let mut limited = heard(1);
+    reached(&mut limited, "lead", Some(Until::Exactly(now + HOUR)), 1);
+    let mut passed = limited.clone();
+    passed.step(Input::Look, now + HOUR);
+    let all = BTreeMap::from([
+        ("silent".to_owned(), Account::default()),
+        ("old".to_owned(), heard(now - ACCOUNT_KEPT_MS)),
+        ("young".to_owned(), heard(now - ACCOUNT_KEPT_MS + 1)),
+        ("limited".to_owned(), limited),
+        ("has a Claude to tell".to_owned(), passed),
+    ]);
+    assert_eq!(forgotten(all.iter(), now), ["old", "silent"]);
+    let many = 0..ACCOUNTS_KEPT_MAX as i64 + 2;
+    let many: BTreeMap<String, Account> = many.map(|i| (format!("{i:03}"), heard(now - i))).collect();
+    let last = [ACCOUNTS_KEPT_MAX, ACCOUNTS_KEPT_MAX + 1].map(|i| format!("{i:03}"));
+    assert_eq!(forgotten(many.iter(), now), last, "the oldest");
+}
+
+#[test]
 fn what_was_done_while_no_daemon_heard_it_is_dated_by_the_limit_and_not_by_the_restart() {
     let mut a = Account::default();
     for process in ["works", "done", "waits"] {

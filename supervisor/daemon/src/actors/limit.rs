@@ -15,7 +15,7 @@ use actix::{
     Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, SpawnHandle, Supervised,
 };
 use wezterm_parallel_core::{
-    limit::{Account, Effect, Input, Record},
+    limit::{Account, Effect, Input, Record, forgotten, look_in},
     process::Input as ProcessInput,
     status::Limit,
 };
@@ -31,9 +31,6 @@ use crate::{board::Board, clock::Clock};
 /// Figures are saved at most this often, in milliseconds. What is lost with the daemon is told again:
 /// Claude's figures are sums.
 const SAVE_MS: u64 = 1_000;
-/// Longest wait for the end of a limit before the clock is looked at again, in milliseconds: while a
-/// machine sleeps, timers do not run.
-const LOOK_MS_MAX: i64 = 60_000;
 /// Two ends of a limit that are closer than this, in milliseconds, are not told as two: the first may have
 /// been in words, which are cut to the minute.
 const TOLD_MS: u64 = 60_000;
@@ -179,13 +176,29 @@ impl LimitActor {
         }
     }
 
+    /// Forgets accounts that no Claude uses any more.
+    fn forget(&mut self) {
+        let used: HashSet<&String> = self.members.values().map(|member| &member.account).collect();
+        let idle = self.accounts.iter().filter(|(name, _)| !used.contains(name));
+        let mut changes = Vec::new();
+        for name in forgotten(idle, self.clock.at()) {
+            self.accounts.remove(&name);
+            self.saved.remove(&name);
+            self.unsaved.remove(&name);
+            changes.push(Change::DeleteAccount(name));
+        }
+        if !changes.is_empty() {
+            self.board.commit(changes, Vec::new(), None);
+        }
+    }
+
     /// Sets the one timer. There is none while no account is limited.
     fn arm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
         let Some(at) = self.accounts.values().filter_map(Account::wake_at).min() else { return };
-        let wait = (at - self.clock.at()).clamp(0, LOOK_MS_MAX).unsigned_abs();
+        let wait = look_in(at, self.clock.at());
         self.timer = Some(ctx.run_later(Duration::from_millis(wait), |actor, ctx| {
             actor.timer = None;
             let now = actor.clock.at();
@@ -239,6 +252,9 @@ pub struct Join {
 impl Handler<Join> for LimitActor {
     type Result = ();
     fn handle(&mut self, m: Join, _: &mut Context<Self>) {
+        if !self.accounts.contains_key(&m.account) {
+            self.forget();
+        }
         let account = self.accounts.entry(m.account.clone()).or_default();
         if let Some(session) = m.session
             && let Some(usage) = account.usage(&session).cloned()
