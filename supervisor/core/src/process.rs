@@ -421,7 +421,7 @@ impl Process {
                 self.said(|status| status.recall(&report, news, now.at.cast_signed()), out);
             }
             Input::Said(_) | Input::Recalled { .. } => {}
-            Input::Heard(word) if !self.reads(&word.claim) => {}
+            Input::Heard(word) if !self.spec.status.reads_source(word.claim.source()) => {}
             Input::StreamLost => self.said(|status| status.stream_ended(now.at.cast_signed()), out),
             Input::Heard(word) => self.said(|status| status.hear(word, now.at.cast_signed()), out),
             // also while it does not run: it may be started before the limit has passed
@@ -449,11 +449,6 @@ impl Process {
     pub fn look_due(&self, looked_at: Option<Millis>) -> Option<Millis> {
         let due = self.status().filter(|_| self.spec.kind == Kind::Claude)?.look_due()?;
         Some(due.max(looked_at.map_or(0, |at| at + LOOK_MS.unsigned_abs())))
-    }
-
-    /// Whether its status is read from there; what else is said changes nothing.
-    pub fn reads(&self, claim: &Claim) -> bool {
-        self.spec.status.reads_source(claim.source())
     }
 
     /// Its agent said something, which `note` takes down.

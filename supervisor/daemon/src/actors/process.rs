@@ -1036,7 +1036,7 @@ impl Handler<Heard> for ProcessActor {
             Said::Progress(progress) => {
                 let word = heard(&progress);
                 // a program may report many times in a second, and of most nobody wants to know
-                if self.machine.reads(&word.claim) {
+                if self.machine.spec().status.reads_source(word.claim.source()) {
                     self.input(Input::Heard(word), ctx);
                 }
             }
