@@ -15,7 +15,7 @@ use wezterm_parallel_schemas::{
 
 use crate::support::{
     pty::Pty,
-    site::{Output, Site, executable, kill},
+    site::{Output, Site, executable, kill, wait_end},
 };
 
 const CONFIG: &str = "version: 1
@@ -401,6 +401,33 @@ fn a_claude_that_is_killed_in_its_turn_ends_the_wait_and_the_next_takes_what_is_
     let answer = over.answer.expect("how it ended");
     assert_eq!((answer.text, answer.status), (None, Status::Unknown));
     assert!(answer.reason.is_some_and(|r| r.contains("SIGKILL")));
+    assert_eq!(wait(&site, &queued).answer.and_then(|a| a.text).as_deref(), Some("of the next"));
+    assert_eq!(asked(&site, "[[text:of the next]]"), 1);
+}
+
+#[test]
+fn a_wait_ends_if_its_claude_ended_while_no_daemon_was_there() {
+    let Some(site) = Site::with_claude() else { return };
+    site.project("api");
+    let processes = "{ lead: { agent: claude, restart: { policy: never } } }";
+    site.config(&format!("{CONFIG}  api: {{ cwd: $WORK/api, processes: {processes} }}\n"));
+    site.daemon();
+    site.wait_status("api/lead", Status::Idle);
+    let sent = send(&site, "[[hang]]", WhileWorking::Refuse);
+    let working = site.wait_status("api/lead", Status::Working);
+    let queued = send(&site, "[[text:of the next]]", WhileWorking::Queue);
+    site.kill_daemon();
+    let pid = working.pid.expect("it runs");
+    kill(pid);
+    wait_end(pid);
+    site.daemon();
+    let limit = PromptWait { prompt: sent.id.clone(), timeout_ms: Some(60_000) };
+    let over = site.client().call::<WaitForPrompt>(limit).expect("its run is over");
+    let answer = over.answer.expect("how it ended");
+    assert_eq!((over.state, answer.text, answer.status), (PromptState::Answered, None, Status::Unknown));
+    assert!(answer.reason.is_some_and(|r| r.contains("run")));
+    // and what is queued is not held up by it
+    site.run(&["process", "start", "api/lead"]).ok();
     assert_eq!(wait(&site, &queued).answer.and_then(|a| a.text).as_deref(), Some("of the next"));
     assert_eq!(asked(&site, "[[text:of the next]]"), 1);
 }

@@ -271,17 +271,22 @@ impl Prompts {
                     let timer = Some(self.arm(TYPE_MS, &mut out));
                     self.recovering.push(Recovering { prompt, order, timer, looked: false });
                 }
-                PromptState::Delivered => self.turns.push(Turn {
-                    prompt,
-                    merged: true,
-                    worked: true,
-                    last_message: None,
-                    ended: false,
-                    failed: false,
-                    timer: None,
-                    look: None,
-                    cost_before: None,
-                }),
+                PromptState::Delivered => {
+                    // its run may be over, and its agent at rest: then nothing changes any more
+                    let timer = Some(self.arm(SETTLE_MS, &mut out));
+                    self.turns.push(Turn {
+                        prompt,
+                        merged: true,
+                        worked: true,
+                        last_message: None,
+                        ended: false,
+                        failed: false,
+                        timer,
+                        look: None,
+                        cost_before: None,
+                        run: None,
+                    });
+                }
                 PromptState::Answered
                 | PromptState::Undelivered
                 | PromptState::Canceled
@@ -551,7 +556,7 @@ impl Prompts {
         match found {
             Some(found) => {
                 let (session, id) = (found.session_id, found.prompt_id);
-                self.turn(prompt, Some(Proof::Transcript), session, id, None, true, scene, out);
+                self.turn(prompt, Some(Proof::Transcript), session, id, None, true, None, scene, out);
                 if let Some(turn) = self.turns.last_mut() {
                     turn.worked = true;
                 }

@@ -611,6 +611,70 @@ fn after_a_restart_of_the_daemon_nothing_is_sent_twice() {
 }
 
 #[test]
+fn a_turn_of_before_a_restart_ends_with_its_run_or_with_the_rest_of_its_agent() {
+    let mut delivered = prompt("a", WhileWorking::Queue);
+    delivered.view.state = PromptState::Delivered;
+    (delivered.view.typed_at, delivered.view.delivered_at) = (Some(9_000), Some(9_100));
+    for (run, status, ends) in [
+        // it ended meanwhile, and stays down; or another one has begun
+        (None, None, Some(Status::Unknown)),
+        (Some(("r2".to_owned(), 9_500)), Some(Status::Idle), Some(Status::Unknown)),
+        (Some(("r2".to_owned(), 9_500)), Some(Status::Working), Some(Status::Unknown)),
+        // nothing changes any more
+        (Some(("r1".to_owned(), 5_000)), Some(Status::Idle), Some(Status::Idle)),
+        (Some(("r1".to_owned(), 5_000)), Some(Status::Working), None),
+        (Some(("r1".to_owned(), 5_000)), None, None),
+    ] {
+        let mut s = Stand::new(Status::Idle);
+        (s.scene.run, s.scene.status) = (run.clone(), status);
+        let effects = s.prompts.restore(vec![delivered.clone()], &s.scene);
+        s.do_all(effects);
+        s.run_out();
+        let answer = s.kept.first().and_then(|p| p.view.answer.as_ref()).map(|a| a.status);
+        assert_eq!(answer, ends, "{run:?} {status:?}");
+        assert_eq!(s.prompts.is_empty(), ends.is_some());
+    }
+    // what was said before its run ended is found
+    let mut s = Stand::new(Status::Idle);
+    (s.scene.run, s.scene.status) = (None, None);
+    let effects = s.prompts.restore(vec![delivered, prompt("b", WhileWorking::Queue)], &s.scene);
+    s.do_all(effects);
+    while !matches!(s.open.front(), Some(Effect::Look { .. })) {
+        assert!(s.wait());
+    }
+    let Some(Effect::Look { order, .. }) = s.open.pop_front() else { panic!() };
+    let found = Found { answer: Some("done".into()), ..Found::default() };
+    s.input(Input::Looked { order, found: Some(found) });
+    let answer = s.view("a").answer.clone().expect("an answer");
+    assert_eq!((answer.text.as_deref(), answer.status), (Some("done"), Status::Unknown));
+    assert!(answer.reason.is_some_and(|r| r.contains("run")));
+    // and what waited is not held up by it
+    s.scene.run = Some(("r2".into(), s.scene.at));
+    s.status(Status::Idle);
+    s.deliver("b");
+}
+
+#[test]
+fn a_prompt_that_is_proven_after_its_run_has_ended_has_no_turn_that_never_ends() {
+    for next in [None, Some(("r2".to_owned(), 20_000))] {
+        let mut s = Stand::new(Status::Idle);
+        s.send("a", WhileWorking::Refuse).expect("idle");
+        s.until_enter();
+        s.scene.run = None;
+        s.scene.status = None;
+        s.input(Input::Exited("signal 9 (SIGKILL)".into()));
+        s.scene.status = next.is_some().then_some(Status::Working);
+        s.scene.run = next;
+        s.input(Input::Changed);
+        let Some(Effect::Look { order, .. }) = s.open.pop_back() else { panic!("{:?}", s.open) };
+        s.input(Input::Looked { order, found: Some(Found::default()) });
+        assert_eq!((s.state("a"), s.view("a").proof), (PromptState::Delivered, Some(Proof::Transcript)));
+        s.run_out();
+        assert_eq!(s.view("a").answer.as_ref().map(|a| a.status), Some(Status::Unknown));
+    }
+}
+
+#[test]
 fn a_prompt_that_waits_can_be_taken_back_and_one_that_is_typed_cannot() {
     let mut s = Stand::new(Status::Idle);
     s.send("a", WhileWorking::Queue).expect("idle");

@@ -295,7 +295,8 @@ impl Prompts {
         let late = |p: &Prompt| scene.at - p.view.typed_at.unwrap_or(0) < LATE_MS_MAX;
         if let Some(prompt) = self.unproven.take_if(|p| late(p) && likeness(p) == Likeness::Same) {
             let reason = "its proof came late".to_owned();
-            self.turn(prompt, Some(Proof::Hook), session_id, prompt_id, Some(reason), false, scene, out);
+            let run = scene.run.as_ref().map(|(run, _)| run.clone());
+            self.turn(prompt, Some(Proof::Hook), session_id, prompt_id, Some(reason), false, run, scene, out);
         }
         if self.current.is_none() {
             // what stood in the box went with it
@@ -319,7 +320,8 @@ impl Prompts {
             // what was stashed is in the box again; otherwise all of it went with the prompt
             self.input.empty_at = scene.at;
         }
-        self.turn(current.prompt, proof, session_id, prompt_id, reason, current.working, scene, out);
+        let Current { prompt, working, run, .. } = current;
+        self.turn(prompt, proof, session_id, prompt_id, reason, working, run, scene, out);
     }
 
     pub(super) fn changed_typing(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
