@@ -485,7 +485,9 @@ impl Prompts {
             working: false,
             tries: 0,
             ordered: false,
-            typed: None,
+            alone_since: None,
+            said: None,
+            dialog: false,
             worked: false,
             run: scene.run.as_ref().map(|(run, _)| run.clone()),
         });

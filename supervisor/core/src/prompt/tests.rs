@@ -330,6 +330,33 @@ fn a_dialog_that_opens_between_text_and_enter_gets_no_enter() {
 }
 
 #[test]
+fn the_answer_to_a_dialog_does_not_count_as_words_typed_into_the_text() {
+    for held_ms in [60_000, 50] {
+        let mut s = Stand::new(Status::Working);
+        s.send("a", WhileWorking::Now).expect("it works");
+        while s.texts("a") == 0 {
+            assert!(s.serve());
+        }
+        s.status(Status::Blocked(Blocked::Permission));
+        if held_ms > 1_000 {
+            assert!(s.wait() && s.open.is_empty(), "{:?}", s.open);
+        }
+        // the user answers it in the pane
+        s.scene.at += held_ms;
+        let answered = s.scene.at;
+        s.status(Status::Working);
+        while s.open.is_empty() {
+            assert!(s.wait());
+        }
+        let Some(Effect::Type { quiet_ms: Some(quiet), bytes, .. }) = s.open.front() else { panic!() };
+        assert_eq!(bytes, ENTER);
+        assert!(*quiet <= (s.scene.at - answered).unsigned_abs(), "{quiet} ms reach back into the dialog");
+        s.deliver("a");
+        assert_eq!(s.texts("a"), 1);
+    }
+}
+
+#[test]
 fn an_enter_that_is_refused_is_tried_again_while_the_agent_works_and_not_in_a_dialog() {
     let mut s = Stand::new(Status::Working);
     s.send("a", WhileWorking::Now).expect("it works");
@@ -479,6 +506,22 @@ fn without_hooks_the_transcript_or_the_status_proves_it() {
     let found = Found { answer: Some("done".into()), ..Found::default() };
     s.input(Input::Looked { order, found: Some(found) });
     assert_eq!(s.view("a").answer.as_ref().and_then(|a| a.text.as_deref()), Some("done"));
+}
+
+#[test]
+fn a_look_for_its_answer_that_comes_to_nothing_does_not_keep_a_turn_from_its_end() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    s.deliver("a");
+    while !matches!(s.open.front(), Some(Effect::Look { .. })) {
+        assert!(s.wait());
+    }
+    s.open.clear();
+    s.status(Status::Unknown);
+    while s.wait() {}
+    s.status(Status::Idle);
+    s.run_out();
+    assert_eq!(s.state("a"), PromptState::Answered);
 }
 
 #[test]

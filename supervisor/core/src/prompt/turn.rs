@@ -155,7 +155,7 @@ impl Prompts {
                 out.push(Effect::Look { order, text: turn.prompt.text.clone(), since });
             } else {
                 // whatever it does: its next rest is the end
-                self.turns[i].worked = true;
+                (self.turns[i].worked, self.turns[i].look) = (true, None);
             }
             i += 1;
         }

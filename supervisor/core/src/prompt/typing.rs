@@ -18,8 +18,13 @@ pub(super) struct Current {
     pub(super) tries: u32,
     /// Its text was ordered to be typed, and not refused.
     pub(super) ordered: bool,
-    /// When its text was typed, and what the agent had said last by then.
-    pub(super) typed: Option<(i64, Option<u64>)>,
+    /// Since when keys that somebody types go into its text: since it was typed, or since the dialog went
+    /// that stood before it.
+    pub(super) alone_since: Option<i64>,
+    /// What the agent had said last when its text was typed.
+    pub(super) said: Option<u64>,
+    /// A dialog has opened since its text was ordered, and takes the keys.
+    pub(super) dialog: bool,
     /// The agent was seen at work since its Enter.
     pub(super) worked: bool,
     pub(super) run: Option<String>,
@@ -126,10 +131,10 @@ impl Prompts {
         if allowed_enter(current, scene).is_err() {
             return self.enter(Stage::Held, HELD_MS_MAX, out);
         }
-        let since = current.typed.map_or(0, |(at, _)| scene.at - at);
+        let quiet_ms = current.alone_ms(scene);
         self.enter(Stage::Entering, TYPE_MS, out);
         // what somebody has typed into the text would go with it
-        self.type_in(ENTER.to_vec(), u64::try_from(since).ok(), scene, out);
+        self.type_in(ENTER.to_vec(), quiet_ms, scene, out);
     }
 
     pub(super) fn typed(&mut self, outcome: Outcome, scene: &Scene, out: &mut Vec<Effect>) {
@@ -146,7 +151,8 @@ impl Prompts {
                 self.enter(Stage::Clearing, PAUSE_MS, out);
             }
             (Stage::Texting, Outcome::Done) => {
-                current.typed = Some((scene.at, scene.status_seq));
+                current.alone_since = Some(scene.at);
+                current.said = scene.status_seq;
                 self.enter(Stage::Pausing, PAUSE_MS, out);
             }
             (Stage::Entering, Outcome::Done) => {
@@ -254,7 +260,7 @@ impl Prompts {
         }
         let held = current.stage == Stage::Held;
         let same_run = current.run.is_some() && current.run == scene.run.as_ref().map(|(run, _)| run.clone());
-        let quiet_ms = current.typed.and_then(|(at, _)| u64::try_from(scene.at - at).ok());
+        let quiet_ms = current.alone_ms(scene);
         let at_rest = matches!(scene.status, Some(Status::Idle | Status::Error));
         let why = if held {
             "a dialog opened while it was being typed, and stayed open"
@@ -331,6 +337,14 @@ impl Prompts {
             let proving = matches!(current.stage, Stage::Proving { .. } | Stage::Looking { .. });
             let begins = proving && works && !current.worked;
             current.worked |= begins;
+            if current.is_typed() {
+                let dialog = matches!(scene.status, Some(Status::Blocked(_)));
+                if current.dialog && !dialog && current.alone_since.is_some() {
+                    // what was typed until now was its answer
+                    current.alone_since = Some(scene.at);
+                }
+                current.dialog = dialog;
+            }
             let (stage, command) = (current.stage, current.prompt.view.command);
             if proving && command && working && !current.working {
                 // a command that opens a dialog, or works
@@ -400,7 +414,7 @@ impl Prompts {
         }
         // an Enter is safe only where nothing has moved: if the text had been sent, what was stashed would be
         // back in the box, or a suggestion, and it would send that
-        let unmoved = current.typed.is_some_and(|(_, seq)| seq.is_some() && seq == scene.status_seq);
+        let unmoved = current.said.is_some() && current.said == scene.status_seq;
         if looks < PROOFS_MAX && unmoved && !current.worked && !current.working {
             return self.type_enter_again(looks, scene, out);
         }
@@ -412,11 +426,10 @@ impl Prompts {
 
     pub(super) fn type_enter_again(&mut self, looks: u32, scene: &Scene, out: &mut Vec<Effect>) {
         let Some(current) = &self.current else { return };
-        let since = current.typed.map_or(0, |(at, _)| scene.at - at);
+        let quiet_ms = current.alone_ms(scene);
         self.enter(Stage::Proving { looks }, PROOF_MS, out);
         // its answer changes nothing: the proof tells
         let order = self.number();
-        let quiet_ms = u64::try_from(since).ok();
         out.push(Effect::Type { order, status_seq: scene.status_seq, quiet_ms, bytes: ENTER.to_vec() });
     }
 
@@ -453,6 +466,12 @@ impl Current {
     /// Some of it may have reached the agent.
     pub(super) fn is_typed(&self) -> bool {
         self.ordered
+    }
+
+    /// For how long nobody must have typed for the text in the box to be as it was typed.
+    pub(super) fn alone_ms(&self, scene: &Scene) -> Option<u64> {
+        let since = self.alone_since.map_or(0, |at| scene.at - at);
+        u64::try_from(since).ok()
     }
 }
 
