@@ -493,10 +493,12 @@ fn a_prompt_before_which_a_dialog_opens_is_sent_when_the_user_has_answered_it() 
     let pty = site.terminal(80, 24, &["process", "attach", "api/lead"]);
     site.wait_attached("api/lead", 1);
     thread::scope(|scope| {
-        let sent = scope.spawn(|| send(&site, "behind a dialog", WhileWorking::Refuse));
+        let mut client = site.client();
+        let call = params("behind a dialog", WhileWorking::Refuse);
+        let sent = scope.spawn(move || client.call::<SendPrompt>(call));
         site.wait_status("api/lead", Status::Blocked(Blocked::Permission));
         pty.type_keys("1");
-        let sent = sent.join().expect("it is delivered");
+        let sent = sent.join().expect("it does not panic").expect("it is delivered");
         assert_eq!((sent.state, sent.proof), (PromptState::Delivered, Some(Proof::Status)));
     });
     pty.wait_for_text("got Enter");

@@ -91,6 +91,9 @@ pub struct Scene {
     pub status: Option<Status>,
     /// What was said with it.
     pub reason: Option<String>,
+    /// A dialog is open, whatever the status says: where a limit is reached, the list of what can be done
+    /// about it.
+    pub dialog: bool,
     /// The newest thing that the agent has said to its terminal of itself.
     pub status_seq: Option<u64>,
     /// Anything tells its status at all.
@@ -628,6 +631,9 @@ fn allowed(prompt: &Prompt, scene: &Scene) -> Result<(), Obstacle> {
         Some(reason) => Obstacle::Busy(format!("{what}: {reason}")),
         None => Obstacle::Busy(what.to_owned()),
     };
+    if scene.dialog {
+        return Err(because("it waits for an answer in its pane"));
+    }
     match scene.status {
         Some(Status::Idle | Status::Error) => Ok(()),
         // its registry tells of a dialog 40 ms after it takes keys, and an Enter would answer it

@@ -55,6 +55,9 @@ pub const LOOK_MS: i64 = 30_000;
 pub const REST_MS: i64 = 60;
 /// What Claude's file and its report say of a dialog that Claude has no other word for.
 pub const DIALOG_OPEN: &str = "dialog open";
+
+/// Why an agent counts as limited that shows the list of what can be done about it.
+const LIMIT_LIST: &str = "its account has reached a usage limit, and the list of what to do about it is open";
 /// Words that are remembered for an explanation.
 const HISTORY_MAX: usize = 32;
 
@@ -344,6 +347,11 @@ impl Tracker {
     pub fn reason(&self) -> Option<&str> {
         self.verdict.as_ref().and_then(|v| v.reason.as_deref())
     }
+    /// A dialog is open in its terminal, whatever else its status says: an Enter would answer it.
+    pub fn dialog(&self) -> bool {
+        let limited = |v: &Verdict| v.because == LIMIT_LIST;
+        self.verdict.as_ref().is_some_and(|v| limited(v) || matches!(v.status, Status::Blocked(_)))
+    }
     /// When it last changed.
     pub fn since(&self) -> Option<i64> {
         self.since
@@ -615,12 +623,13 @@ impl Tracker {
         if !over {
             return verdict;
         }
+        let dialog = matches!(verdict.status, Status::Blocked(_));
         Verdict {
             status: Status::RateLimited,
             reason: limit.reason.clone().or(verdict.reason),
             at: limit.at.max(verdict.at),
             source: None,
-            because: "its account has reached a usage limit",
+            because: if dialog { LIMIT_LIST } else { "its account has reached a usage limit" },
             until: verdict.until,
         }
     }

@@ -52,6 +52,7 @@ impl Stand {
                 run: Some(("r1".into(), 5_000)),
                 status: Some(status),
                 reason: None,
+                dialog: false,
                 status_seq: Some(7),
                 tells: true,
                 hooks: true,
@@ -327,6 +328,25 @@ fn a_dialog_that_opens_between_text_and_enter_gets_no_enter() {
     s.run_out();
     assert_eq!((s.state("a"), s.enters()), (PromptState::Undelivered, 0));
     assert!(s.reason("a").contains("dialog"), "{}", s.reason("a"));
+}
+
+#[test]
+fn no_enter_goes_into_the_list_of_what_to_do_about_a_limit() {
+    let mut s = Stand::new(Status::RateLimited);
+    s.scene.dialog = true;
+    assert_eq!(s.send("a", WhileWorking::Now).expect_err("a dialog is open").code, Code::Busy);
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Now).expect("idle");
+    while s.texts("a") == 0 {
+        assert!(s.serve());
+    }
+    s.scene.dialog = true;
+    s.status(Status::RateLimited);
+    assert!(s.wait() && s.open.is_empty(), "{:?}", s.open);
+    s.scene.dialog = false;
+    s.status(Status::RateLimited);
+    s.deliver("a");
+    assert_eq!(s.texts("a"), 1);
 }
 
 #[test]

@@ -338,7 +338,7 @@ impl Prompts {
             let begins = proving && works && !current.worked;
             current.worked |= begins;
             if current.is_typed() {
-                let dialog = matches!(scene.status, Some(Status::Blocked(_)));
+                let dialog = scene.dialog || matches!(scene.status, Some(Status::Blocked(_)));
                 if current.dialog && !dialog && current.alone_since.is_some() {
                     // what was typed until now was its answer
                     current.alone_since = Some(scene.at);

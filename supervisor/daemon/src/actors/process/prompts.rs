@@ -183,6 +183,7 @@ impl ProcessActor {
             run: run.map(|run| (run.id.clone(), run.started_at.cast_signed())),
             status: status.and_then(|s| s.status()),
             reason: status.and_then(|s| s.reason()).map(str::to_owned),
+            dialog: status.is_some_and(|s| s.dialog()),
             status_seq,
             tells: spec.kind == Kind::Claude || status_seq.is_some() || status.is_some_and(|s| s.ready()),
             hooks: self.sending.hooked.as_ref().is_some_and(of_run),
