@@ -371,7 +371,7 @@ impl Prompts {
                 self.submitted(&text, prompt_id, session_id, scene, &mut out);
             }
             Input::Stirred { session_id } => {
-                let typed = self.current.as_ref().is_some_and(|c| c.is_typed() && c.prompt.view.command);
+                let typed = self.current.as_ref().is_some_and(|c| c.entered && c.prompt.view.command);
                 if typed {
                     self.delivered(Some(Proof::Hook), session_id, None, None, scene, &mut out);
                 }
@@ -488,6 +488,8 @@ impl Prompts {
             working: false,
             tries: 0,
             ordered: false,
+            texted_at: None,
+            entered: false,
             alone_since: None,
             said: None,
             dialog: false,

@@ -449,8 +449,53 @@ fn words_that_went_along_are_told_of() {
     s.submitted("somebody else's", "t1");
     assert_eq!(s.state("a"), PromptState::Typing);
     s.submitted("half typed do a", "t2");
-    assert_eq!(s.state("a"), PromptState::Delivered);
-    assert!(s.reason("a").contains("together with words"), "{}", s.reason("a"));
+    assert_eq!(s.state("a"), PromptState::Typing, "so short a text stands in much");
+    s.submitted("do a", "t3");
+    assert_eq!((s.state("a"), s.reason("a")), (PromptState::Delivered, ""));
+
+    let mut s = Stand::new(Status::Idle);
+    s.send("all the tests", WhileWorking::Refuse).expect("idle");
+    s.until_enter();
+    s.submitted("half typed do all the tests", "t");
+    assert_eq!(s.state("all the tests"), PromptState::Delivered);
+    let reason = s.reason("all the tests");
+    assert!(reason.contains("together with words"), "{reason}");
+}
+
+#[test]
+fn what_is_said_before_its_enter_proves_nothing() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    while s.texts("a") == 0 {
+        // what the user has sent just before may be the same words
+        s.submitted("do a", "t0");
+        assert!(s.serve());
+    }
+    s.submitted("do a", "t0");
+    assert_eq!((s.state("a"), s.enters()), (PromptState::Typing, 0));
+    s.until_enter();
+    s.submitted("do a", "t1");
+    assert_eq!((s.state("a"), s.view("a").prompt_id.as_deref()), (PromptState::Delivered, Some("t1")));
+
+    let mut s = Stand::new(Status::Idle);
+    let mut clear = prompt("a", WhileWorking::Refuse);
+    (clear.text, clear.view.command) = ("/clear".into(), true);
+    s.send_it(clear).expect("idle");
+    while s.typed.is_empty() {
+        assert!(s.serve());
+    }
+    s.input(Input::Stirred { session_id: Some("another".into()) });
+    assert_eq!(s.state("a"), PromptState::Typing);
+    // nor is a transcript looked at for what was written before the text was typed
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    s.scene.at += 20_000;
+    s.until_enter();
+    while !matches!(s.open.front(), Some(Effect::Look { .. })) {
+        assert!(s.wait());
+    }
+    let Some(Effect::Look { since, .. }) = s.open.front() else { panic!() };
+    assert!(*since >= 30_000, "{since}");
 }
 
 #[test]
@@ -461,9 +506,15 @@ fn what_is_not_proven_is_undelivered_cleared_and_never_typed_again() {
     assert_eq!((s.state("a"), s.texts("a")), (PromptState::Undelivered, 1));
     assert_eq!(s.typed.last().map(Vec::as_slice), Some(CLEAR), "it must not go out with the next one");
     assert_eq!(s.enters(), usize::try_from(PROOFS_MAX).expect("small"), "an Enter may have been lost");
-    // one whose proof comes late is told of
+    // two letters say nothing; one whose proof comes late is told of
     s.submitted("do a", "t");
-    assert_eq!((s.state("a"), s.reason("a")), (PromptState::Delivered, "its proof came late"));
+    assert_eq!(s.state("a"), PromptState::Undelivered);
+    let mut s = Stand::new(Status::Idle);
+    s.send("all the tests", WhileWorking::Refuse).expect("idle");
+    s.run_out();
+    s.submitted("do all the tests", "t");
+    let told = (s.state("all the tests"), s.reason("all the tests"));
+    assert_eq!(told, (PromptState::Delivered, "its proof came late"));
 }
 
 #[test]

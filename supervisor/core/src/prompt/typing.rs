@@ -18,6 +18,10 @@ pub(super) struct Current {
     pub(super) tries: u32,
     /// Its text was ordered to be typed, and not refused.
     pub(super) ordered: bool,
+    /// When its text was ordered: a proof is newer.
+    pub(super) texted_at: Option<i64>,
+    /// Its Enter was ordered to be typed, and the agent had said nothing newer: from then on it may have it.
+    pub(super) entered: bool,
     /// Since when keys that somebody types go into its text: since it was typed, or since the dialog went
     /// that stood before it.
     pub(super) alone_since: Option<i64>,
@@ -115,6 +119,7 @@ impl Prompts {
         let stash = stash && scene.kind == Kind::Claude;
         current.stashed = stash;
         current.ordered = true;
+        current.texted_at = Some(scene.at);
         current.working = scene.status == Some(Status::Working);
         let view = &current.prompt.view;
         let bytes = text::keys(&current.prompt.text, scene.kind, view.command, stash, current.version);
@@ -127,10 +132,11 @@ impl Prompts {
     }
 
     pub(super) fn type_enter(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
-        let Some(current) = &self.current else { return };
+        let Some(current) = &mut self.current else { return };
         if allowed_enter(current, scene).is_err() {
             return self.enter(Stage::Held, HELD_MS_MAX, out);
         }
+        current.entered = true;
         let quiet_ms = current.alone_ms(scene);
         self.enter(Stage::Entering, TYPE_MS, out);
         // what somebody has typed into the text would go with it
@@ -142,6 +148,9 @@ impl Prompts {
         let stage = current.stage;
         if stage == Stage::Texting && matches!(outcome, Outcome::Status | Outcome::Person | Outcome::Full) {
             current.ordered = false;
+        }
+        if stage == Stage::Entering && outcome == Outcome::Status {
+            current.entered = false;
         }
         match (stage, outcome) {
             (Stage::Clearing, Outcome::Done) => {
@@ -290,7 +299,7 @@ impl Prompts {
         out: &mut Vec<Effect>,
     ) {
         let likeness = |p: &Prompt| likeness(told, &p.text);
-        if let Some(current) = self.current.as_ref().filter(|c| c.is_typed()) {
+        if let Some(current) = self.current.as_ref().filter(|c| c.entered) {
             let found = likeness(&current.prompt);
             if found != Likeness::Other {
                 let reason = (found == Likeness::Within)
@@ -298,8 +307,10 @@ impl Prompts {
                 return self.delivered(Some(Proof::Hook), session_id, prompt_id, reason, scene, out);
             }
         }
+        // the box was cleared since: a short text is somebody else's as well
+        let is_its_own = |p: &Prompt| likeness(p) == Likeness::Same && text::is_telling(&p.text);
         let late = |p: &Prompt| scene.at - p.view.typed_at.unwrap_or(0) < LATE_MS_MAX;
-        if let Some(prompt) = self.unproven.take_if(|p| late(p) && likeness(p) == Likeness::Same) {
+        if let Some(prompt) = self.unproven.take_if(|p| late(p) && is_its_own(p)) {
             let reason = "its proof came late".to_owned();
             let run = scene.run.as_ref().map(|(run, _)| run.clone());
             self.turn(prompt, Some(Proof::Hook), session_id, prompt_id, Some(reason), false, run, scene, out);
@@ -385,8 +396,7 @@ impl Prompts {
                 Stage::Held => self.unproven(scene, out),
                 Stage::Entering => self.enter(Stage::Proving { looks: PROOFS_MAX - 1 }, PROOF_MS, out),
                 Stage::Proving { looks } => {
-                    let prompt = &current.prompt;
-                    let (text, since) = (prompt.text.clone(), prompt.view.typed_at.unwrap_or(prompt.view.at));
+                    let (text, since) = current.sought();
                     let order = self.number();
                     out.push(Effect::Look { order, text, since });
                     self.enter(Stage::Looking { looks: looks + 1 }, TYPE_MS, out);
@@ -437,14 +447,13 @@ impl Prompts {
         self.input = InputBox::default();
         self.unproven = None;
         if let Some(current) = &self.current {
-            if current.prompt.view.command && current.is_typed() {
+            if current.prompt.view.command && current.entered {
                 // the command may have been to end
                 self.delivered(Some(Proof::Status), None, None, Some(why.to_owned()), scene, out);
             } else if current.is_typed() {
                 // it may have had it: its transcript outlives it
                 let looks = PROOFS_MAX;
-                let prompt = &current.prompt;
-                let (text, since) = (prompt.text.clone(), prompt.view.typed_at.unwrap_or(prompt.view.at));
+                let (text, since) = current.sought();
                 let order = self.number();
                 out.push(Effect::Look { order, text, since });
                 self.enter(Stage::Looking { looks }, TYPE_MS, out);
@@ -466,6 +475,12 @@ impl Current {
     /// Some of it may have reached the agent.
     pub(super) fn is_typed(&self) -> bool {
         self.ordered
+    }
+
+    /// What is looked for in a transcript, and since when.
+    pub(super) fn sought(&self) -> (Arc<str>, i64) {
+        let view = &self.prompt.view;
+        (self.prompt.text.clone(), self.texted_at.or(view.typed_at).unwrap_or(view.at))
     }
 
     /// For how long nobody must have typed for the text in the box to be as it was typed.
