@@ -59,8 +59,6 @@ const BEGIN_MS: i64 = 3_000;
 const SETTLE_MS: u64 = 1_000;
 /// The figures of a turn's cost come so long after its end, and its status 20 ms after it.
 const COST_MS: u64 = 700;
-/// Some programs take a moment until what they do is written down.
-const RECOVER_MS: u64 = 1_500;
 /// A proof that comes later than this is of something else.
 const LATE_MS_MAX: i64 = 120_000;
 /// Clears the input box: on an idle agent, once.
@@ -243,9 +241,12 @@ pub struct Prompts {
 #[derive(Debug)]
 struct Recovering {
     prompt: Prompt,
+    /// The look that is under way; 0 between two.
     order: u64,
-    timer: Option<u64>,
-    looked: bool,
+    timer: u64,
+    looks: u32,
+    /// Its agent was seen at work since.
+    worked: bool,
 }
 
 /// What is known of the agent's input box.
@@ -271,8 +272,9 @@ impl Prompts {
                     let since = prompt.view.typed_at.unwrap_or(prompt.view.at);
                     let order = self.number();
                     out.push(Effect::Look { order, text: prompt.text.clone(), since });
-                    let timer = Some(self.arm(TYPE_MS, &mut out));
-                    self.recovering.push(Recovering { prompt, order, timer, looked: false });
+                    let timer = self.arm(TYPE_MS, &mut out);
+                    let worked = scene.status == Some(Status::Working);
+                    self.recovering.push(Recovering { prompt, order, timer, looks: 0, worked });
                 }
                 PromptState::Delivered => {
                     // its run may be over, and its agent at rest: then nothing changes any more
@@ -521,17 +523,16 @@ impl Prompts {
             self.retry = None;
         }
         self.typing_timer(number, scene, out);
-        for i in 0..self.recovering.len() {
-            if self.recovering[i].timer == Some(number) {
-                if self.recovering[i].looked {
-                    return self.recovered(i, None, scene, out);
-                }
-                let (order, timer) = (self.number(), self.arm(TYPE_MS, out));
-                let waiting = &mut self.recovering[i];
-                (waiting.timer, waiting.order, waiting.looked) = (Some(timer), order, true);
-                let since = waiting.prompt.view.typed_at.unwrap_or(waiting.prompt.view.at);
-                out.push(Effect::Look { order, text: waiting.prompt.text.clone(), since });
+        if let Some(i) = self.recovering.iter().position(|r| r.timer == number) {
+            if self.recovering[i].order != 0 {
+                // that look comes to nothing
+                return self.recovered(i, None, scene, out);
             }
+            let (order, timer) = (self.number(), self.arm(TYPE_MS, out));
+            let waiting = &mut self.recovering[i];
+            (waiting.timer, waiting.order, waiting.looks) = (timer, order, waiting.looks + 1);
+            let since = waiting.prompt.view.typed_at.unwrap_or(waiting.prompt.view.at);
+            out.push(Effect::Look { order, text: waiting.prompt.text.clone(), since });
         }
         self.turn_over(|turn| turn.timer == Some(number), scene, out);
     }
@@ -554,12 +555,13 @@ impl Prompts {
     }
 
     fn recovered(&mut self, i: usize, found: Option<Found>, scene: &Scene, out: &mut Vec<Effect>) {
-        if found.is_none() && !self.recovering[i].looked && scene.run.is_some() {
-            let timer = self.arm(RECOVER_MS, out);
-            self.recovering[i].timer = Some(timer);
+        // as often as after an Enter that this daemon has typed
+        if found.is_none() && self.recovering[i].looks < PROOFS_MAX && scene.run.is_some() {
+            let timer = self.arm(PROOF_MS, out);
+            (self.recovering[i].timer, self.recovering[i].order) = (timer, 0);
             return;
         }
-        let Recovering { prompt, .. } = self.recovering.remove(i);
+        let Recovering { prompt, worked, .. } = self.recovering.remove(i);
         match found {
             Some(found) => {
                 let (session, id) = (found.session_id, found.prompt_id);
@@ -570,7 +572,15 @@ impl Prompts {
             }
             None => {
                 self.input.dirty = true;
-                let why = "the daemon ended while it was being typed, and the agent does not have it";
+                let typed_at = prompt.view.typed_at.unwrap_or(prompt.view.at);
+                if scene.run.as_ref().is_some_and(|(_, started_at)| typed_at >= *started_at) {
+                    self.unproven = Some(prompt.clone());
+                }
+                let why = if worked {
+                    "the daemon ended while it was being typed; the agent has worked since, and may have it"
+                } else {
+                    "the daemon ended while it was being typed, and nothing shows that the agent has it"
+                };
                 over(prompt, PromptState::Undelivered, Some(why.into()), out);
             }
         }

@@ -725,6 +725,54 @@ fn after_a_restart_of_the_daemon_nothing_is_sent_twice() {
 }
 
 #[test]
+fn what_became_of_a_prompt_that_a_daemon_left_half_typed_is_asked_as_long_as_of_any_other() {
+    let restored = || {
+        let mut s = Stand::new(Status::Idle);
+        let mut typing = prompt("a", WhileWorking::Queue);
+        (typing.text, typing.view.state) = ("do all the tests".into(), PromptState::Typing);
+        typing.view.typed_at = Some(9_000);
+        let scene = s.scene.clone();
+        let effects = s.prompts.restore(vec![typing], &scene);
+        s.do_all(effects);
+        s
+    };
+    // a busy machine: its transcript has it after six seconds
+    let mut s = restored();
+    while s.scene.at < 16_000 {
+        assert!(s.serve() || s.wait());
+        assert!(s.kept.is_empty(), "{:?}", s.kept);
+    }
+    while !matches!(s.open.front(), Some(Effect::Look { .. })) {
+        assert!(s.wait());
+    }
+    let Some(Effect::Look { order, .. }) = s.open.pop_front() else { panic!() };
+    s.input(Input::Looked { order, found: Some(Found::default()) });
+    assert_eq!((s.state("a"), s.view("a").proof), (PromptState::Delivered, Some(Proof::Transcript)));
+    // it says so itself meanwhile
+    let mut s = restored();
+    s.submitted("do all the tests", "t");
+    assert_eq!((s.state("a"), s.view("a").proof), (PromptState::Delivered, Some(Proof::Hook)));
+    assert_eq!(s.view("a").prompt_id.as_deref(), Some("t"));
+    // it says so later, or works and nobody knows on what
+    let mut s = restored();
+    s.status(Status::Working);
+    s.run_out();
+    assert_eq!(s.state("a"), PromptState::Undelivered);
+    assert!(s.reason("a").contains("may have it"), "{}", s.reason("a"));
+    s.submitted("do all the tests", "t");
+    assert_eq!((s.state("a"), s.reason("a")), (PromptState::Delivered, "its proof came late"));
+    let mut s = restored();
+    s.run_out();
+    assert!(s.reason("a").contains("nothing shows"), "{}", s.reason("a"));
+    // nobody looks at it again
+    let mut s = restored();
+    s.open.clear();
+    s.run_out();
+    assert_eq!(s.state("a"), PromptState::Undelivered);
+    assert!(s.typed.is_empty(), "{:?}", s.typed);
+}
+
+#[test]
 fn a_turn_of_before_a_restart_ends_with_its_run_or_with_the_rest_of_its_agent() {
     let mut delivered = prompt("a", WhileWorking::Queue);
     delivered.view.state = PromptState::Delivered;

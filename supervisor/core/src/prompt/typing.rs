@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What is said of a prompt whose agent was told more than it.
+const TOGETHER: &str = "it was sent together with words that stood in the input box";
+
 /// The one that is being typed.
 #[derive(Debug)]
 pub(super) struct Current {
@@ -302,10 +305,25 @@ impl Prompts {
         if let Some(current) = self.current.as_ref().filter(|c| c.entered) {
             let found = likeness(&current.prompt);
             if found != Likeness::Other {
-                let reason = (found == Likeness::Within)
-                    .then(|| "it was sent together with words that stood in the input box".to_owned());
+                let reason = (found == Likeness::Within).then(|| TOGETHER.to_owned());
                 return self.delivered(Some(Proof::Hook), session_id, prompt_id, reason, scene, out);
             }
+        }
+        if let Some(i) = self.recovering.iter().position(|r| likeness(&r.prompt) != Likeness::Other) {
+            let Recovering { prompt, .. } = self.recovering.remove(i);
+            (self.input.empty_at, self.input.dirty) = (scene.at, false);
+            let reason = (likeness(&prompt) == Likeness::Within).then(|| TOGETHER.to_owned());
+            return self.turn(
+                prompt,
+                Some(Proof::Hook),
+                session_id,
+                prompt_id,
+                reason,
+                true,
+                None,
+                scene,
+                out,
+            );
         }
         // the box was cleared since: a short text is somebody else's as well
         let is_its_own = |p: &Prompt| likeness(p) == Likeness::Same && text::is_telling(&p.text);
@@ -344,6 +362,9 @@ impl Prompts {
     pub(super) fn changed_typing(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let works = scene.status == Some(Status::Working);
         let working = works || matches!(scene.status, Some(Status::Blocked(_)));
+        for waiting in &mut self.recovering {
+            waiting.worked |= works;
+        }
         if let Some(current) = &mut self.current {
             let proving = matches!(current.stage, Stage::Proving { .. } | Stage::Looking { .. });
             let begins = proving && works && !current.worked;
