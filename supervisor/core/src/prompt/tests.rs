@@ -377,6 +377,26 @@ fn the_answer_to_a_dialog_does_not_count_as_words_typed_into_the_text() {
 }
 
 #[test]
+fn what_somebody_types_while_a_long_text_is_read_holds_its_enter_back() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    while !matches!(s.open.front(), Some(Effect::Type { .. })) {
+        assert!(s.serve());
+    }
+    let Some(Effect::Type { order, .. }) = s.open.pop_front() else { panic!() };
+    s.scene.at += 5_000;
+    s.input(Input::Typed { order, outcome: Outcome::Done });
+    while s.open.is_empty() {
+        assert!(s.wait());
+    }
+    let Some(Effect::Type { order, quiet_ms, .. }) = s.open.pop_front() else { panic!() };
+    assert!(quiet_ms >= Some(5_000), "{quiet_ms:?} do not reach back to the order");
+    s.input(Input::Typed { order, outcome: Outcome::Person });
+    s.run_out();
+    assert_eq!((s.state("a"), s.enters()), (PromptState::Undelivered, 0));
+}
+
+#[test]
 fn an_enter_that_is_refused_is_tried_again_while_the_agent_works_and_not_in_a_dialog() {
     let mut s = Stand::new(Status::Working);
     s.send("a", WhileWorking::Now).expect("it works");

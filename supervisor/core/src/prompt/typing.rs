@@ -25,7 +25,7 @@ pub(super) struct Current {
     pub(super) texted_at: Option<i64>,
     /// Its Enter was ordered to be typed, and the agent had said nothing newer: from then on it may have it.
     pub(super) entered: bool,
-    /// Since when keys that somebody types go into its text: since it was typed, or since the dialog went
+    /// Since when keys that somebody types go into its text: since it was ordered, or since the dialog went
     /// that stood before it.
     pub(super) alone_since: Option<i64>,
     /// What the agent had said last when its text was typed.
@@ -122,7 +122,8 @@ impl Prompts {
         let stash = stash && scene.kind == Kind::Claude;
         current.stashed = stash;
         current.ordered = true;
-        current.texted_at = Some(scene.at);
+        // what is typed while a long text is being read stands in the box as well
+        (current.texted_at, current.alone_since) = (Some(scene.at), Some(scene.at));
         current.working = scene.status == Some(Status::Working);
         let view = &current.prompt.view;
         let bytes = text::keys(&current.prompt.text, scene.kind, view.command, stash, current.version);
@@ -163,7 +164,6 @@ impl Prompts {
                 self.enter(Stage::Clearing, PAUSE_MS, out);
             }
             (Stage::Texting, Outcome::Done) => {
-                current.alone_since = Some(scene.at);
                 current.said = scene.status_seq;
                 self.enter(Stage::Pausing, PAUSE_MS, out);
             }
@@ -371,7 +371,7 @@ impl Prompts {
             current.worked |= begins;
             if current.is_typed() {
                 let dialog = scene.dialog || matches!(scene.status, Some(Status::Blocked(_)));
-                if current.dialog && !dialog && current.alone_since.is_some() {
+                if current.dialog && !dialog {
                     // what was typed until now was its answer
                     current.alone_since = Some(scene.at);
                 }
