@@ -85,7 +85,13 @@ impl Router {
         let actor = self.shared.agents.borrow().get(&row.view.process_id).cloned();
         let actor = actor.ok_or_else(|| Error::new(Code::Conflict, "its process is gone"))?;
         actor.send(CancelPrompt(row.view.id.clone())).await.map_err(gone)??;
-        Ok(self.prompt(&p.prompt).await?.view)
+        let view = self.prompt(&p.prompt).await?.view;
+        if view.state == PromptState::Queued {
+            let message = "it was taken back, and the disk has not taken that: the next daemon would send it";
+            return Err(Error::new(Code::Storage, message)
+                .hint("make room; it is tried again every few seconds, for as long as this daemon runs"));
+        }
+        Ok(view)
     }
 
     pub(super) async fn wait_for_prompt(&self, p: PromptWait) -> Result<PromptView, Error> {

@@ -1,7 +1,7 @@
 //! The prompts of a process: carries what happens to their machine, and what it decides to the keeper, the
 //! disk and those who wait.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
@@ -22,10 +22,13 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, PromptRow};
 
 use super::ProcessActor;
-use crate::effects::{
-    claude, conversation,
-    keeper::Typing,
-    registry::{self, Reading},
+use crate::{
+    board::Then,
+    effects::{
+        claude, conversation,
+        keeper::Typing,
+        registry::{self, Reading},
+    },
 };
 
 /// Characters of an answer that its event has.
@@ -61,10 +64,14 @@ pub fn new_prompt(to: &ProcessView, text: String, mode: WhileWorking, at: i64) -
     }
 }
 
+/// When what the disk has refused is put again if nothing else is to be kept before.
+const PUT_AGAIN: Duration = Duration::from_secs(5);
+
 /// What a process knows of its prompts.
 #[derive(Default)]
 pub(super) struct Sending {
     machine: Prompts,
+    outbox: Outbox,
     waiters: Vec<Waiter>,
     /// The newest report that the agent has made to its terminal, in this run.
     status_seq: Option<(String, u64)>,
@@ -76,6 +83,44 @@ pub(super) struct Sending {
     shown: u32,
     /// When what the session has cost was said last.
     cost_at: i64,
+}
+
+/// Rows that are on their way to the disk, in their newest form, and whether it has refused some: then all
+/// are put again, or the next daemon would do what is done or was taken back.
+#[derive(Default)]
+struct Outbox {
+    last: u64,
+    rows: BTreeMap<String, (u64, PromptRow)>,
+    refused: bool,
+}
+
+impl Outbox {
+    /// What must be put now, and the number by which [`Self::settled`] knows it.
+    fn put(&mut self, rows: Vec<PromptRow>) -> (u64, Vec<Change>) {
+        self.last += 1;
+        let again = std::mem::take(&mut self.refused);
+        for row in rows {
+            self.rows.insert(row.view.id.clone(), (self.last, row));
+        }
+        let mut changes = Vec::new();
+        for (number, row) in self.rows.values_mut() {
+            if again {
+                *number = self.last;
+            }
+            if *number == self.last {
+                changes.push(Change::PutPrompt(row.clone()));
+            }
+        }
+        (self.last, changes)
+    }
+
+    fn settled(&mut self, number: u64, saved: bool) {
+        if saved {
+            self.rows.retain(|_, (own, _)| *own != number);
+        } else {
+            self.refused = true;
+        }
+    }
 }
 
 struct Waiter {
@@ -235,26 +280,21 @@ impl ProcessActor {
     }
 
     fn do_prompts(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
-        let (mut changes, mut events, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut events, mut over) = (Vec::new(), Vec::new(), Vec::new());
         let mut later = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Put(prompt, kind) => {
                     let view = self.shown_prompt(&prompt.view);
                     events.extend(kind.map(|kind| self.prompt_event(kind, &view)));
-                    changes.push(Change::PutPrompt(PromptRow {
-                        text: prompt.text.to_string(),
-                        view: view.clone(),
-                    }));
+                    rows.push(PromptRow { text: prompt.text.to_string(), view: view.clone() });
                     over.push(view);
                 }
                 other => later.push(other),
             }
         }
         // on its way to the disk before anything follows from it
-        if !changes.is_empty() {
-            self.shared.board.commit(changes, events, None);
-        }
+        self.keep_prompts(rows, events, ctx);
         for view in over {
             self.answer_prompt(&view);
         }
@@ -277,6 +317,17 @@ impl ProcessActor {
             self.sending.shown = self.sending.waiting();
             self.settle(Vec::new(), Vec::new(), Vec::new(), ctx);
         }
+    }
+
+    /// Puts rows, and with them what the disk has refused before.
+    fn keep_prompts(&mut self, rows: Vec<PromptRow>, events: Vec<Event>, ctx: &mut Context<Self>) {
+        let (number, changes) = self.sending.outbox.put(rows);
+        if changes.is_empty() {
+            return;
+        }
+        let me = ctx.address();
+        let then: Then = Box::new(move |saved| me.do_send(Settled { number, saved: saved.is_ok() }));
+        self.shared.board.commit(changes, events, Some(then));
     }
 
     /// With the names of today: it may have waited while they changed.
@@ -402,6 +453,24 @@ fn verdict(view: &PromptView, until: Until) -> Option<Result<PromptView, Error>>
     }
 }
 
+/// The disk has taken rows of prompts, or not.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Settled {
+    number: u64,
+    saved: bool,
+}
+
+impl Handler<Settled> for ProcessActor {
+    type Result = ();
+    fn handle(&mut self, m: Settled, ctx: &mut Context<Self>) {
+        self.sending.outbox.settled(m.number, m.saved);
+        if !m.saved {
+            ctx.run_later(PUT_AGAIN, |actor, ctx| actor.keep_prompts(Vec::new(), Vec::new(), ctx));
+        }
+    }
+}
+
 /// Take up the prompts of before.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -492,5 +561,50 @@ impl Handler<CancelPrompt> for ProcessActor {
                 .hint("press Esc in its pane to interrupt it")),
             None => Err(Error::new(Code::Conflict, "it is over already")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, state: PromptState) -> PromptRow {
+        let view = serde_json::json!({
+            "id": id, "workspace": "api", "process": "lead", "process_id": "p", "state": state,
+            "text": "words", "at": 1,
+        });
+        let view = serde_json::from_value(view).expect("a prompt");
+        PromptRow { text: "words".into(), view }
+    }
+
+    fn put(changes: &[Change]) -> Vec<(String, PromptState)> {
+        let row = |change: &Change| match change {
+            Change::PutPrompt(row) => (row.view.id.clone(), row.view.state),
+            other => panic!("{other:?}"),
+        };
+        changes.iter().map(row).collect()
+    }
+
+    #[test]
+    fn what_the_disk_refused_is_put_again_in_its_newest_form() {
+        use PromptState::{Canceled, Delivered, Queued, Typing};
+        let mut outbox = Outbox::default();
+        let (first, changes) = outbox.put(vec![row("a", Queued), row("b", Queued)]);
+        assert_eq!(changes.len(), 2);
+        outbox.settled(first, true);
+        let (second, changes) = outbox.put(vec![row("a", Canceled), row("b", Typing)]);
+        assert_eq!(changes.len(), 2);
+        let (third, changes) = outbox.put(vec![row("b", Delivered)]);
+        assert_eq!(put(&changes), [("b".into(), Delivered)]);
+        outbox.settled(second, false);
+        // the one after it may have been refused as well, or not
+        let (fourth, changes) = outbox.put(Vec::new());
+        assert_eq!(put(&changes), [("a".into(), Canceled), ("b".into(), Delivered)]);
+        outbox.settled(third, true);
+        outbox.settled(fourth, false);
+        let (fifth, changes) = outbox.put(vec![row("c", Queued)]);
+        assert_eq!(put(&changes), [("a".into(), Canceled), ("b".into(), Delivered), ("c".into(), Queued)]);
+        outbox.settled(fifth, true);
+        assert!(outbox.put(Vec::new()).1.is_empty() && outbox.rows.is_empty());
     }
 }
