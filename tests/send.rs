@@ -504,3 +504,26 @@ fn a_prompt_before_which_a_dialog_opens_is_sent_when_the_user_has_answered_it() 
     pty.wait_for_text("got Enter");
     assert!(!pty.contents().contains("behind words"), "{}", pty.contents());
 }
+
+#[test]
+fn an_agent_may_not_send_commands_that_nobody_is_asked_about() {
+    let site = Site::new();
+    site.project("api");
+    let us = executable();
+    site.script(
+        "agent",
+        &format!(
+            "#!/bin/sh\n{us} process send --now --command api/lead '!touch made' > said 2>&1\n{us} process send --now api/lead 'mere words' >> said 2>&1\necho over >> said\nexec cat\n"
+        ),
+    );
+    site.config(
+        "version: 1\nagents: { other: { command: [agent] } }\nworkspaces: { api: { cwd: $WORK/api, processes: {\n  lead: { command: [cat, -u] }, help: { agent: other, after: { lead: started } } } } }\n",
+    );
+    site.daemon();
+    let said = site.wait_file(&site.path("work/api/said"), |text| text.contains("over\n"));
+    assert!(said.contains("the agent api/help may not send commands"), "{said}");
+    // words are another thing
+    let list = PromptList { all: true, ..PromptList::default() };
+    let list = site.client().call::<ListPrompts>(list).expect("a list");
+    assert_eq!(list.iter().map(|p| p.text.as_str()).collect::<Vec<_>>(), ["mere words"], "{said}");
+}

@@ -11,13 +11,20 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::PromptRow;
 
 use super::{Router, fault, gone};
-use crate::actors::process::{CancelPrompt, SendPrompt, WaitForPrompt, new_prompt};
+use crate::{
+    actors::process::{CancelPrompt, SendPrompt, WaitForPrompt, new_prompt},
+    caller::Caller,
+};
 
 /// Prompts that are looked at: all that are kept.
 const PROMPTS_MAX: u32 = 1_000;
 
 impl Router {
-    pub(super) async fn send(&self, p: ProcessSend) -> Result<PromptView, Error> {
+    pub(super) async fn send(&self, caller: &Caller, p: ProcessSend) -> Result<PromptView, Error> {
+        if p.command {
+            // `!` runs a shell command that nobody is asked about
+            self.only_user(caller, "send commands to agents")?;
+        }
         if p.text.len() > PROMPT_BYTES_MAX {
             let message = format!("a prompt has at most {PROMPT_BYTES_MAX} bytes");
             return Err(Error::new(Code::BadParams, message)
