@@ -1,6 +1,6 @@
 //! Prompts and requests that are over, read when somebody asks for them.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 use serde::de::DeserializeOwned;
 use wezterm_parallel_schemas::inbox::AskView;
 
@@ -16,12 +16,18 @@ const PROMPT_UNDER_WAY: &str = "state IN ('queued', 'typing', 'delivered')";
 
 /// Prompts that are not over, oldest first.
 pub(crate) fn prompts_under_way(db: &Connection) -> Result<Vec<PromptRow>, StoreError> {
-    prompts(db, &format!("SELECT id, text, data FROM prompt WHERE {PROMPT_UNDER_WAY} ORDER BY at, id"), 0)
+    prompts(db, &format!("SELECT id, text, data FROM prompt WHERE {PROMPT_UNDER_WAY} ORDER BY at, id"), [])
+}
+
+/// Those of one process.
+pub(crate) fn prompts_under_way_of(db: &Connection, process: &str) -> Result<Vec<PromptRow>, StoreError> {
+    let of = format!("process_id = ?1 AND {PROMPT_UNDER_WAY}");
+    prompts(db, &format!("SELECT id, text, data FROM prompt WHERE {of} ORDER BY at, id"), [process])
 }
 
 /// The newest prompts, whatever has become of them, newest first.
 pub(crate) fn newest_prompts(db: &Connection, limit: u32) -> Result<Vec<PromptRow>, StoreError> {
-    prompts(db, "SELECT id, text, data FROM prompt ORDER BY at DESC, id DESC LIMIT ?1", limit)
+    prompts(db, "SELECT id, text, data FROM prompt ORDER BY at DESC, id DESC LIMIT ?1", [limit])
 }
 
 /// One prompt.
@@ -31,9 +37,9 @@ pub(crate) fn prompt(db: &Connection, id: &str) -> Result<Option<PromptRow>, Sto
     found.next()?.map(prompt_row).transpose()
 }
 
-fn prompts(db: &Connection, sql: &str, limit: u32) -> Result<Vec<PromptRow>, StoreError> {
+fn prompts(db: &Connection, sql: &str, params: impl Params) -> Result<Vec<PromptRow>, StoreError> {
     let mut statement = db.prepare(sql)?;
-    let mut found = if limit == 0 { statement.query([])? } else { statement.query([limit])? };
+    let mut found = statement.query(params)?;
     let mut all = Vec::new();
     while let Some(row) = found.next()? {
         all.push(prompt_row(row)?);

@@ -184,6 +184,14 @@ impl Store {
         self.read(|db| record::newest_prompts(db, limit.clamp(1, PROMPTS_KEPT_MAX)))
     }
 
+    /// The prompts of a process that are not over, oldest first. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn prompts_under_way(&self, process: &str) -> Result<Vec<PromptRow>, StoreError> {
+        self.read(|db| record::prompts_under_way_of(db, process))
+    }
+
     /// One prompt, by its id. Blocks for the time of a read.
     ///
     /// # Errors

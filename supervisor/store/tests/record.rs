@@ -27,6 +27,18 @@ fn a_prompt_under_way_is_there_after_a_restart_and_one_that_is_over_only_if_aske
 }
 
 #[test]
+fn prompts_under_way_are_found_however_many_came_after_them() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let mut first = prompt("m0", "p", PromptState::Queued);
+    first.view.at = 0;
+    let mut rows = vec![first.clone(), prompt("m1", "another", PromptState::Queued)];
+    rows.extend((0..PROMPTS_KEPT_MAX + 5).map(|i| prompt(&format!("n{i}"), "p", PromptState::Answered)));
+    store.commit_wait(rows.into_iter().map(Change::PutPrompt).collect()).expect("put");
+    assert_eq!(store.prompts_under_way("p").expect("read"), [first]);
+}
+
+#[test]
 fn prompts_go_with_their_process_and_requests_stay() {
     let dir = dir();
     let (store, _) = Store::open(dir.path()).expect("a store");

@@ -147,9 +147,6 @@ impl Sending {
     }
 }
 
-/// Prompts that are looked through for those of a process after a panic: all that are kept.
-const PROMPTS_MAX: u32 = 1_000;
-
 impl ProcessActor {
     /// Takes up what was not over when the daemon before this one ended, or when this actor panicked.
     fn recall_prompts(&mut self, ctx: &mut Context<Self>) {
@@ -157,27 +154,20 @@ impl ProcessActor {
         if let Some(rows) = rows {
             self.restore_prompts(rows, ctx);
         } else if self.panicked {
-            let store = self.shared.board.store().clone();
-            let id = self.row.id.clone();
+            let (board, id) = (self.shared.board.clone(), self.row.id.clone());
             let read = async move {
-                let under_way = |row: &PromptRow| {
-                    let state = row.view.state;
-                    let over = matches!(
-                        state,
-                        PromptState::Answered | PromptState::Undelivered | PromptState::Canceled
-                    );
-                    row.view.process_id == id && !over
-                };
-                let mut rows = tokio::task::spawn_blocking(move || store.prompts(PROMPTS_MAX))
-                    .await
-                    .ok()
-                    .and_then(Result::ok)
-                    .unwrap_or_default();
-                rows.retain(under_way);
-                rows.reverse();
-                rows
+                // what was on its way to the disk when it panicked is there by now
+                board.commit_and_wait(Vec::new(), Vec::new()).await.ok()?;
+                let store = board.store().clone();
+                let read = tokio::task::spawn_blocking(move || store.prompts_under_way(&id)).await.ok()?;
+                read.inspect_err(|e| tracing::error!(error = %e, "prompts cannot be read again")).ok()
             };
-            ctx.spawn(read.into_actor(self).map(|rows, actor, ctx| actor.restore_prompts(rows, ctx)));
+            // nothing new is typed before it is known what was being typed
+            ctx.wait(read.into_actor(self).map(|rows: Option<Vec<PromptRow>>, actor, ctx| {
+                let mut rows = rows.unwrap_or_default();
+                rows.retain(|row| actor.sending.machine.all().all(|p| p.view.id != row.view.id));
+                actor.restore_prompts(rows, ctx);
+            }));
         }
     }
 
