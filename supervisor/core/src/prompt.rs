@@ -411,14 +411,17 @@ impl Prompts {
         turns.chain(typing).chain(&self.queue)
     }
 
-    /// Takes all back that wait, since the process goes.
-    pub fn abandon(&mut self, why: &str) -> Vec<Effect> {
+    /// Ends all that is under way, since the process goes.
+    pub fn abandon(&mut self, why: &str, scene: &Scene) -> Vec<Effect> {
         let mut out = Vec::new();
         let typing = self.current.take().map(|c| c.prompt);
         let recovering = self.recovering.drain(..).map(|r| r.prompt);
         let all: Vec<Prompt> = typing.into_iter().chain(recovering).chain(self.queue.drain(..)).collect();
         for prompt in all {
             over(prompt, PromptState::Undelivered, Some(why.to_owned()), &mut out);
+        }
+        for turn in std::mem::take(&mut self.turns) {
+            self.answered(turn, Some(why.to_owned()), scene, &mut out);
         }
         out
     }

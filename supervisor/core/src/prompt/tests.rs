@@ -870,6 +870,23 @@ fn a_prompt_that_waits_can_be_taken_back_and_one_that_is_typed_cannot() {
 }
 
 #[test]
+fn all_that_is_under_way_ends_when_its_process_goes() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    s.deliver("a");
+    s.status(Status::Working);
+    s.send("b", WhileWorking::Now).expect("it works");
+    s.send("c", WhileWorking::Queue).expect("it waits");
+    let effects = s.prompts.abandon("the process was removed", &s.scene);
+    s.do_all(effects);
+    assert_eq!((s.state("a"), s.state("b")), (PromptState::Answered, PromptState::Undelivered));
+    assert_eq!(s.state("c"), PromptState::Undelivered);
+    let answer = s.view("a").answer.clone().expect("how it ended");
+    assert_eq!((answer.text, answer.reason.as_deref()), (None, Some("the process was removed")));
+    assert!(s.prompts.is_empty());
+}
+
+#[test]
 fn a_program_that_tells_nothing_is_typed_into_only_if_told_to() {
     let mut s = Stand::new(Status::Unknown);
     s.scene.kind = Kind::Command;

@@ -6,9 +6,13 @@ use tokio::sync::oneshot;
 use wezterm_parallel_core::prompt::text;
 use wezterm_parallel_schemas::{
     error::{Code, Error},
-    prompt::{PROMPT_BYTES_MAX, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait},
+    event::{Event, EventKind},
+    process::Status,
+    prompt::{
+        Answer, PROMPT_BYTES_MAX, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait,
+    },
 };
-use wezterm_parallel_store::PromptRow;
+use wezterm_parallel_store::{Change, PromptRow};
 
 use super::{Router, fault, gone};
 use crate::{
@@ -90,7 +94,7 @@ impl Router {
     pub(super) async fn cancel_prompt(&self, p: PromptTarget) -> Result<PromptView, Error> {
         let row = self.prompt(&p.prompt).await?;
         let actor = self.shared.agents.borrow().get(&row.view.process_id).cloned();
-        let actor = actor.ok_or_else(|| Error::new(Code::Conflict, "its process is gone"))?;
+        let Some(actor) = actor else { return self.end_left_behind(row).await };
         actor.send(CancelPrompt(row.view.id.clone())).await.map_err(gone)??;
         let view = self.prompt(&p.prompt).await?.view;
         if view.state == PromptState::Queued {
@@ -98,6 +102,26 @@ impl Router {
             return Err(Error::new(Code::Storage, message)
                 .hint("make room; it is tried again every few seconds, for as long as this daemon runs"));
         }
+        Ok(view)
+    }
+
+    /// A prompt whose process is gone without its end having been written down: nobody else ends it.
+    async fn end_left_behind(&self, mut row: PromptRow) -> Result<PromptView, Error> {
+        let at = self.shared.clock.at();
+        let why = "its process is gone";
+        let view = &mut row.view;
+        let kind = end_of_a_prompt_without_a_process(view, why, at)
+            .ok_or_else(|| Error::new(Code::Conflict, "it is over already"))?;
+        let event = Event {
+            workspace: Some(view.workspace.clone()),
+            process: Some(view.process.clone()),
+            id: Some(view.process_id.clone()),
+            prompt: Some(view.id.clone()),
+            message: Some(why.into()),
+            ..Event::new(kind)
+        };
+        let view = view.clone();
+        self.shared.board.commit_and_wait(vec![Change::PutPrompt(row)], vec![event]).await?;
         Ok(view)
     }
 
@@ -153,6 +177,50 @@ impl Router {
     }
 }
 
+/// Ends it as far as it had come, and says what is to be told; none if it is over.
+fn end_of_a_prompt_without_a_process(view: &mut PromptView, why: &str, at: i64) -> Option<EventKind> {
+    let (state, kind) = match view.state {
+        PromptState::Queued => (PromptState::Canceled, EventKind::PromptCanceled),
+        PromptState::Typing => (PromptState::Undelivered, EventKind::PromptUndelivered),
+        PromptState::Delivered => (PromptState::Answered, EventKind::PromptAnswered),
+        _ => return None,
+    };
+    if state == PromptState::Answered {
+        let reason = Some(why.to_owned());
+        view.answer = Some(Answer { text: None, status: Status::Unknown, reason, cost_usd: None, at });
+    } else {
+        view.reason = Some(why.to_owned());
+    }
+    (view.state, view.place) = (state, None);
+    Some(kind)
+}
+
 fn is_under_way(state: PromptState) -> bool {
     matches!(state, PromptState::Queued | PromptState::Typing | PromptState::Delivered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_whose_process_is_gone_ends_as_far_as_it_had_come() {
+        use PromptState::{Answered, Canceled, Delivered, Queued, Typing, Undelivered};
+        for (state, end, kind) in [
+            (Queued, Canceled, Some(EventKind::PromptCanceled)),
+            (Typing, Undelivered, Some(EventKind::PromptUndelivered)),
+            (Delivered, Answered, Some(EventKind::PromptAnswered)),
+            (Answered, Answered, None),
+            (Undelivered, Undelivered, None),
+            (Canceled, Canceled, None),
+        ] {
+            let view = serde_json::json!({
+                "id": "m", "workspace": "api", "process": "lead", "process_id": "p", "state": state,
+                "text": "words", "at": 1, "place": 1,
+            });
+            let mut view: PromptView = serde_json::from_value(view).expect("a prompt");
+            assert_eq!(end_of_a_prompt_without_a_process(&mut view, "gone", 2), kind);
+            assert_eq!((view.state, view.answer.is_some()), (end, state == Delivered));
+        }
+    }
 }

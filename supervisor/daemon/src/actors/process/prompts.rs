@@ -265,7 +265,8 @@ impl ProcessActor {
 
     /// The process goes, and with it what waits for it.
     pub(super) fn abandon_prompts(&mut self, ctx: &mut Context<Self>) {
-        let effects = self.sending.machine.abandon("the process was removed");
+        let scene = self.scene();
+        let effects = self.sending.machine.abandon("the process was removed", &scene);
         self.do_prompts(effects, ctx);
     }
 
