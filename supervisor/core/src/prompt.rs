@@ -5,6 +5,7 @@
 //! opens meanwhile is heard of · Enter · the proof. Text and Enter are typed only if the agent has said
 //! nothing newer in between, so that Enter answers no dialog. Nothing is ever typed a second time.
 
+mod debug;
 pub mod text;
 mod turn;
 mod typing;
@@ -66,7 +67,7 @@ const CLEAR: &[u8] = b"\x03";
 const ENTER: &[u8] = b"\r";
 
 /// A prompt, and what has become of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Prompt {
     /// As it is shown.
     pub view: PromptView,
@@ -101,7 +102,7 @@ pub struct Scene {
 }
 
 /// Something happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Input {
     /// The scene is another.
     Changed,
@@ -177,7 +178,7 @@ pub enum Outcome {
 }
 
 /// A prompt in a transcript.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Found {
     /// Claude's session.
     pub session_id: Option<String>,
@@ -188,7 +189,7 @@ pub struct Found {
 }
 
 /// Something must be done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Effect {
     /// Keep the prompt, and tell of it.
     Put(Box<Prompt>, Option<EventKind>),

@@ -900,6 +900,31 @@ fn a_program_that_tells_nothing_is_typed_into_only_if_told_to() {
 }
 
 #[test]
+fn no_words_of_a_prompt_or_an_answer_stand_in_what_is_shown_of_them_for_debugging() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    let mut shown = format!("{:?}", s.kept);
+    s.until_enter();
+    let (prompt_id, session_id) = (Some("t".to_owned()), None);
+    let submitted = Input::Submitted { text: "do a".into(), prompt_id: prompt_id.clone(), session_id };
+    let ended = Input::Ended { prompt_id, last_message: Some("do a, done".into()), failed: false };
+    let found = Found { answer: Some("do a, done".into()), ..Found::default() };
+    let looked = Input::Looked { order: 1, found: Some(found) };
+    let look = Effect::Look { order: 1, text: "do a".into(), since: 1 };
+    let typed = Effect::Type { order: 1, status_seq: None, quiet_ms: None, bytes: b"do a".to_vec() };
+    let typed = format!("{typed:?}");
+    assert!(typed.contains("bytes: 4"), "{typed}");
+    shown += &format!("{submitted:?}{ended:?}{looked:?}{look:?}{typed}{:?}", s.prompts);
+    s.input(submitted);
+    s.input(ended);
+    shown += &format!("{:?}", s.prompts);
+    s.run_out();
+    shown += &format!("{:?}", s.kept);
+    assert!(!shown.contains("do a"), "{shown}");
+    assert!(shown.contains("Answered"), "{shown}");
+}
+
+#[test]
 fn the_queue_is_bounded() {
     let mut s = Stand::new(Status::Working);
     for i in 0..QUEUE_MAX {

@@ -3,7 +3,6 @@
 use super::*;
 
 /// A prompt that the agent has, and whose turn is not known to be over.
-#[derive(Debug)]
 pub(super) struct Turn {
     pub(super) prompt: Prompt,
     /// It was typed into an agent that worked: its turn has no id that is known beforehand.
