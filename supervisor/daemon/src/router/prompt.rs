@@ -12,7 +12,7 @@ use wezterm_parallel_schemas::{
         Answer, PROMPT_BYTES_MAX, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait,
     },
 };
-use wezterm_parallel_store::{Change, PromptRow};
+use wezterm_parallel_store::{Change, PromptRow, Store, StoreError};
 
 use super::{Router, fault, gone};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     caller::Caller,
 };
 
-/// Prompts that are looked at: all that are kept.
+/// Prompts that are listed at most: all that are kept when they are over.
 const PROMPTS_MAX: u32 = 1_000;
 
 impl Router {
@@ -39,8 +39,8 @@ impl Router {
         let view = self.process_view(p.workspace.as_deref(), &p.process)?;
         if let Some(key) = &p.key {
             // sent by a daemon that ended before it had answered
-            let known = self.prompts().await?.into_iter().find(|row| row.view.key.as_ref() == Some(key));
-            if let Some(row) = known {
+            let key = key.clone();
+            if let Some(row) = self.read_prompts(move |store| store.prompt_of_key(&key)).await? {
                 return self.sent_before(row, &view.id, &text).await;
             }
         }
@@ -81,13 +81,11 @@ impl Router {
             (Some(workspace), None) => Some(self.workspace_view(workspace)?.name),
             _ => None,
         };
-        let mut all: Vec<PromptView> = self.prompts().await?.into_iter().map(|row| row.view).collect();
+        let over = p.all;
+        let read = move |store: Store| store.prompts(process.as_deref(), over, PROMPTS_MAX);
+        let mut all = self.read_prompts(read).await?;
         all.reverse();
-        all.retain(|v| {
-            process.as_ref().is_none_or(|id| *id == v.process_id)
-                && workspace.as_ref().is_none_or(|name| *name == v.workspace)
-                && (p.all || is_under_way(v.state))
-        });
+        all.retain(|v| workspace.as_ref().is_none_or(|name| *name == v.workspace));
         Ok(all)
     }
 
@@ -159,21 +157,22 @@ impl Router {
 
     /// A prompt, as it is on the disk when all of before is.
     async fn prompt(&self, id: &str) -> Result<PromptRow, Error> {
-        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
-        let (store, wanted) = (self.shared.board.store().clone(), id.to_owned());
-        let read = tokio::task::spawn_blocking(move || store.prompt(&wanted)).await.map_err(|_| fault())?;
-        read.map_err(|e| Error::new(Code::Storage, e.to_string()))?.ok_or_else(|| {
+        let wanted = id.to_owned();
+        self.read_prompts(move |store| store.prompt(&wanted)).await?.ok_or_else(|| {
             Error::new(Code::NotFound, format!("there is no prompt {id}"))
                 .hint("`wezterm-parallel prompt list --all` shows the newest")
         })
     }
 
-    /// The newest prompts, newest first.
-    async fn prompts(&self) -> Result<Vec<PromptRow>, Error> {
+    /// Reads the store when all of before is on the disk.
+    async fn read_prompts<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
         self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
         let store = self.shared.board.store().clone();
-        let read = tokio::task::spawn_blocking(move || store.prompts(PROMPTS_MAX)).await;
-        read.map_err(|_| fault())?.map_err(|e| Error::new(Code::Storage, e.to_string()))
+        let read = tokio::task::spawn_blocking(move || read(store)).await.map_err(|_| fault())?;
+        read.map_err(|e| Error::new(Code::Storage, e.to_string()))
     }
 }
 
@@ -193,10 +192,6 @@ fn end_of_a_prompt_without_a_process(view: &mut PromptView, why: &str, at: i64) 
     }
     (view.state, view.place) = (state, None);
     Some(kind)
-}
-
-fn is_under_way(state: PromptState) -> bool {
-    matches!(state, PromptState::Queued | PromptState::Typing | PromptState::Delivered)
 }
 
 #[cfg(test)]

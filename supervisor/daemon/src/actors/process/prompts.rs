@@ -340,6 +340,12 @@ impl ProcessActor {
         event
     }
 
+    fn await_prompt(&mut self, waiter: Waiter) {
+        // a wait that has timed out, or whose caller has gone away
+        self.sending.waiters.retain(|w| !w.reply.is_closed());
+        self.sending.waiters.push(waiter);
+    }
+
     fn answer_prompt(&mut self, view: &PromptView) {
         let mut i = 0;
         while i < self.sending.waiters.len() {
@@ -498,7 +504,7 @@ impl Handler<SendPrompt> for ProcessActor {
         match self.sending.machine.send(prompt, &scene) {
             Ok(effects) => {
                 let until = if mode == WhileWorking::Queue { Until::Kept } else { Until::Taken };
-                self.sending.waiters.push(Waiter { prompt: id, until, reply: m.reply });
+                self.await_prompt(Waiter { prompt: id, until, reply: m.reply });
                 self.sending.scene = Some(scene);
                 self.do_prompts(effects, ctx);
             }
@@ -525,7 +531,7 @@ impl Handler<WaitForPrompt> for ProcessActor {
         let view = self.sending.machine.all().find(|p| p.view.id == m.prompt).map(|p| p.view.clone())?;
         let until = if m.taken { Until::Kept } else { Until::Over };
         let (reply, answer) = oneshot::channel();
-        self.sending.waiters.push(Waiter { prompt: m.prompt, until, reply });
+        self.await_prompt(Waiter { prompt: m.prompt, until, reply });
         let view = self.shown_prompt(&view);
         self.answer_prompt(&view);
         Some(answer)
