@@ -496,6 +496,7 @@ impl Prompts {
             ordered: false,
             texted_at: None,
             entered: false,
+            rested: false,
             alone_since: None,
             said: None,
             dialog: false,

@@ -616,6 +616,33 @@ fn a_look_for_its_answer_that_comes_to_nothing_does_not_keep_a_turn_from_its_end
 }
 
 #[test]
+fn an_agent_that_begins_before_its_keeper_has_said_that_enter_was_typed_has_begun() {
+    let mut s = Stand::new(Status::Idle);
+    s.scene.hooks = false;
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    while !matches!(s.open.front(), Some(Effect::Type { bytes, .. }) if bytes == ENTER) {
+        assert!(s.serve() || s.wait());
+    }
+    s.status(Status::Working);
+    assert!(s.serve(), "its Enter");
+    s.run_out();
+    assert_eq!(s.view("a").proof, Some(Proof::Status));
+    // what it did before an Enter that was refused proves nothing
+    let mut s = Stand::new(Status::Idle);
+    s.scene.hooks = false;
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    while !matches!(s.open.front(), Some(Effect::Type { bytes, .. }) if bytes == ENTER) {
+        assert!(s.serve() || s.wait());
+    }
+    let Some(Effect::Type { order, .. }) = s.open.pop_front() else { panic!() };
+    s.status(Status::Working);
+    s.status(Status::Idle);
+    s.input(Input::Typed { order, outcome: Outcome::Status });
+    s.run_out();
+    assert_eq!(s.state("a"), PromptState::Undelivered);
+}
+
+#[test]
 fn an_interrupted_turn_is_answered_without_words() {
     let mut s = Stand::new(Status::Idle);
     s.send("a", WhileWorking::Refuse).expect("idle");

@@ -25,6 +25,8 @@ pub(super) struct Current {
     pub(super) texted_at: Option<i64>,
     /// Its Enter was ordered to be typed, and the agent had said nothing newer: from then on it may have it.
     pub(super) entered: bool,
+    /// The agent did not work when Enter was ordered.
+    pub(super) rested: bool,
     /// Since when keys that somebody types go into its text: since it was ordered, or since the dialog went
     /// that stood before it.
     pub(super) alone_since: Option<i64>,
@@ -140,7 +142,7 @@ impl Prompts {
         if allowed_enter(current, scene).is_err() {
             return self.enter(Stage::Held, HELD_MS_MAX, out);
         }
-        current.entered = true;
+        (current.entered, current.rested) = (true, scene.status != Some(Status::Working));
         let quiet_ms = current.alone_ms(scene);
         self.enter(Stage::Entering, TYPE_MS, out);
         // what somebody has typed into the text would go with it
@@ -154,7 +156,7 @@ impl Prompts {
             current.ordered = false;
         }
         if stage == Stage::Entering && outcome == Outcome::Status {
-            current.entered = false;
+            (current.entered, current.worked) = (false, false);
         }
         match (stage, outcome) {
             (Stage::Clearing, Outcome::Done) => {
@@ -171,6 +173,10 @@ impl Prompts {
                 if scene.kind != Kind::Claude && !scene.tells {
                     let why = "it was typed; nothing tells whether the program has taken it";
                     return self.delivered(None, None, None, Some(why.into()), scene, out);
+                }
+                if current.worked && !scene.hooks {
+                    // it has begun already, and its transcript has it in a moment
+                    return self.enter(Stage::Proving { looks: PROOFS_MAX - 1 }, PAUSE_MS * 3, out);
                 }
                 self.enter(Stage::Proving { looks: 0 }, PROOF_MS, out);
             }
@@ -367,7 +373,9 @@ impl Prompts {
         }
         if let Some(current) = &mut self.current {
             let proving = matches!(current.stage, Stage::Proving { .. } | Stage::Looking { .. });
-            let begins = proving && works && !current.worked;
+            // it may begin before its keeper has said that Enter was typed
+            let entering = current.stage == Stage::Entering && current.rested;
+            let begins = (proving || entering) && works && !current.worked;
             current.worked |= begins;
             if current.is_typed() {
                 let dialog = scene.dialog || matches!(scene.status, Some(Status::Blocked(_)));
