@@ -14,7 +14,7 @@ use wezterm_parallel_schemas::{
 use crate::{
     restart::{History, Verdict},
     spec::{Millis, ProcessSpec},
-    status::{Claim, Held, LOOK_MS, Limit, Tracker, Word},
+    status::{Held, LOOK_MS, Limit, Tracker, Word},
 };
 
 /// Grace of a Claude that is killed at once: a SIGKILL in its first seconds would make its next start
@@ -792,7 +792,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::spec::{BackoffSpec, RestartSpec, StatusSpec};
+    use crate::{
+        spec::{BackoffSpec, RestartSpec, StatusSpec},
+        status::Claim,
+    };
 
     fn spec(kind: Kind) -> ProcessSpec {
         ProcessSpec {

@@ -282,7 +282,7 @@ impl Router {
                 })
                 .await
             }
-            call::SendPrompt::NAME => self.answer::<call::SendPrompt>(params, |p| self.send(p)).await,
+            call::SendPrompt::NAME => self.answer::<call::SendPrompt>(params, |p| self.send(caller, p)).await,
             call::CancelPrompt::NAME => {
                 self.answer::<call::CancelPrompt>(params, |p| self.cancel_prompt(p)).await
             }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use wezterm_parallel_schemas::inbox::AskView;
+use wezterm_parallel_schemas::{inbox::AskView, prompt::PromptView};
 
 use crate::{
     error::StoreError,
@@ -208,12 +208,34 @@ impl Store {
         self.read(|db| record::ask_is_over(db, id))
     }
 
-    /// The newest prompts, at most `limit`, newest first. Blocks for the time of a read.
+    /// What is shown of the newest prompts, at most `limit`, newest first, without their whole texts: those
+    /// of one process or of all, and those that are over if wanted. Blocks for the time of a read.
     ///
     /// # Errors
     /// `Unreadable`, `Io` or `Corrupt`.
-    pub fn prompts(&self, limit: u32) -> Result<Vec<PromptRow>, StoreError> {
-        self.read(|db| record::newest_prompts(db, limit.clamp(1, PROMPTS_KEPT_MAX)))
+    pub fn prompts(
+        &self,
+        process: Option<&str>,
+        over: bool,
+        limit: u32,
+    ) -> Result<Vec<PromptView>, StoreError> {
+        self.read(|db| record::prompt_views(db, process, over, limit.clamp(1, PROMPTS_KEPT_MAX)))
+    }
+
+    /// The newest prompt that was sent with this idempotency key. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn prompt_of_key(&self, key: &str) -> Result<Option<PromptRow>, StoreError> {
+        self.read(|db| record::prompt_of_key(db, key))
+    }
+
+    /// The prompts of a process that are not over, oldest first. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn prompts_under_way(&self, process: &str) -> Result<Vec<PromptRow>, StoreError> {
+        self.read(|db| record::prompts_under_way_of(db, process))
     }
 
     /// One prompt, by its id. Blocks for the time of a read.

@@ -23,7 +23,47 @@ fn a_prompt_under_way_is_there_after_a_restart_and_one_that_is_over_only_if_aske
     assert_eq!(loaded.prompts, [typing]);
     assert_eq!(store.prompt("m2").expect("read"), Some(done));
     assert_eq!(store.prompt("m3").expect("read"), None);
-    assert_eq!(store.prompts(10).expect("read").len(), 2);
+    assert_eq!(store.prompts(None, true, 10).expect("read").len(), 2);
+}
+
+#[test]
+fn prompts_are_chosen_by_their_process_and_state_and_found_by_their_key() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let rows = ["m1", "m2", "m3", "m4"].into_iter().zip(1..).map(|(id, at)| {
+        let state = if at % 2 == 0 { PromptState::Answered } else { PromptState::Queued };
+        let mut row = prompt(id, if at < 3 { "p" } else { "q" }, state);
+        row.view.at = at;
+        row.view.key = Some(format!("k{}", at / 4));
+        row
+    });
+    let rows: Vec<_> = rows.collect();
+    store.commit_wait(rows.iter().cloned().map(Change::PutPrompt).collect()).expect("put");
+    for (process, over, limit, ids) in [
+        (None, true, 10, vec!["m4", "m3", "m2", "m1"]),
+        (None, false, 10, vec!["m3", "m1"]),
+        (Some("p"), true, 10, vec!["m2", "m1"]),
+        (Some("q"), false, 10, vec!["m3"]),
+        (None, true, 1, vec!["m4"]),
+    ] {
+        let found = store.prompts(process, over, limit).expect("read");
+        assert_eq!(found.iter().map(|v| v.id.as_str()).collect::<Vec<_>>(), ids);
+    }
+    assert_eq!(store.prompt_of_key("k0").expect("read").as_ref(), Some(&rows[2]), "the newest");
+    assert_eq!(store.prompt_of_key("k1").expect("read").as_ref(), Some(&rows[3]));
+    assert_eq!(store.prompt_of_key("k").expect("read"), None);
+}
+
+#[test]
+fn prompts_under_way_are_found_however_many_came_after_them() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let mut first = prompt("m0", "p", PromptState::Queued);
+    first.view.at = 0;
+    let mut rows = vec![first.clone(), prompt("m1", "another", PromptState::Queued)];
+    rows.extend((0..PROMPTS_KEPT_MAX + 5).map(|i| prompt(&format!("n{i}"), "p", PromptState::Answered)));
+    store.commit_wait(rows.into_iter().map(Change::PutPrompt).collect()).expect("put");
+    assert_eq!(store.prompts_under_way("p").expect("read"), [first]);
 }
 
 #[test]
@@ -39,7 +79,7 @@ fn prompts_go_with_their_process_and_requests_stay() {
             Change::DeleteWorkspace("w".into()),
         ])
         .expect("committed");
-    assert_eq!(store.prompts(10).expect("read"), []);
+    assert_eq!(store.prompts(None, true, 10).expect("read"), []);
     assert_eq!(store.asks(10).expect("read").len(), 1);
 }
 
