@@ -99,14 +99,20 @@ fn may_be_allowed(request: &Request<'_>, named: bool) -> bool {
     !unboxed && one && runs
 }
 
-/// Whether a pattern fits what the tool is to do. The tool says which field that is, not who fills them in.
+/// Whether a pattern fits what the tool is to do. For an `allow` the tool says which field that is, not who
+/// fills them in; a `deny` looks at each.
 fn pattern_fits(pattern: &str, request: &Request<'_>, allows: bool) -> bool {
-    let field = |tools: &[&str], name| text(request.input, name).filter(|_| tools.contains(&request.tool));
-    match (field(SHELLS, "command"), field(FETCHERS, "url")) {
-        (Some(command), _) if allows => glob(pattern, command),
-        (Some(command), _) => command::is_in(pattern, command),
-        (None, Some(url)) => glob(pattern, url),
-        (None, None) => glob(pattern, &request.input.to_string()),
+    let (command, url) = (text(request.input, "command"), text(request.input, "url"));
+    let whole = || glob(pattern, &request.input.to_string());
+    if !allows {
+        return command.is_some_and(|c| command::is_in(pattern, c))
+            || url.is_some_and(|u| glob(pattern, u))
+            || (!SHELLS.contains(&request.tool) && whole());
+    }
+    match request.tool {
+        tool if SHELLS.contains(&tool) => command.is_some_and(|c| glob(pattern, c)),
+        tool if FETCHERS.contains(&tool) => url.is_some_and(|u| glob(pattern, u)),
+        _ => whole(),
     }
 }
 
@@ -303,6 +309,7 @@ mod tests {
         let tool = json!({ "text": "rm -rf x", "command": "ls" });
         assert!(!fits(true, "mcp__shell__run", "ls*", tool.clone()));
         assert!(fits(false, "mcp__shell__run", "*rm -rf*", tool));
+        assert!(fits(false, "mcp__shell__run", "rm *", json!({ "command": "true; rm x" })));
         assert!(!fits(true, "Bash", "*", json!({ "url": "ls" })), "it runs nothing that is known");
         assert!(!fits(true, "mcp__shell__run", "*", json!({ "command": "ls; rm x" })));
     }
