@@ -1,6 +1,8 @@
 //! Other agents: their status by what the config says of them, from titles, progress reports and their own
 //! word, with a program that does as it is told.
 
+use std::fs;
+
 use wezterm_parallel_schemas::process::{Blocked, State, Status};
 
 use crate::support::{pty::Pty, site::Site};
@@ -13,6 +15,7 @@ while read -r word rest; do
     title) printf '\033]0;%s\007' "$rest" ;;
     progress) printf '\033]9;4;%s\007' "$rest" ;;
     report) printf '\033]7501;%s\007' "$rest" ;;
+    flood) yes "$rest" | head -n 100000 | sed "s/one/$(printf '\033]')/;s/two/$(printf '\033]')/;s/end/$(printf '\007')/g" | tr -d '\n' ;;
     esac
     printf 'did %s %s\r\n' "$word" "$rest"
 done
@@ -132,4 +135,29 @@ fn an_agent_that_says_nothing_is_unknown_and_a_plain_command_has_no_status() {
     assert_eq!(site.process("api/plain").status, None);
     tell(&pty, "report state=blocked:kind=question");
     site.wait_status("api/plain", Status::Blocked(Blocked::Question));
+}
+
+/// Each flood is 200,000 reports, no two alike that follow each other, as fast as a program can write them.
+#[test]
+fn a_flood_of_reports_costs_no_process_its_status_its_terminal_or_its_life() {
+    let site = site();
+    let progress = "flood one9;4;1;50endtwo9;4;2;51end";
+    let word = "flood one7501;state=workingendtwo7501;state=error:msg=xend";
+    for (name, flood, last) in [
+        ("api/progress", progress, "progress 0"),
+        // of one whose progress is not read it is nothing at all
+        ("api/gemini", progress, "report state=idle"),
+        ("api/silent", word, "report state=idle"),
+    ] {
+        let before = site.wait_process(name, |p| p.state == State::Running && p.pid.is_some());
+        let pty = attach(&site, name);
+        tell(&pty, flood);
+        tell(&pty, last);
+        let after = site.wait_status(name, Status::Idle);
+        assert_eq!((after.pid, after.restarts), (before.pid, before.restarts), "{name}");
+    }
+    let log = fs::read_to_string(site.path("state/wezterm-parallel/daemon.log")).expect("it logs");
+    for diagnostic in ["lost a keeper", "refused a change"] {
+        assert!(!log.contains(diagnostic), "{log}");
+    }
 }

@@ -198,6 +198,20 @@ fn a_subagent_in_the_background_is_answered_from_outside() {
     assert_eq!(decided(&site).state, AskState::Allowed);
 }
 
+/// While its hook waits, Claude shows no dialog for it: a hook that waited for the next daemon would hide it.
+#[test]
+fn without_a_daemon_a_subagent_is_answered_in_the_dialog() {
+    let agent = r#"{"description":"s","prompt":"[[bash:echo hi > made]][[text:done]]","subagent_type":"general-purpose"}"#;
+    let Some(site) = tui(&format!("[[tool:Agent:{agent}]][[text:the turn is over]]")) else { return };
+    asked(&site);
+    let pty = site.terminal(110, 32, &["process", "attach", "api/lead"]);
+    site.wait_attached("api/lead", 1);
+    site.kill_daemon();
+    pty.wait_for_text(DIALOG);
+    site.daemon();
+    site.wait_event(0, "it is moot", |e| e.kind == EventKind::InboxDecided);
+}
+
 #[test]
 fn no_in_the_dialog_takes_the_request_out_of_the_inbox() {
     let Some(site) = tui(MAKES_A_FILE) else { return };
@@ -365,4 +379,32 @@ workspaces:
     assert!(heard.results[0].contains("the agent api/help may not decide"), "{heard:#?}");
     assert_eq!(open(&site).iter().map(|a| &a.id).collect::<Vec<_>>(), [&ask.id]);
     site.run(&["inbox", "deny", "api/lead"]).ok();
+}
+
+#[test]
+fn an_agent_may_not_make_itself_another_one_with_more_leave() {
+    let Some(site) = Site::with_claude() else { return };
+    site.project("api");
+    let us = crate::support::site::executable();
+    let commands = [
+        "process add api more --agent claude -- --dangerously-skip-permissions",
+        "process add api more -- sleep 1000",
+        "workspace delete api",
+        "stop --keep",
+    ];
+    let calls: String = commands.iter().map(|command| format!("[[bash:{us} {command}]]")).collect();
+    let prompt = serde_json::Value::from(format!("{calls}[[text:the turn is over]]"));
+    site.config(&format!(
+        "version: 1
+permissions: [{{ allow: Bash, pattern: '{us} *' }}]
+workspaces:
+  api: {{ cwd: $WORK/api, processes: {{ lead: {{ agent: claude, args: [-p, {prompt}], restart: {{ policy: never }}, ready_timeout: 1s }} }} }}
+"
+    ));
+    site.daemon();
+    let heard = site.mock().wait("what came of it", |r| r.results.len() == commands.len());
+    for (command, result) in commands.iter().zip(&heard.results) {
+        assert!(result.contains("the agent api/lead may not"), "{command}: {result}");
+    }
+    assert_eq!(site.processes().len(), 1);
 }

@@ -180,6 +180,31 @@ fn a_claude_without_a_terminal_counts_and_its_limit_stops_the_others_too() {
 }
 
 #[test]
+fn a_limit_of_one_login_is_none_of_another_in_the_same_directory() {
+    let other = "other: { agent: claude, env: { CLAUDE_CODE_OAUTH_TOKEN: another-fake } }";
+    let Some(site) = site(&format!("lead: {{ agent: claude }}, {other}")) else { return };
+    site.daemon();
+    site.wait_status("api/lead", Status::Idle);
+    site.wait_status("api/other", Status::Idle);
+    let pty = attach(&site, "api/lead");
+    let seq = site.seq();
+    let at = seconds_from_now(3_600);
+    prompt(&pty, &format!("[[rl:status=rejected,5h=1.0,at={at}]][[status:429]]"));
+    site.wait_status("api/lead", Status::RateLimited);
+    let reached = site.wait_event(seq, "the limit", |e| e.kind == EventKind::LimitReached);
+    let pty = attach(&site, "api/other");
+    prompt(&pty, "[[text:all is well]]");
+    wait_cost(&site, "api/other", |c| c > 0.0);
+    let other = site.process("api/other");
+    assert_eq!((other.status, other.limited_until), (Some(Status::Idle), None));
+    let all = site.client().call::<ListLimits>(Empty {}).expect("accounts can be listed");
+    let of = |name: &str| all.iter().find(|a| a.processes == [name]).expect("each has its own");
+    assert_eq!(reached.account.as_ref(), Some(&of("api/lead").account));
+    assert!(of("api/other").limited_until.is_none() && of("api/other").account.contains("(login "));
+    assert!(all.iter().all(|a| !a.account.contains("fake")), "{all:#?}");
+}
+
+#[test]
 fn a_429_of_the_api_is_an_error_and_no_usage_limit() {
     let Some(site) = site("lead: { agent: claude }, help: { agent: claude }") else { return };
     site.daemon();

@@ -15,7 +15,7 @@ use wezterm_parallel_schemas::{
 
 use crate::support::{
     pty::Pty,
-    site::{Output, Site, executable, kill},
+    site::{Output, Site, executable, kill, wait_end},
 };
 
 const CONFIG: &str = "version: 1
@@ -406,6 +406,33 @@ fn a_claude_that_is_killed_in_its_turn_ends_the_wait_and_the_next_takes_what_is_
 }
 
 #[test]
+fn a_wait_ends_if_its_claude_ended_while_no_daemon_was_there() {
+    let Some(site) = Site::with_claude() else { return };
+    site.project("api");
+    let processes = "{ lead: { agent: claude, restart: { policy: never } } }";
+    site.config(&format!("{CONFIG}  api: {{ cwd: $WORK/api, processes: {processes} }}\n"));
+    site.daemon();
+    site.wait_status("api/lead", Status::Idle);
+    let sent = send(&site, "[[hang]]", WhileWorking::Refuse);
+    let working = site.wait_status("api/lead", Status::Working);
+    let queued = send(&site, "[[text:of the next]]", WhileWorking::Queue);
+    site.kill_daemon();
+    let pid = working.pid.expect("it runs");
+    kill(pid);
+    wait_end(pid);
+    site.daemon();
+    let limit = PromptWait { prompt: sent.id.clone(), timeout_ms: Some(60_000) };
+    let over = site.client().call::<WaitForPrompt>(limit).expect("its run is over");
+    let answer = over.answer.expect("how it ended");
+    assert_eq!((over.state, answer.text, answer.status), (PromptState::Answered, None, Status::Unknown));
+    assert!(answer.reason.is_some_and(|r| r.contains("run")));
+    // and what is queued is not held up by it
+    site.run(&["process", "start", "api/lead"]).ok();
+    assert_eq!(wait(&site, &queued).answer.and_then(|a| a.text).as_deref(), Some("of the next"));
+    assert_eq!(asked(&site, "[[text:of the next]]"), 1);
+}
+
+#[test]
 fn a_wait_ends_with_its_timeout_and_with_an_interruption() {
     let Some(site) = site() else { return };
     let out = site.run(&["process", "send", "--wait", "--timeout", "300ms", "api/lead", "[[hang]]"]).exits(1);
@@ -434,4 +461,69 @@ fn a_program_that_is_no_agent_is_typed_into_only_if_told_to() {
     let sent = send(&site, "hello there", WhileWorking::Now);
     assert_eq!((sent.state, sent.proof), (PromptState::Delivered, None));
     pty.wait_for("its echo", |s| s.contents().matches("hello there").count() >= 2);
+}
+
+/// Reads keys as they come, and opens a dialog behind every paste, which `1` answers.
+const DIALOG_AGENT: &str = r#"#!/bin/sh
+say() { printf '\033]7501;state=%s\007' "$1"; }
+stty raw -echo
+say idle
+text=
+while key=$(dd bs=1 count=1 2>/dev/null; printf .); key=${key%.}; [ -n "$key" ]; do
+    case $text$key in
+    *201~) text=; say 'blocked:kind=permission' ;;
+    1) text=; say working; say idle ;;
+    "$(printf '\r')") text=; printf 'got Enter\r\n'; say working ;;
+    *"$(printf '\r')") text=; printf 'got Enter behind words\r\n'; say working ;;
+    *) text=$text$key ;;
+    esac
+done
+"#;
+
+#[test]
+fn a_prompt_before_which_a_dialog_opens_is_sent_when_the_user_has_answered_it() {
+    let site = Site::new();
+    site.project("api");
+    site.script("agent", DIALOG_AGENT);
+    site.config(
+        "version: 1\nagents: { dialog: { command: [agent], status: [osc7501] } }\nworkspaces: { api: { cwd: $WORK/api, processes: { lead: { agent: dialog } } } }\n",
+    );
+    site.daemon();
+    site.wait_status("api/lead", Status::Idle);
+    let pty = site.terminal(80, 24, &["process", "attach", "api/lead"]);
+    site.wait_attached("api/lead", 1);
+    thread::scope(|scope| {
+        let mut client = site.client();
+        let call = params("behind a dialog", WhileWorking::Refuse);
+        let sent = scope.spawn(move || client.call::<SendPrompt>(call));
+        site.wait_status("api/lead", Status::Blocked(Blocked::Permission));
+        pty.type_keys("1");
+        let sent = sent.join().expect("it does not panic").expect("it is delivered");
+        assert_eq!((sent.state, sent.proof), (PromptState::Delivered, Some(Proof::Status)));
+    });
+    pty.wait_for_text("got Enter");
+    assert!(!pty.contents().contains("behind words"), "{}", pty.contents());
+}
+
+#[test]
+fn an_agent_may_not_send_commands_that_nobody_is_asked_about() {
+    let site = Site::new();
+    site.project("api");
+    let us = executable();
+    site.script(
+        "agent",
+        &format!(
+            "#!/bin/sh\n{us} process send --now --command api/lead '!touch made' > said 2>&1\n{us} process send --now api/lead 'mere words' >> said 2>&1\necho over >> said\nexec cat\n"
+        ),
+    );
+    site.config(
+        "version: 1\nagents: { other: { command: [agent] } }\nworkspaces: { api: { cwd: $WORK/api, processes: {\n  lead: { command: [cat, -u] }, help: { agent: other, after: { lead: started } } } } }\n",
+    );
+    site.daemon();
+    let said = site.wait_file(&site.path("work/api/said"), |text| text.contains("over\n"));
+    assert!(said.contains("the agent api/help may not send commands"), "{said}");
+    // words are another thing
+    let list = PromptList { all: true, ..PromptList::default() };
+    let list = site.client().call::<ListPrompts>(list).expect("a list");
+    assert_eq!(list.iter().map(|p| p.text.as_str()).collect::<Vec<_>>(), ["mere words"], "{said}");
 }

@@ -260,16 +260,19 @@ pub struct Rule {
     /// Tools that may be used: `Bash`, `Edit`, `mcp__github__*`. `*` stands for anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<String>,
-    /// Tools that may not be used.
+    /// Tools that are denied where Claude would ask. What it does without asking, by its own rules and
+    /// modes, no rule here sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deny: Option<String>,
     /// Only if this fits what the tool is to do: the command of Bash, the address of WebFetch, else the
     /// input as JSON. `*` stands for anything; an `allow` never fits a command with anything in it by
-    /// which a shell might do more than that: a second one behind it, a redirection, a variable.
+    /// which a shell might do more than that: a second one behind it, a redirection, a variable, a brace,
+    /// a pattern for files, a quote within a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// Only if the file that the tool works on lies here: `src/**`, relative to the process's directory,
-    /// or absolute. `*` stops at a `/`, `**` does not.
+    /// or absolute. `*` stops at a `/`, `**` does not. What gives an agent more leave (`.claude`,
+    /// `.mcp.json`, `.git`, our own config) an `allow` must name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Only for processes of this name, `WORKSPACE/PROCESS`; `*` stands for anything.

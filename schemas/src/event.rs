@@ -189,7 +189,7 @@ pub struct Event {
     /// The prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
-    /// The account: Claude's config directory.
+    /// The account, as [`crate::limit::AccountView`] names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// Until when, in milliseconds since 1970.

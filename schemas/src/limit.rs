@@ -30,10 +30,12 @@ pub struct Usage {
     pub at: i64,
 }
 
-/// An account, which is one config directory of Claude.
+/// An account: a config directory of Claude, or the credentials of an environment that are used instead of
+/// the login in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountView {
-    /// Claude's config directory.
+    /// Claude's config directory; behind it in brackets the cloud that the environment chooses, or the kind of
+    /// its credentials and the beginning of their hash.
     pub account: String,
     /// Until when it is limited, in milliseconds since 1970; none if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]

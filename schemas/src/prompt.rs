@@ -1,5 +1,7 @@
 //! Prompts that are sent to agents: `process.send` and what becomes of them.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,7 @@ use crate::process::Status;
 pub const PROMPT_BYTES_MAX: usize = 512 << 10;
 
 /// Parameters of `process.send`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProcessSend {
     /// The workspace, if the name alone does not say.
@@ -81,7 +83,7 @@ pub enum Proof {
 }
 
 /// A prompt that was sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PromptView {
     /// Its id (a ULID).
     pub id: String,
@@ -130,7 +132,7 @@ pub struct PromptView {
 }
 
 /// How a turn ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// The agent's last message in it; none if it ended without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,4 +183,52 @@ pub struct PromptWait {
     /// How long to wait, in milliseconds; for ever if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+}
+
+// what people say to their agents, and what these answer, is nobody else's business: not in a log either
+
+impl fmt::Debug for ProcessSend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessSend")
+            .field("workspace", &self.workspace)
+            .field("process", &self.process)
+            .field("bytes", &self.text.len())
+            .field("while_working", &self.while_working)
+            .field("command", &self.command)
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
+impl fmt::Debug for PromptView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PromptView")
+            .field("id", &self.id)
+            .field("workspace", &self.workspace)
+            .field("process", &self.process)
+            .field("state", &self.state)
+            .field("reason", &self.reason)
+            .field("command", &self.command)
+            .field("at", &self.at)
+            .field("typed_at", &self.typed_at)
+            .field("delivered_at", &self.delivered_at)
+            .field("proof", &self.proof)
+            .field("place", &self.place)
+            .field("session_id", &self.session_id)
+            .field("prompt_id", &self.prompt_id)
+            .field("answer", &self.answer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("bytes", &self.text.as_ref().map(String::len))
+            .field("status", &self.status)
+            .field("reason", &self.reason)
+            .field("cost_usd", &self.cost_usd)
+            .field("at", &self.at)
+            .finish()
+    }
 }

@@ -2,18 +2,26 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::net::UnixStream,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::inotify,
+};
 use wezterm_parallel_schemas::{event::EventKind, process::Status};
 
 use crate::{act::Place, support::rpc::Client};
 
 /// Most failures that are printed.
 const SHOWN_MAX: usize = 40;
+
+/// Longest wait for the next daemon before it is seen that the time is over.
+const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 /// Counts.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +137,15 @@ impl Tally {
 /// would leave it in doubt.
 pub fn watch(place: Place<'_>, tally: &Tally, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
-        // between a daemon and the next there is nobody to ask
+        let changes = inotify::init(inotify::CreateFlags::CLOEXEC).expect("this is Linux");
+        let directory = place.socket.parent().expect("a socket lies in a directory");
+        inotify::add_watch(&changes, directory, inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO)
+            .expect("the directory is there");
+        // between a daemon and the next there is nobody to ask: the next one makes its socket anew
+        if UnixStream::connect(place.socket).is_err() {
+            poll(&mut [PollFd::new(&changes, PollFlags::IN)], Some(&LOOK_AGAIN)).expect("it can be polled");
+            continue;
+        }
         let Ok(mut client) = std::panic::catch_unwind(|| Client::connect(place.socket)) else { continue };
         client.subscribe();
         while let Some(event) = client.event_or_end() {

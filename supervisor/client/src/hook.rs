@@ -34,6 +34,12 @@ const GREETING_MS: u64 = 150;
 const AGAIN_MS: u64 = 10;
 /// Longest wait between two looks: a new daemon is there within a moment, and nobody counts seconds.
 const AGAIN_MS_MAX: u64 = 1_000;
+/// First wait where the daemon is there and refuses: it will refuse for a while.
+const REFUSED_MS: u64 = 100;
+/// Longest wait there: hundreds of hooks that come back must not keep the daemon from its work.
+const REFUSED_MS_MAX: u64 = 5_000;
+/// A connection that has lasted this long was a good one: the next daemon is looked for from the beginning.
+const LASTING_MS: u64 = 1_000;
 
 /// Carries out `hook`. Always 0.
 pub fn main(args: impl Iterator<Item = OsString>) -> i32 {
@@ -66,6 +72,9 @@ pub(crate) fn read_input() -> Option<Vec<u8>> {
 struct Call {
     places: Places,
     report: HookReport,
+    /// Claude shows its own dialog beside a hook that is held. It shows none with `-p`, and none of a
+    /// subagent's for as long as the hook waits: there Claude waits for us alone.
+    beside_dialog: bool,
 }
 
 impl Call {
@@ -74,7 +83,8 @@ impl Call {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis();
         let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let payload = String::from_utf8(input).ok()?;
-        let hold = kind == HookKind::Hook && payload::asks(&payload);
+        let asks = payload::asks(&payload).filter(|_| kind == HookKind::Hook);
+        let hold = asks.is_some();
         // 2.1.197 does not say whether somebody sits before it, but how it was started
         let attended = match text("CLAUDE_CODE_SESSION_ATTENDED") {
             Some(said) => said == "1",
@@ -92,7 +102,8 @@ impl Call {
             ask: hold.then(|| ulid::Ulid::generate().to_string()),
             taken: false,
         };
-        Some(Self { places, report })
+        let beside_dialog = attended && asks != Some(payload::Asks::Subagent);
+        Some(Self { places, report, beside_dialog })
     }
 
     fn carry_out(self) {
@@ -102,21 +113,22 @@ impl Call {
             let _ = Line::open(&self.places, until).and_then(|mut line| line.tell(&self.report, until));
             return;
         }
-        let mut wait = AGAIN_MS;
+        let (mut wait, mut before) = (0, None);
         loop {
-            match self.hold() {
+            let began = Instant::now();
+            let lost = match self.hold() {
                 Ok(()) | Err(Lost::Claude) => return,
                 // a Claude without a dialog waits for us alone: it goes on as if we were not there
-                Err(Lost::Daemon { .. }) if !self.report.attended => return,
-                Err(Lost::Daemon { greeted }) => {
-                    if greeted {
-                        wait = AGAIN_MS;
-                    }
-                    if line::claude_is_gone(Duration::from_millis(wait)) {
-                        return;
-                    }
-                    wait = (wait * 2).min(AGAIN_MS_MAX);
-                }
+                Err(_) if !self.beside_dialog => return,
+                Err(lost) => lost,
+            };
+            // a daemon that has ended is another thing than the next one that is not there yet
+            if before.replace(lost) != Some(lost) {
+                wait = 0;
+            }
+            wait = pause(lost, began.elapsed(), wait);
+            if line::claude_is_gone(Duration::from_millis(wait)) {
+                return;
             }
         }
     }
@@ -127,7 +139,7 @@ impl Call {
         let mut line = Line::open(&self.places, until)?;
         line.tell(&self.report, until)?;
         // a halted daemon has its bytes and says nothing: beside a dialog it may take its time
-        let answer = line.answer((!self.report.attended).then_some(until))?;
+        let answer = line.answer((!self.beside_dialog).then_some(until))?;
         let Some(output) = answer.output else { return Ok(()) };
         let mut out = std::io::stdout().lock();
         if out.write_all(output.as_bytes()).and_then(|()| out.flush()).is_err() {
@@ -138,6 +150,16 @@ impl Call {
         // if that is lost, the daemon sees that the hook has ended
         let _ = line.tell(&taken, until);
         Ok(())
+    }
+}
+
+/// How long to wait before a daemon is looked for again, in milliseconds, after a connection that lasted
+/// so long and the wait `before` it.
+fn pause(lost: Lost, lasted: Duration, before: u64) -> u64 {
+    match lost {
+        Lost::Refused => (before * 2).clamp(REFUSED_MS, REFUSED_MS_MAX),
+        Lost::Daemon { greeted: true } if lasted >= Duration::from_millis(LASTING_MS) => AGAIN_MS,
+        Lost::Daemon { .. } | Lost::Claude => (before * 2).clamp(AGAIN_MS, AGAIN_MS_MAX),
     }
 }
 
@@ -156,4 +178,28 @@ fn places(mut args: impl Iterator<Item = OsString>) -> Option<Places> {
 fn places_here() -> Places {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     Places::new(|name| std::env::var_os(name), &home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_looked_for_at_once_and_one_that_refuses_is_left_in_peace() {
+        let (short, long) = (Duration::ZERO, Duration::from_secs(60));
+        let gone = Lost::Daemon { greeted: true };
+        assert_eq!(pause(gone, long, AGAIN_MS_MAX), AGAIN_MS);
+        for (lost, from, to) in [
+            (Lost::Daemon { greeted: false }, AGAIN_MS, AGAIN_MS_MAX),
+            (gone, AGAIN_MS, AGAIN_MS_MAX),
+            (Lost::Refused, REFUSED_MS, REFUSED_MS_MAX),
+        ] {
+            let waits: Vec<u64> = std::iter::successors(Some(pause(lost, short, 0)), |before| {
+                Some(pause(lost, short, *before))
+            })
+            .take(10)
+            .collect();
+            assert_eq!((waits[0], waits[1], waits[9]), (from, from * 2, to), "{lost:?}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{Seek as _, Write as _},
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -103,18 +103,24 @@ fn as_stdin(input: &[u8]) -> std::io::Result<Stdio> {
         write.write_all(input)?;
         return Ok(read.into());
     }
-    // a name that nobody else has, and for no longer than a moment
-    let path = std::env::temp_dir().join(format!("wezterm-parallel-{}", std::process::id()));
-    let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
-    std::fs::remove_file(&path)?;
+    let mut file = nameless(&std::env::temp_dir())?;
     file.write_all(input)?;
     file.rewind()?;
     Ok(file.into())
 }
 
+/// A file for ourselves alone, which has a name for no longer than a moment: what Claude says of itself is
+/// nobody else's to read, and a name that could be foreseen could be taken by somebody.
+fn nameless(dir: &Path) -> std::io::Result<File> {
+    let path = dir.join(format!("wezterm-parallel-{}", ulid::Ulid::generate()));
+    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::{io::Read as _, os::unix::fs::MetadataExt as _};
 
     use super::*;
 
@@ -142,6 +148,14 @@ mod tests {
         assert_eq!(found(&Asked { own: Some(own), ..all }).as_deref(), Some("given"));
         std::fs::write(local, "{half").expect("written");
         assert_eq!(found(&Asked { sources: Some("local".into()), ..Asked::default() }), None);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_large_input_is_nobody_elses_to_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = nameless(dir.path()).expect("a file");
+        assert_eq!(file.metadata().expect("it is open").mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0, "it has no name");
     }
 
     #[test]

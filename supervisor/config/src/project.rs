@@ -42,6 +42,17 @@ const CLAUDE_ARGS: [&str; 17] = [
     "--safe-mode",
     "--verbose",
 ];
+/// The first of these arguments of a Claude that only its user may give.
+pub fn only_the_users(args: &[String]) -> Option<&str> {
+    let options = args.iter().filter(|arg| arg.starts_with('-')).map(|arg| option(arg));
+    options.into_iter().find(|option| !CLAUDE_ARGS.contains(option))
+}
+
+/// An option without its value.
+fn option(arg: &str) -> &str {
+    arg.split('=').next().unwrap_or(arg)
+}
+
 /// Beginnings of variables that say which account an agent uses and what it may do.
 const ENV_PREFIXES: [&str; 3] = ["ANTHROPIC_", "CLAUDE_", "WEZTERM_PARALLEL"];
 /// Variables, and beginnings of them, that change which program an agent is or what it loads.
@@ -273,7 +284,7 @@ fn check_args(
         return;
     }
     for (i, arg) in process.args.iter().enumerate().filter(|(_, arg)| arg.starts_with('-')) {
-        let option = arg.split('=').next().unwrap_or(arg);
+        let option = option(arg);
         if kind == Kind::Claude && CLAUDE_ARGS.contains(&option) {
             continue;
         }

@@ -59,6 +59,7 @@ version: 1
 #     status: [osc7501, hooks, registry]  # where its status is read from; without hooks, no cost and limits
 #     on_limit: notify          # notify | continue: whether it goes on by itself after a usage limit
 #   # Others have a status by what they show in their terminal; see docs/CONFIG.md, "Other agents":
+#   # untried, never run with the real program:
 #   # gemini:
 #   #   command: [gemini]
 #   #   status: [osc7501, title]

@@ -75,6 +75,19 @@ const SERVER: &str =
     "version: 1\nworkspace: { processes: { server: { command: [make, run], after: { lead: ready } } } }\n";
 
 #[test]
+fn arguments_of_a_claude_that_give_it_more_leave_are_its_users() {
+    let first = |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        project::only_the_users(&args).map(str::to_owned)
+    };
+    assert_eq!(first(&["--model", "opus", "--effort=high", "fix it"]), None);
+    for more in ["--dangerously-skip-permissions", "--permission-mode=bypassPermissions", "--settings", "-p"]
+    {
+        assert_eq!(first(&["--model", "opus", more]).as_deref(), more.split('=').next());
+    }
+}
+
+#[test]
 fn a_trusted_file_adds_processes_to_the_workspace_of_its_directory() {
     let home = home();
     home.write(SERVER);

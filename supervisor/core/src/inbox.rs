@@ -8,10 +8,10 @@
 //! "Yes" leaves it waiting for ever, and all that can be seen is that the agent is not blocked any more.
 //! For a subagent in the background no dialog is shown for as long as a hook waits.
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use wezterm_parallel_schemas::{
     error::{Code, Error},
-    inbox::{AskKind, AskState, AskView, Decision},
+    inbox::{AskKind, AskState, AskView, Decision, Question, QuestionOption},
     process::Blocked,
 };
 
@@ -23,6 +23,9 @@ pub const SETTLE_MS: Millis = 300;
 /// After the hook has handed a decision over, Claude takes some 50 ms to act on it; one that shows nothing
 /// of it in this time will not.
 pub const PROOF_MS: Millis = 1_000;
+/// A hook hands a decision over as soon as it has it. One that is halted may do so at any time: after this
+/// long, whoever decided is told how it stands.
+pub const HANDED_MS: Millis = 10_000;
 /// How long after a restart of the daemon a hook may take to come back. It tries every second at most.
 pub const RETURN_MS: Millis = 5_000;
 /// A hook that comes this long after it began has waited for a daemon: its dialog may have been answered
@@ -33,6 +36,12 @@ pub const LATE_MS: i64 = 2_000;
 pub const HIDDEN_MS: Millis = 20_000;
 /// Open requests at the same time: some hundred agents, each with several subagents.
 pub const OPEN_MAX: usize = 1_000;
+
+/// Requests that are over and whose ids are still known, so that none comes back before the disk knows.
+const OVER_MAX: usize = OPEN_MAX;
+/// All of them together, in bytes: their inputs, diffs and questions are held in memory, and each may have
+/// several hundred KiB.
+pub const OPEN_BYTES_MAX: usize = 64 << 20;
 
 /// Why a request is let go of while nobody has answered.
 const LEFT_TO_DIALOG: &str = "left to the agent's own dialog, which Claude shows only now";
@@ -158,6 +167,8 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub struct Inbox {
     open: IndexMap<String, Open>,
+    /// The newest that are over.
+    over: IndexSet<String>,
     standings: IndexMap<String, Standing>,
     epoch: u64,
     now: i64,
@@ -197,6 +208,15 @@ struct Standing {
     blocked: Option<String>,
     /// Somebody sits before it.
     attached: bool,
+}
+
+/// What a request takes in memory, roughly.
+fn bytes(view: &AskView) -> usize {
+    let option = |o: &QuestionOption| o.label.len() + o.description.len();
+    let question =
+        |q: &Question| q.question.len() + q.header.len() + q.options.iter().map(option).sum::<usize>();
+    let questions: usize = view.questions.iter().map(question).sum();
+    view.input.len() + view.summary.len() + view.diff.as_ref().map_or(0, String::len) + questions
 }
 
 impl Inbox {
@@ -282,18 +302,27 @@ impl Inbox {
             open.epoch = 0;
             match open.phase {
                 // it was decided, and nobody knows whether the answer had come to it
-                Phase::Given | Phase::Taken => out.push(Effect::Give(holder, decision::output(&open.view))),
+                Phase::Given | Phase::Taken => {
+                    open.phase = Phase::Given;
+                    out.push(Effect::Give(holder, decision::output(&open.view)));
+                }
                 Phase::Waiting | Phase::Doubtful | Phase::Left => open.phase = Phase::Waiting,
             }
             let process = open.view.process_id.clone();
             out.push(Effect::Count(process));
-            if attended && open.phase == Phase::Waiting {
+            let waiting = open.phase == Phase::Waiting;
+            if attended && waiting {
                 // it may have been answered in the dialog meanwhile, of which its hook knows nothing
                 self.arm(&id, PROOF_MS, &mut out);
+            } else if !waiting {
+                self.arm(&id, HANDED_MS, &mut out);
             }
             return out;
         }
-        if self.open.len() >= OPEN_MAX {
+        let bytes: usize = self.open.values().map(|o| bytes(&o.view)).sum();
+        let full = self.open.len() >= OPEN_MAX || bytes + self::bytes(&view) > OPEN_BYTES_MAX;
+        // what has become of it is on record, and stays as it is
+        if full || self.over.contains(&id) {
             out.push(Effect::Give(holder, None));
             return out;
         }
@@ -336,6 +365,11 @@ impl Inbox {
                 return Err(Error::new(Code::BadParams, "questions want answers")
                     .hint("answer them with `wezterm-parallel inbox answer`, or deny them"));
             }
+            // Claude would take the leave only with the plan, which we have not whole
+            Choice::Allow if open.view.kind == AskKind::Plan && open.view.shortened => {
+                return Err(Error::new(Code::BadParams, "the plan is too large to be allowed from here")
+                    .hint("allow it in the agent's own dialog, or deny it"));
+            }
             Choice::Allow => {}
             Choice::Deny { message } => {
                 decision.message = message.or(decision.message);
@@ -351,11 +385,25 @@ impl Inbox {
         let mut out = vec![Effect::Save(Box::new(open.view.clone()))];
         out.push(Effect::Count(open.view.process_id.clone()));
         match open.holder {
-            Some(holder) => out.push(Effect::Give(holder, decision::output(&open.view))),
+            Some(holder) => {
+                out.push(Effect::Give(holder, decision::output(&open.view)));
+                self.arm(id, HANDED_MS, &mut out);
+            }
             // the daemon has just come back, and the hook has not yet
             None => self.arm(id, RETURN_MS, &mut out),
         }
         Ok(out)
+    }
+
+    /// What was decided could not be saved, and the hook has not got it: an allowance that nobody could
+    /// read of afterwards is none.
+    pub fn unsaved(&mut self, holder: Holder, now: i64) -> Vec<Effect> {
+        self.now = now;
+        let mut out = Vec::new();
+        let given = |o: &&Open| o.holder == Some(holder) && o.phase == Phase::Given;
+        let Some(id) = self.open.values().find(given).map(|o| o.view.id.clone()) else { return out };
+        self.gone(&id, "the decision could not be saved", &mut out);
+        out
     }
 
     fn taken(&mut self, id: &str, run_id: &str) -> Vec<Effect> {
@@ -434,8 +482,10 @@ impl Inbox {
             let id = proof.view.id.clone();
             return self.decided(&id, out);
         }
-        // it is gone because of what was decided here
-        if own().any(|o| o.phase == Phase::Given) {
+        let named = |phase| own().any(|o| o.phase == phase && decision::names(before, &o.view));
+        let given = own().any(|o| o.phase == Phase::Given);
+        // it is gone because of what was decided here, unless its text is another one's
+        if named(Phase::Given) || (given && !named(Phase::Waiting)) {
             return;
         }
         // several may be asked at once, and one dialog stands at a time: its text says whose
@@ -539,6 +589,8 @@ impl Inbox {
             Phase::Doubtful => self.elsewhere(id, &mut out),
             Phase::Left => self.elsewhere(id, &mut out),
             Phase::Taken => self.decided(id, &mut out),
+            // the hook has it and is halted: what was decided is what it will hand over
+            Phase::Given if open.holder.is_some() => self.decided(id, &mut out),
             Phase::Given => {
                 // the decision stays on record; whether the agent has it nobody knows
                 self.gone(id, "its hook ended before it had handed the decision over", &mut out);
@@ -590,6 +642,10 @@ impl Inbox {
     fn close(&mut self, id: &str, state: AskState, why: Option<&str>, out: &mut Vec<Effect>) {
         let Some(mut open) = self.open.shift_remove(id) else { return };
         open.view.state = state;
+        if self.over.len() >= OVER_MAX {
+            self.over.shift_remove_index(0);
+        }
+        self.over.insert(id.to_owned());
         if let Some(holder) = open.holder {
             out.push(Effect::Give(holder, None));
         }

@@ -30,6 +30,35 @@ pub const LIMIT_MS_UNKNOWN: i64 = 5 * 60 * 60 * 1_000;
 /// told to by its settings, goes on after 110 s.
 pub const CONTINUE_MS: i64 = 180_000;
 
+/// An account of which nothing was heard for so long is forgotten when another comes, with its sums, in
+/// milliseconds: a quarter of a year.
+pub const ACCOUNT_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1_000;
+/// Accounts that are kept without a Claude, the newest ones: a script may give each Claude a directory of its
+/// own, and take it away again.
+pub const ACCOUNTS_KEPT_MAX: usize = 256;
+/// Longest wait for the end of a limit before the clock is looked at again, in milliseconds: while a machine
+/// sleeps timers do not run, and so much later the end may be noticed.
+const LOOK_MS_MAX: i64 = 600_000;
+/// It is looked at in this part of the time that is left,
+const LOOK_PART: i64 = 8;
+/// but not more often than this, in milliseconds.
+const LOOK_MS_MIN: i64 = 60_000;
+
+/// How long to wait before the clock is looked at, if something is to be done at the time `at`.
+pub fn look_in(at: i64, now: i64) -> u64 {
+    let left = at.saturating_sub(now).max(0);
+    left.min((left / LOOK_PART).clamp(LOOK_MS_MIN, LOOK_MS_MAX)).unsigned_abs()
+}
+
+/// Which of those accounts without a Claude are forgotten, when another comes.
+pub fn forgotten<'a>(idle: impl Iterator<Item = (&'a String, &'a Account)>, now: i64) -> Vec<String> {
+    let mut idle: Vec<_> = idle.filter(|(_, a)| a.limit.is_none() && a.stopped.is_empty()).collect();
+    idle.sort_by_key(|(_, account)| std::cmp::Reverse(account.heard_at()));
+    let kept = idle.iter().take(ACCOUNTS_KEPT_MAX);
+    let kept = kept.take_while(|(_, a)| now.saturating_sub(a.heard_at()) < ACCOUNT_KEPT_MS).count();
+    idle[kept..].iter().map(|(name, _)| (*name).clone()).collect()
+}
+
 /// Something was said, or has happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -39,6 +68,14 @@ pub enum Input {
         session: String,
         /// Its figures.
         usage: Usage,
+    },
+    /// A session begins: all that is used in it is new. Said of one that is known it is nothing: Claude says
+    /// so before each turn where it writes line by line.
+    Begins {
+        /// The session.
+        session: String,
+        /// When.
+        at: i64,
     },
     /// What a session was told of the usage windows.
     Windows {
@@ -69,6 +106,8 @@ pub enum Input {
     EndedWell {
         /// Which.
         process: String,
+        /// When.
+        at: i64,
     },
     /// A process does not run any more.
     Gone {
@@ -143,6 +182,8 @@ pub struct Limit {
 pub struct Record {
     /// Until when it is limited.
     pub limited_until: Option<i64>,
+    /// Since when: what is newer was done in spite of it.
+    pub limited_since: Option<i64>,
     /// What Claude said with it.
     pub reason: Option<String>,
     /// Its usage windows.
@@ -155,8 +196,8 @@ pub struct Record {
     pub output_tokens: u64,
     /// The newest figures of each session, the one last spoken of last.
     pub sessions: IndexMap<String, Usage>,
-    /// Processes that the limit stopped.
-    pub stopped: Vec<String>,
+    /// Processes that the limit stopped, and when: one that did something later has gone on.
+    pub stopped: BTreeMap<String, i64>,
 }
 
 /// See the module.
@@ -189,9 +230,9 @@ impl Account {
             exact: true,
             in_words: true,
             reason,
-            since: now,
+            since: record.limited_since.unwrap_or(now),
         });
-        let stopped: BTreeMap<String, i64> = record.stopped.into_iter().map(|p| (p, now)).collect();
+        let stopped = record.stopped;
         Self {
             passed_at: (limit.is_none() && !stopped.is_empty()).then_some(now),
             limit,
@@ -209,13 +250,14 @@ impl Account {
     pub fn record(&self) -> Record {
         Record {
             limited_until: self.limit.as_ref().map(|l| l.until),
+            limited_since: self.limit.as_ref().map(|l| l.since),
             reason: self.limit.as_ref().map(|l| l.reason.clone()),
             windows: self.windows.clone(),
             cost_usd: self.cost_usd,
             input_tokens: self.input_tokens,
             output_tokens: self.output_tokens,
             sessions: self.sessions.clone(),
-            stopped: self.stopped.keys().cloned().collect(),
+            stopped: self.stopped.clone(),
         }
     }
 
@@ -227,6 +269,12 @@ impl Account {
     /// What a session has used.
     pub fn usage(&self, session: &str) -> Option<&Usage> {
         self.sessions.get(session)
+    }
+
+    /// When something was said of it last; 0 if nothing was.
+    fn heard_at(&self) -> i64 {
+        let sessions = self.sessions.values().map(|usage| usage.at);
+        sessions.chain(self.windows.iter().map(|window| window.at)).max().unwrap_or(0)
     }
 
     /// When to say [`Input::Look`] next.
@@ -243,20 +291,24 @@ impl Account {
         let mut out = Vec::new();
         match input {
             Input::Used { session, usage } => self.used(session, usage, &mut out),
+            Input::Begins { session, .. } if self.sessions.contains_key(&session) => {}
+            Input::Begins { session, at } => {
+                let usage = Usage { cost_usd: Some(0.0), at, ..Usage::default() };
+                self.used(session, usage, &mut out);
+            }
             Input::Windows { session, windows } => self.windows(session, windows, now, &mut out),
             Input::Reached { process, until, text, said_at } => {
                 self.reached(process, until, text, said_at, now, &mut out);
             }
             Input::Began { process, at } => {
-                if self.stopped.get(&process).is_some_and(|stopped| *stopped < at) {
-                    self.stopped.remove(&process);
-                    out.push(Effect::Changed);
-                }
+                self.went_on(&process, at, &mut out);
                 if self.limit.as_ref().is_some_and(|limit| limit.since < at) {
                     self.tried.insert(process);
                 }
             }
-            Input::EndedWell { process } => {
+            Input::EndedWell { process, at } => {
+                // how it began may have been heard by nobody
+                self.went_on(&process, at, &mut out);
                 if self.tried.remove(&process)
                     && let Some(limit) = self.limit.take()
                 {
@@ -274,6 +326,14 @@ impl Account {
         }
         self.look(now, &mut out);
         out
+    }
+
+    /// A process has done something by itself: that is no news from the turn that the limit stopped.
+    fn went_on(&mut self, process: &str, at: i64, out: &mut Vec<Effect>) {
+        if self.stopped.get(process).is_some_and(|stopped| *stopped < at) {
+            self.stopped.remove(process);
+            out.push(Effect::Changed);
+        }
     }
 
     /// Counts what is above the newest figures known of a session. They fall when a Claude was killed: what

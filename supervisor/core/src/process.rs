@@ -784,7 +784,6 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
-    use crate::status::Claim;
     use indexmap::IndexMap;
     use proptest::prelude::*;
     use wezterm_parallel_schemas::{
@@ -793,7 +792,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::spec::{BackoffSpec, RestartSpec, StatusSpec};
+    use crate::{
+        spec::{BackoffSpec, RestartSpec, StatusSpec},
+        status::Claim,
+    };
 
     fn spec(kind: Kind) -> ProcessSpec {
         ProcessSpec {

@@ -5,6 +5,7 @@
 //! opens meanwhile is heard of · Enter · the proof. Text and Enter are typed only if the agent has said
 //! nothing newer in between, so that Enter answers no dialog. Nothing is ever typed a second time.
 
+mod debug;
 pub mod text;
 mod turn;
 mod typing;
@@ -59,8 +60,6 @@ const BEGIN_MS: i64 = 3_000;
 const SETTLE_MS: u64 = 1_000;
 /// The figures of a turn's cost come so long after its end, and its status 20 ms after it.
 const COST_MS: u64 = 700;
-/// Some programs take a moment until what they do is written down.
-const RECOVER_MS: u64 = 1_500;
 /// A proof that comes later than this is of something else.
 const LATE_MS_MAX: i64 = 120_000;
 /// Clears the input box: on an idle agent, once.
@@ -68,7 +67,7 @@ const CLEAR: &[u8] = b"\x03";
 const ENTER: &[u8] = b"\r";
 
 /// A prompt, and what has become of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Prompt {
     /// As it is shown.
     pub view: PromptView,
@@ -91,6 +90,9 @@ pub struct Scene {
     pub status: Option<Status>,
     /// What was said with it.
     pub reason: Option<String>,
+    /// A dialog is open, whatever the status says: where a limit is reached, the list of what can be done
+    /// about it.
+    pub dialog: bool,
     /// The newest thing that the agent has said to its terminal of itself.
     pub status_seq: Option<u64>,
     /// Anything tells its status at all.
@@ -100,7 +102,7 @@ pub struct Scene {
 }
 
 /// Something happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Input {
     /// The scene is another.
     Changed,
@@ -176,7 +178,7 @@ pub enum Outcome {
 }
 
 /// A prompt in a transcript.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Found {
     /// Claude's session.
     pub session_id: Option<String>,
@@ -187,7 +189,7 @@ pub struct Found {
 }
 
 /// Something must be done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Effect {
     /// Keep the prompt, and tell of it.
     Put(Box<Prompt>, Option<EventKind>),
@@ -240,9 +242,12 @@ pub struct Prompts {
 #[derive(Debug)]
 struct Recovering {
     prompt: Prompt,
+    /// The look that is under way; 0 between two.
     order: u64,
-    timer: Option<u64>,
-    looked: bool,
+    timer: u64,
+    looks: u32,
+    /// Its agent was seen at work since.
+    worked: bool,
 }
 
 /// What is known of the agent's input box.
@@ -268,20 +273,26 @@ impl Prompts {
                     let since = prompt.view.typed_at.unwrap_or(prompt.view.at);
                     let order = self.number();
                     out.push(Effect::Look { order, text: prompt.text.clone(), since });
-                    let timer = Some(self.arm(TYPE_MS, &mut out));
-                    self.recovering.push(Recovering { prompt, order, timer, looked: false });
+                    let timer = self.arm(TYPE_MS, &mut out);
+                    let worked = scene.status == Some(Status::Working);
+                    self.recovering.push(Recovering { prompt, order, timer, looks: 0, worked });
                 }
-                PromptState::Delivered => self.turns.push(Turn {
-                    prompt,
-                    merged: true,
-                    worked: true,
-                    last_message: None,
-                    ended: false,
-                    failed: false,
-                    timer: None,
-                    look: None,
-                    cost_before: None,
-                }),
+                PromptState::Delivered => {
+                    // its run may be over, and its agent at rest: then nothing changes any more
+                    let timer = Some(self.arm(SETTLE_MS, &mut out));
+                    self.turns.push(Turn {
+                        prompt,
+                        merged: true,
+                        worked: true,
+                        last_message: None,
+                        ended: false,
+                        failed: false,
+                        timer,
+                        look: None,
+                        cost_before: None,
+                        run: None,
+                    });
+                }
                 PromptState::Answered
                 | PromptState::Undelivered
                 | PromptState::Canceled
@@ -363,7 +374,7 @@ impl Prompts {
                 self.submitted(&text, prompt_id, session_id, scene, &mut out);
             }
             Input::Stirred { session_id } => {
-                let typed = self.current.as_ref().is_some_and(|c| c.is_typed() && c.prompt.view.command);
+                let typed = self.current.as_ref().is_some_and(|c| c.entered && c.prompt.view.command);
                 if typed {
                     self.delivered(Some(Proof::Hook), session_id, None, None, scene, &mut out);
                 }
@@ -401,14 +412,17 @@ impl Prompts {
         turns.chain(typing).chain(&self.queue)
     }
 
-    /// Takes all back that wait, since the process goes.
-    pub fn abandon(&mut self, why: &str) -> Vec<Effect> {
+    /// Ends all that is under way, since the process goes.
+    pub fn abandon(&mut self, why: &str, scene: &Scene) -> Vec<Effect> {
         let mut out = Vec::new();
         let typing = self.current.take().map(|c| c.prompt);
         let recovering = self.recovering.drain(..).map(|r| r.prompt);
         let all: Vec<Prompt> = typing.into_iter().chain(recovering).chain(self.queue.drain(..)).collect();
         for prompt in all {
             over(prompt, PromptState::Undelivered, Some(why.to_owned()), &mut out);
+        }
+        for turn in std::mem::take(&mut self.turns) {
+            self.answered(turn, Some(why.to_owned()), scene, &mut out);
         }
         out
     }
@@ -480,7 +494,12 @@ impl Prompts {
             working: false,
             tries: 0,
             ordered: false,
-            typed: None,
+            texted_at: None,
+            entered: false,
+            rested: false,
+            alone_since: None,
+            said: None,
+            dialog: false,
             worked: false,
             run: scene.run.as_ref().map(|(run, _)| run.clone()),
         });
@@ -509,17 +528,16 @@ impl Prompts {
             self.retry = None;
         }
         self.typing_timer(number, scene, out);
-        for i in 0..self.recovering.len() {
-            if self.recovering[i].timer == Some(number) {
-                if self.recovering[i].looked {
-                    return self.recovered(i, None, scene, out);
-                }
-                let (order, timer) = (self.number(), self.arm(TYPE_MS, out));
-                let waiting = &mut self.recovering[i];
-                (waiting.timer, waiting.order, waiting.looked) = (Some(timer), order, true);
-                let since = waiting.prompt.view.typed_at.unwrap_or(waiting.prompt.view.at);
-                out.push(Effect::Look { order, text: waiting.prompt.text.clone(), since });
+        if let Some(i) = self.recovering.iter().position(|r| r.timer == number) {
+            if self.recovering[i].order != 0 {
+                // that look comes to nothing
+                return self.recovered(i, None, scene, out);
             }
+            let (order, timer) = (self.number(), self.arm(TYPE_MS, out));
+            let waiting = &mut self.recovering[i];
+            (waiting.timer, waiting.order, waiting.looks) = (timer, order, waiting.looks + 1);
+            let since = waiting.prompt.view.typed_at.unwrap_or(waiting.prompt.view.at);
+            out.push(Effect::Look { order, text: waiting.prompt.text.clone(), since });
         }
         self.turn_over(|turn| turn.timer == Some(number), scene, out);
     }
@@ -542,23 +560,32 @@ impl Prompts {
     }
 
     fn recovered(&mut self, i: usize, found: Option<Found>, scene: &Scene, out: &mut Vec<Effect>) {
-        if found.is_none() && !self.recovering[i].looked && scene.run.is_some() {
-            let timer = self.arm(RECOVER_MS, out);
-            self.recovering[i].timer = Some(timer);
+        // as often as after an Enter that this daemon has typed
+        if found.is_none() && self.recovering[i].looks < PROOFS_MAX && scene.run.is_some() {
+            let timer = self.arm(PROOF_MS, out);
+            (self.recovering[i].timer, self.recovering[i].order) = (timer, 0);
             return;
         }
-        let Recovering { prompt, .. } = self.recovering.remove(i);
+        let Recovering { prompt, worked, .. } = self.recovering.remove(i);
         match found {
             Some(found) => {
                 let (session, id) = (found.session_id, found.prompt_id);
-                self.turn(prompt, Some(Proof::Transcript), session, id, None, true, scene, out);
+                self.turn(prompt, Some(Proof::Transcript), session, id, None, true, None, scene, out);
                 if let Some(turn) = self.turns.last_mut() {
                     turn.worked = true;
                 }
             }
             None => {
                 self.input.dirty = true;
-                let why = "the daemon ended while it was being typed, and the agent does not have it";
+                let typed_at = prompt.view.typed_at.unwrap_or(prompt.view.at);
+                if scene.run.as_ref().is_some_and(|(_, started_at)| typed_at >= *started_at) {
+                    self.unproven = Some(prompt.clone());
+                }
+                let why = if worked {
+                    "the daemon ended while it was being typed; the agent has worked since, and may have it"
+                } else {
+                    "the daemon ended while it was being typed, and nothing shows that the agent has it"
+                };
                 over(prompt, PromptState::Undelivered, Some(why.into()), out);
             }
         }
@@ -621,6 +648,9 @@ fn allowed(prompt: &Prompt, scene: &Scene) -> Result<(), Obstacle> {
         Some(reason) => Obstacle::Busy(format!("{what}: {reason}")),
         None => Obstacle::Busy(what.to_owned()),
     };
+    if scene.dialog {
+        return Err(because("it waits for an answer in its pane"));
+    }
     match scene.status {
         Some(Status::Idle | Status::Error) => Ok(()),
         // its registry tells of a dialog 40 ms after it takes keys, and an Enter would answer it

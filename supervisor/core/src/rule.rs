@@ -3,8 +3,11 @@
 //! The first rule that fits decides. An `allow` is read as narrowly as it can be, since an agent writes
 //! what is matched; a `deny` as widely. Where nothing fits, the user is asked.
 
+mod command;
+mod path;
+
 use std::{
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
@@ -13,12 +16,15 @@ use wezterm_parallel_schemas::{config::Rule, inbox::RuleAction};
 
 use crate::spec::Millis;
 
+pub use command::is_one_command;
+pub use path::{File, absolute, named_paths};
+
 /// Tools that ask their user something, or leave a mode the user has chosen: `*` never stands for them.
 const ASKING_TOOLS: &[&str] = &["AskUserQuestion", "ExitPlanMode", "EnterPlanMode"];
-/// Fields with the file that a tool works on.
-const PATH_FIELDS: &[&str] = &["file_path", "notebook_path", "path"];
-/// Longest path that is matched, in bytes: what Linux takes at most.
-const PATH_BYTES_MAX: usize = 4_096;
+/// Tools that run a shell's command.
+const SHELLS: &[&str] = &["Bash", "Monitor"];
+/// Tools that look at an address.
+const FETCHERS: &[&str] = &["WebFetch"];
 
 /// A request, as rules look at it.
 #[derive(Clone, Debug)]
@@ -31,9 +37,10 @@ pub struct Request<'a> {
     pub process: &'a str,
     /// The process's directory, without symbolic links on the way.
     pub cwd: &'a Path,
-    /// The file that the tool works on, without symbolic links on the way; none if it names none, or
-    /// where it really lies cannot be known.
-    pub path: Option<&'a Path>,
+    /// The files that the tool works on.
+    pub files: &'a [File],
+    /// Places of our own, without symbolic links on the way, which only a rule that names them opens.
+    pub guarded: &'a [PathBuf],
     /// The input is all there: what was too long for the wire is not.
     pub whole: bool,
 }
@@ -66,26 +73,16 @@ pub fn fits(rule: &Rule, request: &Request<'_>, now: Millis) -> Option<RuleActio
     if allows && (!request.whole || !may_be_allowed(request, named)) {
         return None;
     }
-    if let Some(pattern) = &rule.pattern {
-        let subject = subject(request);
-        let fits = match command(request.input) {
-            Some(command) if !allows => pieces(command).any(|piece| glob(pattern, piece)),
-            _ => glob(pattern, &subject),
-        };
-        if !fits {
-            return None;
-        }
+    if let Some(pattern) = &rule.pattern
+        && !pattern_fits(pattern, request, allows)
+    {
+        return None;
     }
-    if let Some(pattern) = &rule.path {
-        let place = |path: &Path| path_glob(pattern, request.cwd, path);
-        let real = request.path.is_some_and(place);
-        // what is denied is denied under each of its names
-        let named = !allows && named_path(request.input).is_some_and(|p| place(&absolute(request.cwd, p)));
-        if !real && !named {
-            return None;
-        }
-    }
-    Some(action)
+    let placed = match allows {
+        true => path::allows(rule.path.as_deref(), request),
+        false => rule.path.as_deref().is_none_or(|pattern| path::denies(pattern, request)),
+    };
+    placed.then_some(action)
 }
 
 /// Whether a rule may allow this at all.
@@ -96,69 +93,32 @@ fn may_be_allowed(request: &Request<'_>, named: bool) -> bool {
     }
     // a command that steps out of its sandbox is another thing than the same command in it
     let unboxed = request.input.get("dangerouslyDisableSandbox").is_some_and(|v| *v != Value::Bool(false));
-    !unboxed && command(request.input).is_none_or(is_one_command)
+    // and what runs none today may run the field of that name tomorrow
+    let one = text(request.input, "command").is_none_or(is_one_command);
+    let runs = !SHELLS.contains(&request.tool) || text(request.input, "command").is_some();
+    !unboxed && one && runs
 }
 
-/// Whether a shell would run this one command and nothing else, whatever quotes stand where. What only
-/// might be more is more.
-pub fn is_one_command(command: &str) -> bool {
-    !command.trim().is_empty()
-        && !command.chars().any(|c| {
-            matches!(c, ';' | '&' | '|' | '`' | '$' | '<' | '>' | '(' | ')' | '\\') || c.is_control()
-        })
-}
-
-/// A command, and each part of it that may be a command of its own.
-fn pieces(command: &str) -> impl Iterator<Item = &str> {
-    let cut = |c: char| matches!(c, ';' | '&' | '|' | '`' | '(' | ')' | '{' | '}' | '$') || c.is_control();
-    std::iter::once(command).chain(command.split(cut)).map(str::trim).filter(|piece| !piece.is_empty())
-}
-
-/// The command of a tool that runs one.
-fn command(input: &Value) -> Option<&str> {
-    input.get("command")?.as_str()
-}
-
-/// What a pattern is held against: the command, the address, else the input as JSON.
-fn subject(request: &Request<'_>) -> String {
-    let text = |name: &str| request.input.get(name).and_then(Value::as_str).map(str::to_owned);
-    text("command").or_else(|| text("url")).unwrap_or_else(|| request.input.to_string())
-}
-
-/// The file that a tool says it works on, as it says it.
-pub fn named_path(input: &Value) -> Option<&str> {
-    PATH_FIELDS.iter().find_map(|name| input.get(*name)?.as_str()).filter(|p| !p.is_empty())
-}
-
-/// An absolute path without `.` and `..`, worked out from the names alone.
-pub fn absolute(cwd: &Path, path: impl AsRef<Path>) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in cwd.join(path).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
-        }
+/// Whether a pattern fits what the tool is to do. For an `allow` the tool says which field that is, not who
+/// fills them in; a `deny` looks at each.
+fn pattern_fits(pattern: &str, request: &Request<'_>, allows: bool) -> bool {
+    let (command, url) = (text(request.input, "command"), text(request.input, "url"));
+    let whole = || glob(pattern, &request.input.to_string());
+    if !allows {
+        return command.is_some_and(|c| command::is_in(pattern, c))
+            || url.is_some_and(|u| glob(pattern, u))
+            || (!SHELLS.contains(&request.tool) && whole());
     }
-    out
+    match request.tool {
+        tool if SHELLS.contains(&tool) => command.is_some_and(|c| glob(pattern, c)),
+        tool if FETCHERS.contains(&tool) => url.is_some_and(|u| glob(pattern, u)),
+        _ => whole(),
+    }
 }
 
-/// Whether a path lies where a pattern says: `src/**` below `cwd`, or absolute. `*` stops at a `/`.
-fn path_glob(pattern: &str, cwd: &Path, path: &Path) -> bool {
-    let (Some(path), Some(cwd)) = (path.to_str(), cwd.to_str()) else { return false };
-    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
-    if path.len() > PATH_BYTES_MAX || pattern.len() > PATH_BYTES_MAX {
-        return false;
-    }
-    if pattern.starts_with('/') {
-        return segments(pattern, path);
-    }
-    let below = path
-        .strip_prefix(cwd)
-        .and_then(|rest| if cwd.ends_with('/') { Some(rest) } else { rest.strip_prefix('/') });
-    below.is_some_and(|path| segments(pattern, path))
+/// A field that is a text.
+fn text<'a>(input: &'a Value, name: &str) -> Option<&'a str> {
+    input.get(name)?.as_str()
 }
 
 /// Whether a text fits a pattern in which `*` stands for anything.
@@ -183,27 +143,6 @@ pub fn glob(pattern: &str, text: &str) -> bool {
         }
     }
     pattern[p..].iter().all(|c| *c == b'*')
-}
-
-/// The same for paths: `*` stops at a `/`, a part `**` stands for any number of parts.
-fn segments(pattern: &str, path: &str) -> bool {
-    let path: Vec<&str> = path.split('/').collect();
-    // which beginnings of the path fit the parts of the pattern so far
-    let mut reached = vec![false; path.len() + 1];
-    reached[0] = true;
-    for part in pattern.split('/') {
-        let mut next = vec![false; path.len() + 1];
-        if part == "**" {
-            let first = reached.iter().position(|r| *r).unwrap_or(reached.len());
-            next[first..].fill(true);
-        } else {
-            for (at, name) in path.iter().enumerate() {
-                next[at + 1] = reached[at] && glob(part, name);
-            }
-        }
-        reached = next;
-    }
-    reached[path.len()]
 }
 
 /// The point in time that a rule's `until` names, in milliseconds since 1970: a date stands for its end,
@@ -231,13 +170,15 @@ mod tests {
     }
 
     fn says(rule: &Rule, tool: &str, input: &Value) -> Option<RuleAction> {
-        let path = named_path(input).map(|p| absolute(Path::new(CWD), p));
+        let files = named_paths(input).map(|p| absolute(Path::new(CWD), p));
+        let files: Vec<File> = files.map(|p| File { real: Some(p.clone()), named: p }).collect();
         let request = Request {
             tool,
             input,
             process: "api/lead",
             cwd: Path::new(CWD),
-            path: path.as_deref(),
+            files: &files,
+            guarded: &[],
             whole: true,
         };
         fits(rule, &request, 1_000)
@@ -261,7 +202,8 @@ mod tests {
                 input: &input,
                 process: "api/lead",
                 cwd: Path::new(CWD),
-                path: None,
+                files: &[],
+                guarded: &[],
                 whole: true,
             };
             decide(&rules, &request, 0)
@@ -320,6 +262,59 @@ mod tests {
     }
 
     #[test]
+    fn a_denied_command_is_not_allowed_under_another_spelling() {
+        let rules = [
+            Rule { pattern: Some("cargo publish*".into()), ..rule(false, "Bash") },
+            Rule { pattern: Some("cargo *".into()), ..rule(true, "Bash") },
+            rule(true, "Bash"),
+        ];
+        let allowed = |command: &str| {
+            let input = json!({ "command": command });
+            let request = Request {
+                tool: "Bash",
+                input: &input,
+                process: "api/lead",
+                cwd: Path::new(CWD),
+                files: &[],
+                guarded: &[],
+                whole: true,
+            };
+            decide(&rules, &request, 0).is_some_and(|(_, action)| action == RuleAction::Allow)
+        };
+        assert!(allowed("cargo test") && allowed("make"));
+        for spelled in [
+            "cargo  publish",
+            "cargo 'publish'",
+            "cargo publis{h,}",
+            "cargo\tpublish",
+            "cargo publis?",
+            "X=1 cargo publish",
+            "sudo cargo publish",
+            "bash -c 'cargo publish'",
+        ] {
+            assert!(!allowed(spelled), "{spelled}");
+        }
+    }
+
+    #[test]
+    fn the_tool_says_which_field_a_pattern_is_held_against() {
+        let fits = |allow, tool: &str, pattern: &str, input: Value| {
+            says(&Rule { pattern: Some(pattern.into()), ..rule(allow, tool) }, tool, &input).is_some()
+        };
+        let fetch = json!({ "url": "https://evil.example", "command": "https://docs.rs/" });
+        assert!(!fits(true, "WebFetch", "https://docs.rs/*", fetch.clone()));
+        assert!(fits(false, "WebFetch", "https://evil*", fetch));
+        let search = json!({ "query": "x", "url": "https://docs.rs/" });
+        assert!(!fits(true, "WebSearch", "https://docs.rs/*", search));
+        let tool = json!({ "text": "rm -rf x", "command": "ls" });
+        assert!(!fits(true, "mcp__shell__run", "ls*", tool.clone()));
+        assert!(fits(false, "mcp__shell__run", "*rm -rf*", tool));
+        assert!(fits(false, "mcp__shell__run", "rm *", json!({ "command": "true; rm x" })));
+        assert!(!fits(true, "Bash", "*", json!({ "url": "ls" })), "it runs nothing that is known");
+        assert!(!fits(true, "mcp__shell__run", "*", json!({ "command": "ls; rm x" })));
+    }
+
+    #[test]
     fn what_steps_out_of_the_sandbox_or_is_not_whole_is_never_allowed() {
         let rule = rule(true, "*");
         let run = |more: Value| says(&rule, "Bash", &more);
@@ -333,7 +328,8 @@ mod tests {
             input: &input,
             process: "a/b",
             cwd: Path::new(CWD),
-            path: None,
+            files: &[],
+            guarded: &[],
             whole: false,
         };
         assert_eq!(fits(&rule, &cut, 0), None);
@@ -393,14 +389,18 @@ mod tests {
             input: &input,
             process: "api/lead",
             cwd: Path::new(CWD),
-            path: Some(Path::new("/etc/passwd")),
+            files: &[File { named: "/home/u/api/src/link".into(), real: Some("/etc/passwd".into()) }],
+            guarded: &[],
             whole: true,
         };
         let at = |allow| Rule { path: Some("src/**".into()), ..rule(allow, "Edit") };
         assert_eq!(fits(&at(true), &request, 0), None);
         assert_eq!(fits(&at(false), &request, 0), Some(RuleAction::Deny));
-        let unknown = Request { path: None, ..request };
+        let nowhere = [File { named: "/home/u/api/src/link".into(), real: None }];
+        let unknown = Request { files: &nowhere, ..request };
         assert_eq!(fits(&at(true), &unknown, 0), None);
+        assert_eq!(fits(&rule(true, "Edit"), &unknown, 0), None);
+        assert_eq!(fits(&at(false), &unknown, 0), Some(RuleAction::Deny));
     }
 
     #[test]

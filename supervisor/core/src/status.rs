@@ -58,6 +58,8 @@ pub const REST_MS: i64 = 60;
 const TURN_MS_MIN: i64 = 100;
 /// What Claude's file and its report say of a dialog that Claude has no other word for.
 pub const DIALOG_OPEN: &str = "dialog open";
+/// Why an agent counts as limited that shows the list of what can be done about it.
+const LIMIT_LIST: &str = "its account has reached a usage limit, and the list of what to do about it is open";
 /// Words that are remembered for an explanation.
 const HISTORY_MAX: usize = 32;
 
@@ -398,6 +400,11 @@ impl Tracker {
     /// What was said with it.
     pub fn reason(&self) -> Option<&str> {
         self.verdict.as_ref().and_then(|v| v.reason.as_deref())
+    }
+    /// A dialog is open in its terminal, whatever else its status says: an Enter would answer it.
+    pub fn dialog(&self) -> bool {
+        let limited = |v: &Verdict| v.because == LIMIT_LIST;
+        self.verdict.as_ref().is_some_and(|v| limited(v) || matches!(v.status, Status::Blocked(_)))
     }
     /// When it last changed.
     pub fn since(&self) -> Option<i64> {

@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, oneshot};
-use wezterm_parallel_config::to_yaml;
+use wezterm_parallel_config::{project::only_the_users, to_yaml};
 use wezterm_parallel_core::spec::{AgentSpec, ProcessSpec};
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
@@ -47,6 +47,7 @@ use crate::{
         workspace,
     },
     caller::Caller,
+    listener::CONNECTIONS_MAX,
     shared::Shared,
 };
 
@@ -62,6 +63,8 @@ pub struct Router {
     stopping: Cell<bool>,
     /// Number of the last hook that was held.
     holders: Cell<u64>,
+    /// As many as there are connections of hooks that were held, and one more.
+    held: Rc<()>,
 }
 
 /// An answer, encoded.
@@ -74,8 +77,13 @@ struct Keyed {
     key: Option<String>,
 }
 
+/// Hooks that are held at the same time. What is left of the connections is for panes, for commands, and
+/// for who answers the hooks.
+const HELD_MAX: u32 = CONNECTIONS_MAX / 4 * 3;
 /// Longest idempotency key, in bytes: a few ULIDs.
 const KEY_BYTES_MAX: usize = 128;
+/// The agent that is meant where none is named.
+const DEFAULT_AGENT: &str = "claude";
 /// Most events in one answer: they fit a frame.
 const EVENTS_MAX: u32 = 1_000;
 
@@ -95,12 +103,18 @@ impl Router {
             under_way: RefCell::default(),
             stopping: Cell::new(false),
             holders: Cell::new(0),
+            held: Rc::new(()),
         })
     }
 
     fn next_holder(&self) -> u64 {
         self.holders.set(self.holders.get() + 1);
         self.holders.get()
+    }
+
+    /// Room for one more hook that waits, for as long as it is kept.
+    fn room_to_hold(&self) -> Option<Rc<()>> {
+        (Rc::strong_count(&self.held) <= HELD_MAX as usize).then(|| self.held.clone())
     }
 
     /// What every actor has.
@@ -205,7 +219,13 @@ impl Router {
 
     async fn carry_out(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
         match method {
-            call::StopDaemon::NAME => self.answer::<call::StopDaemon>(params, |p| self.stop(p)).await,
+            call::StopDaemon::NAME => {
+                self.answer::<call::StopDaemon>(params, async |p| {
+                    self.only_user(caller, "end the daemon")?;
+                    self.stop(p).await
+                })
+                .await
+            }
             call::CreateWorkspace::NAME => {
                 self.answer::<call::CreateWorkspace>(params, |p| self.create(p)).await
             }
@@ -214,13 +234,29 @@ impl Router {
                 self.answer::<call::CloseWorkspace>(params, |p| self.close(p)).await
             }
             call::DeleteWorkspace::NAME => {
-                self.answer::<call::DeleteWorkspace>(params, |p| self.delete(p)).await
+                self.answer::<call::DeleteWorkspace>(params, async |p| {
+                    self.only_user(caller, "delete a workspace")?;
+                    self.delete(p).await
+                })
+                .await
             }
             call::RenameWorkspace::NAME => {
                 self.answer::<call::RenameWorkspace>(params, |p| self.rename(p)).await
             }
-            call::AddProcess::NAME => self.answer::<call::AddProcess>(params, |p| self.add(p)).await,
-            call::AdoptProcess::NAME => self.answer::<call::AdoptProcess>(params, |p| self.adopt(p)).await,
+            call::AddProcess::NAME => {
+                self.answer::<call::AddProcess>(params, async |p| {
+                    self.may_add(caller, &p)?;
+                    self.add(p).await
+                })
+                .await
+            }
+            call::AdoptProcess::NAME => {
+                self.answer::<call::AdoptProcess>(params, async |p| {
+                    self.only_user(caller, "take over a session")?;
+                    self.adopt(p).await
+                })
+                .await
+            }
             call::RemoveProcess::NAME => self.answer::<call::RemoveProcess>(params, |p| self.remove(p)).await,
             call::StartProcess::NAME => {
                 self.answer::<call::StartProcess>(params, |p: ProcessTarget| {
@@ -246,7 +282,7 @@ impl Router {
                 })
                 .await
             }
-            call::SendPrompt::NAME => self.answer::<call::SendPrompt>(params, |p| self.send(p)).await,
+            call::SendPrompt::NAME => self.answer::<call::SendPrompt>(params, |p| self.send(caller, p)).await,
             call::CancelPrompt::NAME => {
                 self.answer::<call::CancelPrompt>(params, |p| self.cancel_prompt(p)).await
             }
@@ -436,6 +472,23 @@ impl Router {
         let environment = client_environment(std::mem::take(&mut p.environment));
         let cwd = self.find_session(&mut p, environment.as_deref()).await?;
         self.make(p, cwd, environment).await
+    }
+
+    /// Refuses an agent a process that has more leave than itself: a program that would count as its
+    /// user's, since it runs outside of every agent, and a Claude with arguments that no project may give.
+    fn may_add(&self, caller: &Caller, p: &ProcessAdd) -> Result<(), Error> {
+        let claude = p.agent.as_deref().is_none_or(|name| name == DEFAULT_AGENT);
+        let plain = p.agent.is_none() && !p.command.is_empty();
+        let option = match claude {
+            true => only_the_users(&p.command),
+            // what another agent takes nobody knows here
+            false => p.command.iter().map(String::as_str).find(|arg| arg.starts_with('-')),
+        };
+        match option {
+            _ if plain => self.only_user(caller, "run a program outside of itself"),
+            Some(option) => self.only_user(caller, &format!("start an agent with `{option}`")),
+            None => Ok(()),
+        }
     }
 
     /// Makes a process, in this directory if that is not its workspace's, and starts it.

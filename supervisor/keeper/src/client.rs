@@ -55,6 +55,16 @@ pub struct Client {
     /// Orders to type that the program has not taken whole: their number, and the place in the whole
     /// input where they end.
     pub typing: VecDeque<(u64, u64)>,
+    /// What it was told last of each that only the newest counts of.
+    pub told: Told,
+}
+
+/// Numbers of the newest that a client was told.
+#[derive(Clone, Copy, Default)]
+pub struct Told {
+    pub status: u64,
+    pub progress: u64,
+    pub title: u64,
 }
 
 /// A client that has lost the stream.
@@ -86,6 +96,7 @@ impl Client {
             lag: None,
             owed: VecDeque::new(),
             typing: VecDeque::new(),
+            told: Told::default(),
         }
     }
 

@@ -18,7 +18,7 @@ use wezterm_parallel_schemas::keeper::{
 };
 
 use crate::{
-    client::{Client, write_some},
+    client::{Client, Told, write_some},
     ending::{Ending, Status},
     keys::{DetachKey, is_typing},
     log::Log,
@@ -89,6 +89,8 @@ pub struct Keeper {
     /// The newest status that somebody has seen.
     looked_seq: u64,
     title: Option<String>,
+    /// Counts titles.
+    title_seq: u64,
     attached: u32,
     buffer: Vec<u8>,
     /// The last wait was for nothing: there is time to lay out.
@@ -152,6 +154,7 @@ impl Keeper {
             progress: None,
             looked_seq: 0,
             title: None,
+            title_seq: 0,
             attached: 0,
             buffer: vec![],
             in_pause: false,
@@ -175,6 +178,7 @@ impl Keeper {
             self.lay_out();
             self.tell_changes();
             self.serve_clients(&events, output > 0);
+            self.tell_newest(false);
             if events.listener {
                 self.accept();
             }
@@ -399,6 +403,11 @@ impl Keeper {
             progress: self.progress.clone(),
             can_type: true,
         };
+        self.clients[i].told = Told {
+            status: self.status.as_ref().map_or(0, |status| status.seq),
+            progress: self.progress.as_ref().map_or(0, |progress| progress.seq),
+            title: self.title_seq,
+        };
         self.clients[i].send(frame::WELCOME, &message);
     }
 
@@ -607,20 +616,20 @@ impl Keeper {
     fn tell_changes(&mut self) {
         for body in self.stage.take_statuses() {
             let seq = self.status.as_ref().map_or(0, |status| status.seq) + 1;
-            let status = ProgramStatus { seq, at: now_ms(), body };
-            self.tell(frame::STATUS, &status);
-            self.status = Some(status);
+            self.status = Some(ProgramStatus { seq, at: now_ms(), body });
+            self.tell_newest(false);
         }
-        for (state, value) in self.stage.take_progress() {
+        if let Some((state, value)) = self.stage.take_progress()
+            && self.progress.as_ref().is_none_or(|old| (old.state, old.value) != (state, value))
+        {
             let seq = self.progress.as_ref().map_or(0, |progress| progress.seq) + 1;
-            let progress = Progress { seq, at: now_ms(), state, value };
-            self.tell(frame::PROGRESS, &progress);
-            self.progress = Some(progress);
+            self.progress = Some(Progress { seq, at: now_ms(), state, value });
         }
         if let Some(title) = self.stage.take_title() {
-            self.title = Some(title.clone()).filter(|title| !title.is_empty());
-            self.tell(frame::TITLE, &Title { title });
+            self.title = Some(title).filter(|title| !title.is_empty());
+            self.title_seq += 1;
         }
+        self.tell_newest(false);
         let attached = self.count_attached();
         if attached != self.attached {
             let came = attached > self.attached;
@@ -628,6 +637,29 @@ impl Keeper {
             self.tell(frame::ATTACHED, &Attached { clients: attached });
             if came {
                 self.look();
+            }
+        }
+    }
+
+    /// Tells each of those who steer what it does not know yet of the program's word, progress and title. One
+    /// that has not taken what was sent before (`even_behind`: also such a one) gets the newest once it has: a
+    /// program that floods neither fills its queue nor costs it the connection.
+    fn tell_newest(&mut self, even_behind: bool) {
+        for client in self.clients.iter_mut().filter(|c| c.role() == Some(Role::Control) && !c.ending) {
+            if client.control_waits() && !even_behind {
+                continue;
+            }
+            if let Some(status) = self.status.as_ref().filter(|status| status.seq > client.told.status) {
+                client.told.status = status.seq;
+                client.send(frame::STATUS, status);
+            }
+            if let Some(progress) = self.progress.as_ref().filter(|new| new.seq > client.told.progress) {
+                client.told.progress = progress.seq;
+                client.send(frame::PROGRESS, progress);
+            }
+            if self.title_seq > client.told.title {
+                client.told.title = self.title_seq;
+                client.send(frame::TITLE, &Title { title: self.title.clone().unwrap_or_default() });
             }
         }
     }
@@ -723,6 +755,7 @@ impl Keeper {
     /// Everything has ended: leaves the last screen and the record, then tells everybody.
     fn finish(mut self) {
         self.tell_changes();
+        self.tell_newest(true);
         if self.is_pty() {
             let screen = self.stage.screen();
             let mut out = vec![];

@@ -47,8 +47,8 @@ struct Flow {
     in_update: bool,
     answers: Vec<u8>,
     statuses: Vec<String>,
-    /// Progress reports, `state` and `percent`.
-    progress: Vec<(u8, Option<u8>)>,
+    /// The newest progress report, `state` and `percent`, until it is taken.
+    progress: Option<(u8, Option<u8>)>,
     /// Whether the program is told that its status is welcome.
     program_status: bool,
     title: String,
@@ -70,7 +70,7 @@ impl Stage {
             in_update: false,
             answers: vec![],
             statuses: vec![],
-            progress: vec![],
+            progress: None,
             program_status,
             title: String::new(),
             title_changed: false,
@@ -202,9 +202,10 @@ impl Stage {
         std::mem::take(&mut self.flow.statuses)
     }
 
-    /// The program's progress reports since the last call, oldest first.
-    pub fn take_progress(&mut self) -> Vec<(u8, Option<u8>)> {
-        std::mem::take(&mut self.flow.progress)
+    /// The program's newest progress report since the last call: it replaces those before, as it does in
+    /// a terminal.
+    pub fn take_progress(&mut self) -> Option<(u8, Option<u8>)> {
+        self.flow.progress.take()
     }
 
     /// The title, if it has changed since the last call; empty if it was taken back.
@@ -286,7 +287,7 @@ impl Sink for Flow {
             }
             Note::Osc(number) => {
                 if number == 9 {
-                    self.progress.extend(progress(body));
+                    self.progress = progress(body).or(self.progress);
                 }
                 self.screen().keep_osc(number, body);
             }
@@ -323,8 +324,11 @@ mod tests {
         let mut stage = stage();
         let reports = b"\x1b]9;4;1;50\x07\x1b]9;4;3\x1b\\\x1b]9;4;0;\x07\x1b]9;4;7;1\x07\x1b]9;4;x\x07";
         stage.feed(reports);
-        assert_eq!(stage.take_progress(), [(1, Some(50)), (3, None), (0, None)]);
+        assert_eq!(stage.take_progress(), Some((0, None)), "the newest that is one");
+        assert_eq!(stage.take_progress(), None);
         assert_eq!(stage.round(), reports);
+        stage.feed(b"\x1b]9;4;1;50\x07");
+        assert_eq!(stage.take_progress(), Some((1, Some(50))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_process};
 use support::{Peer, Runs, as_pid, contains, hello, lives, start, start_bytes};
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::keeper::{
-    Mode, ProgramStatus, Role, StartFailure, StartReport, StopRun, Title, frame,
+    Mode, ProgramStatus, Progress, Role, StartFailure, StartReport, StopRun, Title, frame,
 };
 
 #[test]
@@ -278,6 +278,44 @@ fn the_programs_status_and_title_reach_who_steers_at_once() {
     assert_eq!((status.seq, status.body.as_str()), (2, "state=idle:app=claude-code"));
     let later = run.control().welcome.expect("a welcome");
     assert_eq!((later.status, later.title.as_deref()), (Some(status), Some("a title")));
+}
+
+#[test]
+fn a_flood_of_reports_leaves_who_steers_connected_and_with_the_newest_of_each() {
+    let runs = Runs::new();
+    let escaped = |text: &str| text.replace("ESC", "$(printf '\\033')").replace("BEL", "$(printf '\\007')");
+    let flood =
+        escaped("ESC]9;4;1;5BELESC]9;4;2;6BELESC]0;oneBELESC]7501;state=workingBELESC]7501;state=idleBEL");
+    let last = escaped("ESC]9;4;4BELESC]0;lastBELESC]7501;state=blockedBEL");
+    let script = format!(
+        "read x; yes \"{flood}\" | head -n 40000 | tr -d '\\n'; printf '%s' \"{last}\"; echo over; read y; printf '%s' \"{}\"; read z",
+        escaped("ESC]9;4;0BEL")
+    );
+    let run = runs.start(&runs.script("r1", &script));
+    let mut control = run.control();
+    let mut observer = Peer::hello(&run.dir, Role::Observe, None);
+    control.type_in(b"\r");
+    observer.wait_for_output("over");
+    // it has read nothing of all that
+    let (mut progress, mut title, mut status) = (None, None, None);
+    while progress != Some(4)
+        || title.as_deref() != Some("last")
+        || status.as_deref() != Some("state=blocked")
+    {
+        let (kind, payload) = control.next().expect("the connection holds");
+        match kind {
+            frame::PROGRESS => progress = Some(decode::<Progress>(&payload).state),
+            frame::TITLE => title = Some(decode::<Title>(&payload).title),
+            frame::STATUS => status = Some(decode::<ProgramStatus>(&payload).body),
+            _ => {}
+        }
+    }
+    control.type_in(b"\r");
+    assert_eq!(control.wait_for::<Progress>(frame::PROGRESS).state, 0);
+}
+
+fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> T {
+    rmp_serde::from_slice(payload).expect("a message")
 }
 
 #[test]

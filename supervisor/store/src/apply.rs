@@ -192,11 +192,13 @@ fn put_prompt(db: &Connection, row: &PromptRow) -> Result<(), StoreError> {
     )
 }
 
+/// What is over is on record, and nothing changes it.
 fn put_ask(db: &Connection, row: &AskView) -> Result<(), StoreError> {
     run_sql(
         db,
         "INSERT INTO ask (id, state, at, data) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (id) DO UPDATE SET state = excluded.state, data = excluded.data",
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, data = excluded.data
+         WHERE ask.state = 'open'",
         params![row.id, name(&row.state)?, row.at, json(row)?],
     )
 }

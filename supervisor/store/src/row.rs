@@ -191,10 +191,12 @@ impl std::fmt::Debug for PromptRow {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AccountRow {
-    /// Claude's config directory.
+    /// Claude's config directory, and the kind of its credentials if the environment has them.
     pub account: String,
     /// Until when it is limited, in milliseconds since 1970.
     pub limited_until: Option<i64>,
+    /// Since when.
+    pub limited_since: Option<i64>,
     /// What Claude said with it.
     pub reason: Option<String>,
     /// Its usage windows.
@@ -208,8 +210,9 @@ pub struct AccountRow {
     /// The newest figures of each session, which grow over its life: what is above them is new.
     pub sessions: IndexMap<String, Usage>,
     /// Processes that the limit stopped in the middle of a turn, by id.
-    #[serde(default)]
     pub stopped: Vec<String>,
+    /// When that was, of each of them in this order, in milliseconds since 1970.
+    pub stopped_at: Vec<i64>,
 }
 
 /// The answer to a call with an idempotency key.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use wezterm_parallel_schemas::inbox::AskView;
+use wezterm_parallel_schemas::{inbox::AskView, prompt::PromptView};
 
 use crate::{
     error::StoreError,
@@ -173,15 +173,69 @@ impl Store {
     /// # Errors
     /// `Unreadable`, `Io` or `Corrupt`.
     pub fn asks(&self, limit: u32) -> Result<Vec<AskView>, StoreError> {
-        self.read(|db| record::newest_asks(db, limit.min(ASKS_KEPT_MAX)))
+        self.asks_with(limit, |ask| ask)
     }
 
-    /// The newest prompts, at most `limit`, newest first. Blocks for the time of a read.
+    /// The same, each as `keep` leaves it: so that no more of them is in memory than is wanted.
     ///
     /// # Errors
     /// `Unreadable`, `Io` or `Corrupt`.
-    pub fn prompts(&self, limit: u32) -> Result<Vec<PromptRow>, StoreError> {
-        self.read(|db| record::newest_prompts(db, limit.clamp(1, PROMPTS_KEPT_MAX)))
+    pub fn asks_with<T>(&self, limit: u32, keep: impl FnMut(AskView) -> T) -> Result<Vec<T>, StoreError> {
+        self.read(|db| record::newest_asks(db, limit.min(ASKS_KEPT_MAX), keep))
+    }
+
+    /// One request, by its id. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn ask(&self, id: &str) -> Result<Option<AskView>, StoreError> {
+        self.read(|db| record::ask(db, id))
+    }
+
+    /// Ids of the newest requests that end so, at most `limit`. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable` or `Io`.
+    pub fn asks_ending(&self, end: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.read(|db| record::asks_ending(db, end, limit))
+    }
+
+    /// Whether a request of an agent is kept that is over. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn ask_is_over(&self, id: &str) -> Result<bool, StoreError> {
+        self.read(|db| record::ask_is_over(db, id))
+    }
+
+    /// What is shown of the newest prompts, at most `limit`, newest first, without their whole texts: those
+    /// of one process or of all, and those that are over if wanted. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn prompts(
+        &self,
+        process: Option<&str>,
+        over: bool,
+        limit: u32,
+    ) -> Result<Vec<PromptView>, StoreError> {
+        self.read(|db| record::prompt_views(db, process, over, limit.clamp(1, PROMPTS_KEPT_MAX)))
+    }
+
+    /// The newest prompt that was sent with this idempotency key. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn prompt_of_key(&self, key: &str) -> Result<Option<PromptRow>, StoreError> {
+        self.read(|db| record::prompt_of_key(db, key))
+    }
+
+    /// The prompts of a process that are not over, oldest first. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn prompts_under_way(&self, process: &str) -> Result<Vec<PromptRow>, StoreError> {
+        self.read(|db| record::prompts_under_way_of(db, process))
     }
 
     /// One prompt, by its id. Blocks for the time of a read.

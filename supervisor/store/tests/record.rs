@@ -23,7 +23,47 @@ fn a_prompt_under_way_is_there_after_a_restart_and_one_that_is_over_only_if_aske
     assert_eq!(loaded.prompts, [typing]);
     assert_eq!(store.prompt("m2").expect("read"), Some(done));
     assert_eq!(store.prompt("m3").expect("read"), None);
-    assert_eq!(store.prompts(10).expect("read").len(), 2);
+    assert_eq!(store.prompts(None, true, 10).expect("read").len(), 2);
+}
+
+#[test]
+fn prompts_are_chosen_by_their_process_and_state_and_found_by_their_key() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let rows = ["m1", "m2", "m3", "m4"].into_iter().zip(1..).map(|(id, at)| {
+        let state = if at % 2 == 0 { PromptState::Answered } else { PromptState::Queued };
+        let mut row = prompt(id, if at < 3 { "p" } else { "q" }, state);
+        row.view.at = at;
+        row.view.key = Some(format!("k{}", at / 4));
+        row
+    });
+    let rows: Vec<_> = rows.collect();
+    store.commit_wait(rows.iter().cloned().map(Change::PutPrompt).collect()).expect("put");
+    for (process, over, limit, ids) in [
+        (None, true, 10, vec!["m4", "m3", "m2", "m1"]),
+        (None, false, 10, vec!["m3", "m1"]),
+        (Some("p"), true, 10, vec!["m2", "m1"]),
+        (Some("q"), false, 10, vec!["m3"]),
+        (None, true, 1, vec!["m4"]),
+    ] {
+        let found = store.prompts(process, over, limit).expect("read");
+        assert_eq!(found.iter().map(|v| v.id.as_str()).collect::<Vec<_>>(), ids);
+    }
+    assert_eq!(store.prompt_of_key("k0").expect("read").as_ref(), Some(&rows[2]), "the newest");
+    assert_eq!(store.prompt_of_key("k1").expect("read").as_ref(), Some(&rows[3]));
+    assert_eq!(store.prompt_of_key("k").expect("read"), None);
+}
+
+#[test]
+fn prompts_under_way_are_found_however_many_came_after_them() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let mut first = prompt("m0", "p", PromptState::Queued);
+    first.view.at = 0;
+    let mut rows = vec![first.clone(), prompt("m1", "another", PromptState::Queued)];
+    rows.extend((0..PROMPTS_KEPT_MAX + 5).map(|i| prompt(&format!("n{i}"), "p", PromptState::Answered)));
+    store.commit_wait(rows.into_iter().map(Change::PutPrompt).collect()).expect("put");
+    assert_eq!(store.prompts_under_way("p").expect("read"), [first]);
 }
 
 #[test]
@@ -39,8 +79,23 @@ fn prompts_go_with_their_process_and_requests_stay() {
             Change::DeleteWorkspace("w".into()),
         ])
         .expect("committed");
-    assert_eq!(store.prompts(10).expect("read"), []);
+    assert_eq!(store.prompts(None, true, 10).expect("read"), []);
     assert_eq!(store.asks(10).expect("read").len(), 1);
+}
+
+#[test]
+fn what_has_become_of_a_request_is_never_written_over() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    store.commit_wait(vec![Change::PutAsk(ask("k", AskState::Open))]).expect("put");
+    assert!(!store.ask_is_over("k").expect("read"));
+    let denied = ask("k", AskState::Denied);
+    store.commit_wait(vec![Change::PutAsk(denied.clone())]).expect("put");
+    assert!(store.ask_is_over("k").expect("read") && !store.ask_is_over("l").expect("read"));
+    for again in [AskState::Open, AskState::Allowed] {
+        store.commit_wait(vec![Change::PutAsk(ask("k", again))]).expect("put");
+        assert_eq!(store.asks(10).expect("read"), std::slice::from_ref(&denied));
+    }
 }
 
 #[test]
@@ -92,4 +147,18 @@ fn an_account_is_its_newest_figures() {
     drop(store);
     row.cost_usd = 2.5;
     assert_eq!(Store::open(dir.path()).expect("a store").1.accounts, [row]);
+}
+
+#[test]
+fn a_request_is_found_by_its_id_and_by_the_end_of_it() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let all = ["01AB", "02AB", "03AC"].map(|id| ask(id, AskState::Denied));
+    store.commit_wait(all.iter().cloned().map(Change::PutAsk).collect()).expect("put");
+    assert_eq!(store.ask("02AB").expect("read").as_ref(), Some(&all[1]));
+    assert_eq!(store.ask("AB").expect("read"), None);
+    assert_eq!(store.asks_ending("AB", 10).expect("read"), ["02AB", "01AB"]);
+    assert_eq!(store.asks_ending("AB", 1).expect("read"), ["02AB"]);
+    assert_eq!(store.asks_ending("%", 10).expect("read"), [""; 0]);
+    assert_eq!(store.asks_with(2, |a| a.id).expect("read"), ["03AC", "02AB"]);
 }

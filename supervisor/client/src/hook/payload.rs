@@ -11,13 +11,26 @@ const TEXT_BYTES_MAX: usize = 16 << 10;
 /// Shorter fields stay as they are.
 const SHORT_BYTES_MAX: usize = 1 << 10;
 
-/// Whether it asks for leave to use a tool.
-pub fn asks(payload: &str) -> bool {
+/// Who asks for leave to use a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// The agent itself.
+    Agent,
+    /// A subagent of it.
+    Subagent,
+}
+
+/// Whether it asks for leave to use a tool, and who.
+pub fn asks(payload: &str) -> Option<Asks> {
     #[derive(Deserialize)]
     struct Named {
         hook_event_name: String,
+        #[serde(default)]
+        agent_id: Value,
     }
-    serde_json::from_str::<Named>(payload).is_ok_and(|n| n.hook_event_name == "PermissionRequest")
+    let named: Named = serde_json::from_str(payload).ok()?;
+    let who = if named.agent_id.is_null() { Asks::Agent } else { Asks::Subagent };
+    (named.hook_event_name == "PermissionRequest").then_some(who)
 }
 
 /// A payload that may be sent: this one, or if it is too large its needed fields, shortened and marked
@@ -59,9 +72,12 @@ mod tests {
 
     #[test]
     fn only_a_request_of_permission_asks() {
-        assert!(asks(r#"{"session_id":"x","hook_event_name":"PermissionRequest","tool_name":"Bash"}"#));
+        let request = r#"{"session_id":"x","hook_event_name":"PermissionRequest","tool_name":"Bash"}"#;
+        assert_eq!(asks(request), Some(Asks::Agent));
+        let subagent = r#"{"agent_id":"x","agent_type":"Explore","hook_event_name":"PermissionRequest"}"#;
+        assert_eq!(asks(subagent), Some(Asks::Subagent));
         for other in ["", "{}", r#"{"hook_event_name":"Stop"}"#, r#"{"prompt":"PermissionRequest"}"#] {
-            assert!(!asks(other), "{other}");
+            assert_eq!(asks(other), None, "{other}");
         }
     }
 

@@ -46,6 +46,12 @@ pub fn output(view: &AskView) -> Option<String> {
     Some(output.to_string())
 }
 
+/// Whether what a hook prints lets a tool be used.
+pub fn lets(output: &str) -> bool {
+    let behaviour = |v: Value| v["hookSpecificOutput"]["decision"]["behavior"] == "deny";
+    !serde_json::from_str(output).is_ok_and(behaviour)
+}
+
 /// Answers as Claude takes them: one for each question, labels as they are written.
 ///
 /// # Errors
@@ -255,6 +261,12 @@ mod tests {
         assert_eq!(decided(tool.clone(), denied(Some("not today")))["message"], "not today");
         assert_eq!(decided(tool, denied(None)), json!({"behavior": "deny", "message": DENIED}));
         assert_eq!(decided(plan, denied(None))["behavior"], "deny");
+        let printed = |decision: Decision| {
+            let view = AskView { decision: Some(decision), ..crate::inbox::tests::view("a") };
+            output(&view).expect("a decision")
+        };
+        assert!(lets(&printed(Decision::default())));
+        assert!(!lets(&printed(denied(Some("\"behavior\":\"allow\"")))));
     }
 
     #[test]

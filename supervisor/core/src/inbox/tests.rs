@@ -198,6 +198,63 @@ fn of_two_dialogs_the_text_says_which_was_answered() {
 }
 
 #[test]
+fn of_two_dialogs_one_is_answered_in_the_terminal_while_the_other_is_decided_here() {
+    let (a, b) = ("approve Bash: echo a", "approve Bash: echo b");
+    let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some(a))]);
+    // the dialog that stands is of `a`; `b` is decided here and its hook has not handed it over yet
+    desk.allow("b").step(blocked(Some(b)));
+    desk.armed.retain(|(id, ..)| id == "a");
+    desk.wait().is("a", AskState::Elsewhere);
+    desk.is("b", AskState::Open);
+    // a dialog whose text says nothing is the one that was decided
+    let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2), blocked(Some("permission"))]);
+    desk.allow("b").step(blocked(None));
+    desk.armed.retain(|(id, ..)| id == "a");
+    desk.wait().is("a", AskState::Open);
+}
+
+#[test]
+fn a_hook_that_is_halted_with_its_answer_is_not_waited_for_for_ever() {
+    let mut desk = Desk::with([asks(view("a"), 1)]);
+    desk.allow("a");
+    assert_eq!(desk.armed.last().map(|(_, _, delay)| *delay), Some(HANDED_MS));
+    desk.wait().is("a", AskState::Allowed);
+    // the same for one that came back for it
+    let decided = AskView { decision: Some(user()), ..view("a") };
+    let mut desk = Desk::default();
+    let effects = desk.inbox.restore(vec![decided]);
+    desk.take(effects).step(asks(view("a"), 5));
+    desk.wait().is("a", AskState::Allowed);
+}
+
+#[test]
+fn a_decision_that_could_not_be_saved_is_none() {
+    let mut desk = Desk::with([asks(view("a"), 1), asks(view("b"), 2)]);
+    desk.allow("a");
+    let effects = desk.inbox.unsaved(1, 200);
+    desk.take(effects).is("a", AskState::Gone);
+    let why = desk.over["a"].decision.as_ref().and_then(|d| d.message.clone()).expect("it says why");
+    assert_eq!(why, "the decision could not be saved; user had decided");
+    // of one that has not been decided, or is over, nothing becomes by that
+    assert_eq!(desk.inbox.unsaved(2, 200), []);
+    assert_eq!(desk.inbox.unsaved(1, 200), []);
+}
+
+#[test]
+fn what_is_open_takes_no_more_memory_than_it_may() {
+    let large = |n: usize| AskView { diff: Some("x".repeat(1 << 20)), ..view(&n.to_string()) };
+    let mut desk = Desk::default();
+    let most = OPEN_BYTES_MAX >> 20;
+    for n in 0..most {
+        desk.step(asks(large(n), n as u64));
+    }
+    assert!(desk.inbox.open().count() < most && !desk.given.is_empty());
+    assert!(desk.given.iter().all(|(_, output)| output.is_none()), "Claude's own dialog stays");
+    desk.step(asks(view("small"), 1_000));
+    assert!(desk.inbox.get("small").is_some());
+}
+
+#[test]
 fn the_end_of_a_turn_ends_what_the_agent_itself_asked() {
     let sub = AskView { agent: Some("Explore".into()), agent_id: Some("x".into()), ..view("s") };
     let turned = |at| Input::Turned { run_id: "r".into(), at };
@@ -277,6 +334,27 @@ fn the_id_of_a_request_gives_nothing_away_to_another_run() {
     desk.step(asks(AskView { run_id: "r2".into(), ..view("a") }, 2));
     assert_eq!(desk.given, [(2, None)]);
     desk.allow("a").step(Input::Taken { id: "a".into(), run_id: "r2".into() }).is("a", AskState::Open);
+}
+
+#[test]
+fn what_is_over_is_not_asked_again_under_its_id() {
+    let mut desk = Desk::with([asks(view("a"), 1)]);
+    desk.decide("a", Choice::Deny { message: None }).expect("nobody was first");
+    desk.step(taken("a")).is("a", AskState::Denied);
+    desk.given.clear();
+    let effects = desk.inbox.step(asks(AskView { summary: "another".into(), ..view("a") }, 2), 200);
+    assert_eq!(effects, [Effect::Give(2, None)]);
+    assert_eq!(desk.inbox.open().count(), 0);
+}
+
+#[test]
+fn a_plan_that_is_not_whole_can_only_be_denied() {
+    let plan = |shortened| AskView { kind: AskKind::Plan, shortened, ..view("a") };
+    Desk::with([asks(plan(false), 1)]).allow("a");
+    let mut desk = Desk::with([asks(plan(true), 1)]);
+    let refused = desk.decide("a", Choice::Allow).expect_err("it would do nothing");
+    assert!(refused.code == Code::BadParams && refused.message.contains("too large"), "{refused:?}");
+    desk.decide("a", Choice::Deny { message: None }).expect("a denial needs no plan");
 }
 
 #[test]

@@ -57,6 +57,25 @@ fn what_a_session_cost_is_counted_once_over_resume_kill_and_restart() {
 }
 
 #[test]
+fn a_session_that_begins_with_each_of_its_turns_is_counted_once() {
+    // as 2.1.330 with `--input-format stream-json` says it: `init` before each turn, and sums after it
+    let mut account = Account::default();
+    for (turn, sum) in [(0, 1.0), (1, 2.0), (2, 3.0)] {
+        account.step(Input::Begins { session: "a".into(), at: 2 * turn }, 2 * turn);
+        let at = 2 * turn + 1;
+        let usage = Usage { cost_usd: Some(sum), input_tokens: Some(sum as u64), at, ..Usage::default() };
+        account.step(Input::Used { session: "a".into(), usage }, at);
+    }
+    let record = account.record();
+    assert_eq!((record.cost_usd, record.input_tokens), (3.0, 3));
+    // one that costs nothing yet after it was killed goes on from there
+    let zero = Usage { cost_usd: Some(0.0), at: 10, ..Usage::default() };
+    account.step(Input::Used { session: "a".into(), usage: zero }, 10);
+    cost(&mut account, "a", 1.0, 11);
+    assert_eq!(account.record().cost_usd, 4.0);
+}
+
+#[test]
 fn tokens_count_from_the_beginning_of_a_session_and_else_from_what_is_heard_first() {
     let mut account = Account::default();
     let mut tokens = |session: &str, cost: f64, context, input, at| {
@@ -128,7 +147,7 @@ fn a_late_word_of_the_turn_that_was_stopped_does_not_make_it_go_on() {
     let mut a = Account::default();
     reached(&mut a, "lead", Some(Until::Exactly(HOUR)), 10);
     a.step(Input::Began { process: "lead".into(), at: 9 }, 11);
-    assert_eq!(a.step(Input::EndedWell { process: "lead".into() }, 12), []);
+    assert_eq!(a.step(Input::EndedWell { process: "lead".into(), at: 10 }, 12), []);
     assert_eq!(a.step(Input::Look, HOUR), [Effect::Passed { early: false }]);
     assert_eq!(a.wake_at(), Some(HOUR + CONTINUE_MS));
 }
@@ -154,6 +173,65 @@ fn a_limit_outlives_the_daemon_and_so_does_who_was_stopped() {
     let mut c = Account::restore(b.record(), HOUR + 5);
     let tell = Effect::Continue { process: "lead".into() };
     assert_eq!(c.step(Input::Look, HOUR + 5 + CONTINUE_MS), [tell]);
+}
+
+#[test]
+fn the_clock_is_looked_at_more_often_the_nearer_the_end_is() {
+    assert_eq!(look_in(7 * 24 * HOUR, 0), 10 * 60_000);
+    assert_eq!(look_in(HOUR, 0), 7 * 60_000 + 30_000);
+    assert_eq!(look_in(5 * MINUTE, 0), 60_000);
+    assert_eq!(look_in(7, 5), 2, "at its time and not later");
+    assert_eq!(look_in(5, 7), 0);
+}
+
+#[test]
+fn an_account_that_nobody_uses_is_forgotten_when_it_is_old_or_one_of_too_many() {
+    let heard = |at: i64| {
+        let mut account = Account::default();
+        cost(&mut account, "s", 1.0, at);
+        account
+    };
+    let now = 2 * ACCOUNT_KEPT_MS;
+    let mut limited = heard(1);
+    reached(&mut limited, "lead", Some(Until::Exactly(now + HOUR)), 1);
+    let mut passed = limited.clone();
+    passed.step(Input::Look, now + HOUR);
+    let all = BTreeMap::from([
+        ("silent".to_owned(), Account::default()),
+        ("old".to_owned(), heard(now - ACCOUNT_KEPT_MS)),
+        ("young".to_owned(), heard(now - ACCOUNT_KEPT_MS + 1)),
+        ("limited".to_owned(), limited),
+        ("has a Claude to tell".to_owned(), passed),
+    ]);
+    assert_eq!(forgotten(all.iter(), now), ["old", "silent"]);
+    let many = 0..ACCOUNTS_KEPT_MAX as i64 + 2;
+    let many: BTreeMap<String, Account> = many.map(|i| (format!("{i:03}"), heard(now - i))).collect();
+    let last = [ACCOUNTS_KEPT_MAX, ACCOUNTS_KEPT_MAX + 1].map(|i| format!("{i:03}"));
+    assert_eq!(forgotten(many.iter(), now), last, "the oldest");
+}
+
+#[test]
+fn what_was_done_while_no_daemon_heard_it_is_dated_by_the_limit_and_not_by_the_restart() {
+    let mut a = Account::default();
+    for process in ["works", "done", "waits"] {
+        reached(&mut a, process, Some(Until::Exactly(HOUR)), 10);
+    }
+    // `works` and `done` go on at 20 while the daemon is away; it is back at 30
+    let began = Input::Began { process: "works".into(), at: 20 };
+    let mut b = Account::restore(a.record(), 30);
+    assert_eq!(b.limit().map(|limit| limit.since), Some(10));
+    b.step(began.clone(), 30);
+    b.step(Input::EndedWell { process: "done".into(), at: 25 }, 30);
+    let ended = b.step(Input::EndedWell { process: "works".into(), at: 40 }, 40);
+    assert_eq!(ended, [Effect::Passed { early: true }], "it shows that there is no limit");
+    assert_eq!(b.record().stopped, BTreeMap::from([("waits".into(), 10)]));
+    // and where the limit had passed meanwhile
+    a.step(Input::Look, HOUR);
+    let mut b = Account::restore(a.record(), HOUR + 30);
+    b.step(Input::Began { process: "works".into(), at: HOUR + 20 }, HOUR + 30);
+    b.step(Input::EndedWell { process: "done".into(), at: HOUR + 25 }, HOUR + 30);
+    let told = b.step(Input::Look, HOUR + 30 + CONTINUE_MS);
+    assert_eq!(told, [Effect::Continue { process: "waits".into() }]);
 }
 
 #[test]
@@ -207,10 +285,10 @@ fn a_window_that_is_used_up_is_a_limit_until_somebody_goes_on_beyond_it() {
     let effects = told(&mut a, "s", &full, 0);
     assert!(matches!(effects[..], [Effect::Limited { until: HOUR, news: true, .. }]), "{effects:?}");
     // a turn that was under way may end well all the same
-    assert_eq!(a.step(Input::EndedWell { process: "help".into() }, 1), []);
+    assert_eq!(a.step(Input::EndedWell { process: "help".into(), at: 1 }, 1), []);
     // one that began afterwards shows that the account goes on beyond the window
     a.step(Input::Began { process: "lead".into(), at: 2 }, 2);
-    let effects = a.step(Input::EndedWell { process: "lead".into() }, 3);
+    let effects = a.step(Input::EndedWell { process: "lead".into(), at: 3 }, 3);
     assert_eq!(effects, [Effect::Passed { early: true }]);
     assert_eq!(told(&mut a, "t", &full, 4), [], "and it is not limited again by the same word");
     assert_eq!(
@@ -236,7 +314,7 @@ proptest! {
     /// continue that no limit has stopped, or while one is in force.
     #[test]
     fn sums_never_fall_and_every_limit_ends(
-        script in proptest::collection::vec((0u8..7, 0u8..4, 0i64..120, -5.0f64..200.0), 1..200),
+        script in proptest::collection::vec((0u8..8, 0u8..4, 0i64..120, -5.0f64..200.0), 1..200),
     ) {
         let mut a = Account::default();
         let mut now = 0;
@@ -257,8 +335,9 @@ proptest! {
                     Input::Reached { process, until: Some(Until::Exactly(until)), text: "x".into(), said_at: now }
                 }
                 3 => Input::Began { process, at: now },
-                4 => Input::EndedWell { process },
+                4 => Input::EndedWell { process, at: now },
                 5 => Input::Gone { process },
+                6 => Input::Begins { session, at: now - minutes },
                 _ => Input::Look,
             };
             for effect in a.step(input, now) {

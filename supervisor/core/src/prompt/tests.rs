@@ -52,6 +52,7 @@ impl Stand {
                 run: Some(("r1".into(), 5_000)),
                 status: Some(status),
                 reason: None,
+                dialog: false,
                 status_seq: Some(7),
                 tells: true,
                 hooks: true,
@@ -330,6 +331,72 @@ fn a_dialog_that_opens_between_text_and_enter_gets_no_enter() {
 }
 
 #[test]
+fn no_enter_goes_into_the_list_of_what_to_do_about_a_limit() {
+    let mut s = Stand::new(Status::RateLimited);
+    s.scene.dialog = true;
+    assert_eq!(s.send("a", WhileWorking::Now).expect_err("a dialog is open").code, Code::Busy);
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Now).expect("idle");
+    while s.texts("a") == 0 {
+        assert!(s.serve());
+    }
+    s.scene.dialog = true;
+    s.status(Status::RateLimited);
+    assert!(s.wait() && s.open.is_empty(), "{:?}", s.open);
+    s.scene.dialog = false;
+    s.status(Status::RateLimited);
+    s.deliver("a");
+    assert_eq!(s.texts("a"), 1);
+}
+
+#[test]
+fn the_answer_to_a_dialog_does_not_count_as_words_typed_into_the_text() {
+    for held_ms in [60_000, 50] {
+        let mut s = Stand::new(Status::Working);
+        s.send("a", WhileWorking::Now).expect("it works");
+        while s.texts("a") == 0 {
+            assert!(s.serve());
+        }
+        s.status(Status::Blocked(Blocked::Permission));
+        if held_ms > 1_000 {
+            assert!(s.wait() && s.open.is_empty(), "{:?}", s.open);
+        }
+        // the user answers it in the pane
+        s.scene.at += held_ms;
+        let answered = s.scene.at;
+        s.status(Status::Working);
+        while s.open.is_empty() {
+            assert!(s.wait());
+        }
+        let Some(Effect::Type { quiet_ms: Some(quiet), bytes, .. }) = s.open.front() else { panic!() };
+        assert_eq!(bytes, ENTER);
+        assert!(*quiet <= (s.scene.at - answered).unsigned_abs(), "{quiet} ms reach back into the dialog");
+        s.deliver("a");
+        assert_eq!(s.texts("a"), 1);
+    }
+}
+
+#[test]
+fn what_somebody_types_while_a_long_text_is_read_holds_its_enter_back() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    while !matches!(s.open.front(), Some(Effect::Type { .. })) {
+        assert!(s.serve());
+    }
+    let Some(Effect::Type { order, .. }) = s.open.pop_front() else { panic!() };
+    s.scene.at += 5_000;
+    s.input(Input::Typed { order, outcome: Outcome::Done });
+    while s.open.is_empty() {
+        assert!(s.wait());
+    }
+    let Some(Effect::Type { order, quiet_ms, .. }) = s.open.pop_front() else { panic!() };
+    assert!(quiet_ms >= Some(5_000), "{quiet_ms:?} do not reach back to the order");
+    s.input(Input::Typed { order, outcome: Outcome::Person });
+    s.run_out();
+    assert_eq!((s.state("a"), s.enters()), (PromptState::Undelivered, 0));
+}
+
+#[test]
 fn an_enter_that_is_refused_is_tried_again_while_the_agent_works_and_not_in_a_dialog() {
     let mut s = Stand::new(Status::Working);
     s.send("a", WhileWorking::Now).expect("it works");
@@ -402,8 +469,53 @@ fn words_that_went_along_are_told_of() {
     s.submitted("somebody else's", "t1");
     assert_eq!(s.state("a"), PromptState::Typing);
     s.submitted("half typed do a", "t2");
-    assert_eq!(s.state("a"), PromptState::Delivered);
-    assert!(s.reason("a").contains("together with words"), "{}", s.reason("a"));
+    assert_eq!(s.state("a"), PromptState::Typing, "so short a text stands in much");
+    s.submitted("do a", "t3");
+    assert_eq!((s.state("a"), s.reason("a")), (PromptState::Delivered, ""));
+
+    let mut s = Stand::new(Status::Idle);
+    s.send("all the tests", WhileWorking::Refuse).expect("idle");
+    s.until_enter();
+    s.submitted("half typed do all the tests", "t");
+    assert_eq!(s.state("all the tests"), PromptState::Delivered);
+    let reason = s.reason("all the tests");
+    assert!(reason.contains("together with words"), "{reason}");
+}
+
+#[test]
+fn what_is_said_before_its_enter_proves_nothing() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    while s.texts("a") == 0 {
+        // what the user has sent just before may be the same words
+        s.submitted("do a", "t0");
+        assert!(s.serve());
+    }
+    s.submitted("do a", "t0");
+    assert_eq!((s.state("a"), s.enters()), (PromptState::Typing, 0));
+    s.until_enter();
+    s.submitted("do a", "t1");
+    assert_eq!((s.state("a"), s.view("a").prompt_id.as_deref()), (PromptState::Delivered, Some("t1")));
+
+    let mut s = Stand::new(Status::Idle);
+    let mut clear = prompt("a", WhileWorking::Refuse);
+    (clear.text, clear.view.command) = ("/clear".into(), true);
+    s.send_it(clear).expect("idle");
+    while s.typed.is_empty() {
+        assert!(s.serve());
+    }
+    s.input(Input::Stirred { session_id: Some("another".into()) });
+    assert_eq!(s.state("a"), PromptState::Typing);
+    // nor is a transcript looked at for what was written before the text was typed
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    s.scene.at += 20_000;
+    s.until_enter();
+    while !matches!(s.open.front(), Some(Effect::Look { .. })) {
+        assert!(s.wait());
+    }
+    let Some(Effect::Look { since, .. }) = s.open.front() else { panic!() };
+    assert!(*since >= 30_000, "{since}");
 }
 
 #[test]
@@ -414,9 +526,15 @@ fn what_is_not_proven_is_undelivered_cleared_and_never_typed_again() {
     assert_eq!((s.state("a"), s.texts("a")), (PromptState::Undelivered, 1));
     assert_eq!(s.typed.last().map(Vec::as_slice), Some(CLEAR), "it must not go out with the next one");
     assert_eq!(s.enters(), usize::try_from(PROOFS_MAX).expect("small"), "an Enter may have been lost");
-    // one whose proof comes late is told of
+    // two letters say nothing; one whose proof comes late is told of
     s.submitted("do a", "t");
-    assert_eq!((s.state("a"), s.reason("a")), (PromptState::Delivered, "its proof came late"));
+    assert_eq!(s.state("a"), PromptState::Undelivered);
+    let mut s = Stand::new(Status::Idle);
+    s.send("all the tests", WhileWorking::Refuse).expect("idle");
+    s.run_out();
+    s.submitted("do all the tests", "t");
+    let told = (s.state("all the tests"), s.reason("all the tests"));
+    assert_eq!(told, (PromptState::Delivered, "its proof came late"));
 }
 
 #[test]
@@ -479,6 +597,49 @@ fn without_hooks_the_transcript_or_the_status_proves_it() {
     let found = Found { answer: Some("done".into()), ..Found::default() };
     s.input(Input::Looked { order, found: Some(found) });
     assert_eq!(s.view("a").answer.as_ref().and_then(|a| a.text.as_deref()), Some("done"));
+}
+
+#[test]
+fn a_look_for_its_answer_that_comes_to_nothing_does_not_keep_a_turn_from_its_end() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    s.deliver("a");
+    while !matches!(s.open.front(), Some(Effect::Look { .. })) {
+        assert!(s.wait());
+    }
+    s.open.clear();
+    s.status(Status::Unknown);
+    while s.wait() {}
+    s.status(Status::Idle);
+    s.run_out();
+    assert_eq!(s.state("a"), PromptState::Answered);
+}
+
+#[test]
+fn an_agent_that_begins_before_its_keeper_has_said_that_enter_was_typed_has_begun() {
+    let mut s = Stand::new(Status::Idle);
+    s.scene.hooks = false;
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    while !matches!(s.open.front(), Some(Effect::Type { bytes, .. }) if bytes == ENTER) {
+        assert!(s.serve() || s.wait());
+    }
+    s.status(Status::Working);
+    assert!(s.serve(), "its Enter");
+    s.run_out();
+    assert_eq!(s.view("a").proof, Some(Proof::Status));
+    // what it did before an Enter that was refused proves nothing
+    let mut s = Stand::new(Status::Idle);
+    s.scene.hooks = false;
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    while !matches!(s.open.front(), Some(Effect::Type { bytes, .. }) if bytes == ENTER) {
+        assert!(s.serve() || s.wait());
+    }
+    let Some(Effect::Type { order, .. }) = s.open.pop_front() else { panic!() };
+    s.status(Status::Working);
+    s.status(Status::Idle);
+    s.input(Input::Typed { order, outcome: Outcome::Status });
+    s.run_out();
+    assert_eq!(s.state("a"), PromptState::Undelivered);
 }
 
 #[test]
@@ -611,6 +772,118 @@ fn after_a_restart_of_the_daemon_nothing_is_sent_twice() {
 }
 
 #[test]
+fn what_became_of_a_prompt_that_a_daemon_left_half_typed_is_asked_as_long_as_of_any_other() {
+    let restored = || {
+        let mut s = Stand::new(Status::Idle);
+        let mut typing = prompt("a", WhileWorking::Queue);
+        (typing.text, typing.view.state) = ("do all the tests".into(), PromptState::Typing);
+        typing.view.typed_at = Some(9_000);
+        let scene = s.scene.clone();
+        let effects = s.prompts.restore(vec![typing], &scene);
+        s.do_all(effects);
+        s
+    };
+    // a busy machine: its transcript has it after six seconds
+    let mut s = restored();
+    while s.scene.at < 16_000 {
+        assert!(s.serve() || s.wait());
+        assert!(s.kept.is_empty(), "{:?}", s.kept);
+    }
+    while !matches!(s.open.front(), Some(Effect::Look { .. })) {
+        assert!(s.wait());
+    }
+    let Some(Effect::Look { order, .. }) = s.open.pop_front() else { panic!() };
+    s.input(Input::Looked { order, found: Some(Found::default()) });
+    assert_eq!((s.state("a"), s.view("a").proof), (PromptState::Delivered, Some(Proof::Transcript)));
+    // it says so itself meanwhile
+    let mut s = restored();
+    s.submitted("do all the tests", "t");
+    assert_eq!((s.state("a"), s.view("a").proof), (PromptState::Delivered, Some(Proof::Hook)));
+    assert_eq!(s.view("a").prompt_id.as_deref(), Some("t"));
+    // it says so later, or works and nobody knows on what
+    let mut s = restored();
+    s.status(Status::Working);
+    s.run_out();
+    assert_eq!(s.state("a"), PromptState::Undelivered);
+    assert!(s.reason("a").contains("may have it"), "{}", s.reason("a"));
+    s.submitted("do all the tests", "t");
+    assert_eq!((s.state("a"), s.reason("a")), (PromptState::Delivered, "its proof came late"));
+    let mut s = restored();
+    s.run_out();
+    assert!(s.reason("a").contains("nothing shows"), "{}", s.reason("a"));
+    // nobody looks at it again
+    let mut s = restored();
+    s.open.clear();
+    s.run_out();
+    assert_eq!(s.state("a"), PromptState::Undelivered);
+    assert!(s.typed.is_empty(), "{:?}", s.typed);
+}
+
+#[test]
+fn a_turn_of_before_a_restart_ends_with_its_run_or_with_the_rest_of_its_agent() {
+    let mut delivered = prompt("a", WhileWorking::Queue);
+    delivered.view.state = PromptState::Delivered;
+    (delivered.view.typed_at, delivered.view.delivered_at) = (Some(9_000), Some(9_100));
+    for (run, status, ends) in [
+        // it ended meanwhile, and stays down; or another one has begun
+        (None, None, Some(Status::Unknown)),
+        (Some(("r2".to_owned(), 9_500)), Some(Status::Idle), Some(Status::Unknown)),
+        (Some(("r2".to_owned(), 9_500)), Some(Status::Working), Some(Status::Unknown)),
+        // nothing changes any more
+        (Some(("r1".to_owned(), 5_000)), Some(Status::Idle), Some(Status::Idle)),
+        (Some(("r1".to_owned(), 5_000)), Some(Status::Working), None),
+        (Some(("r1".to_owned(), 5_000)), None, None),
+    ] {
+        let mut s = Stand::new(Status::Idle);
+        (s.scene.run, s.scene.status) = (run.clone(), status);
+        let effects = s.prompts.restore(vec![delivered.clone()], &s.scene);
+        s.do_all(effects);
+        s.run_out();
+        let answer = s.kept.first().and_then(|p| p.view.answer.as_ref()).map(|a| a.status);
+        assert_eq!(answer, ends, "{run:?} {status:?}");
+        assert_eq!(s.prompts.is_empty(), ends.is_some());
+    }
+    // what was said before its run ended is found
+    let mut s = Stand::new(Status::Idle);
+    (s.scene.run, s.scene.status) = (None, None);
+    let effects = s.prompts.restore(vec![delivered, prompt("b", WhileWorking::Queue)], &s.scene);
+    s.do_all(effects);
+    while !matches!(s.open.front(), Some(Effect::Look { .. })) {
+        assert!(s.wait());
+    }
+    let Some(Effect::Look { order, .. }) = s.open.pop_front() else { panic!() };
+    let found = Found { answer: Some("done".into()), ..Found::default() };
+    s.input(Input::Looked { order, found: Some(found) });
+    let answer = s.view("a").answer.clone().expect("an answer");
+    assert_eq!((answer.text.as_deref(), answer.status), (Some("done"), Status::Unknown));
+    assert!(answer.reason.is_some_and(|r| r.contains("run")));
+    // and what waited is not held up by it
+    s.scene.run = Some(("r2".into(), s.scene.at));
+    s.status(Status::Idle);
+    s.deliver("b");
+}
+
+#[test]
+fn a_prompt_that_is_proven_after_its_run_has_ended_has_no_turn_that_never_ends() {
+    for next in [None, Some(("r2".to_owned(), 20_000))] {
+        let mut s = Stand::new(Status::Idle);
+        s.send("a", WhileWorking::Refuse).expect("idle");
+        s.until_enter();
+        s.scene.run = None;
+        s.scene.status = None;
+        s.input(Input::Exited("signal 9 (SIGKILL)".into()));
+        s.scene.status = next.is_some().then_some(Status::Working);
+        s.scene.run = next;
+        s.input(Input::Changed);
+        let Some(Effect::Look { order, .. }) = s.open.pop_back() else { panic!("{:?}", s.open) };
+        s.input(Input::Looked { order, found: Some(Found::default()) });
+        assert_eq!((s.state("a"), s.view("a").proof), (PromptState::Delivered, Some(Proof::Transcript)));
+        s.run_out();
+        assert_eq!(s.view("a").answer.as_ref().map(|a| a.status), Some(Status::Unknown));
+    }
+}
+
+#[test]
 fn a_prompt_that_waits_can_be_taken_back_and_one_that_is_typed_cannot() {
     let mut s = Stand::new(Status::Idle);
     s.send("a", WhileWorking::Queue).expect("idle");
@@ -624,6 +897,23 @@ fn a_prompt_that_waits_can_be_taken_back_and_one_that_is_typed_cannot() {
 }
 
 #[test]
+fn all_that_is_under_way_ends_when_its_process_goes() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    s.deliver("a");
+    s.status(Status::Working);
+    s.send("b", WhileWorking::Now).expect("it works");
+    s.send("c", WhileWorking::Queue).expect("it waits");
+    let effects = s.prompts.abandon("the process was removed", &s.scene);
+    s.do_all(effects);
+    assert_eq!((s.state("a"), s.state("b")), (PromptState::Answered, PromptState::Undelivered));
+    assert_eq!(s.state("c"), PromptState::Undelivered);
+    let answer = s.view("a").answer.clone().expect("how it ended");
+    assert_eq!((answer.text, answer.reason.as_deref()), (None, Some("the process was removed")));
+    assert!(s.prompts.is_empty());
+}
+
+#[test]
 fn a_program_that_tells_nothing_is_typed_into_only_if_told_to() {
     let mut s = Stand::new(Status::Unknown);
     s.scene.kind = Kind::Command;
@@ -634,6 +924,31 @@ fn a_program_that_tells_nothing_is_typed_into_only_if_told_to() {
     s.send("a", WhileWorking::Now).expect("told to");
     s.until_enter();
     assert_eq!((s.state("a"), s.view("a").proof), (PromptState::Delivered, None));
+}
+
+#[test]
+fn no_words_of_a_prompt_or_an_answer_stand_in_what_is_shown_of_them_for_debugging() {
+    let mut s = Stand::new(Status::Idle);
+    s.send("a", WhileWorking::Refuse).expect("idle");
+    let mut shown = format!("{:?}", s.kept);
+    s.until_enter();
+    let (prompt_id, session_id) = (Some("t".to_owned()), None);
+    let submitted = Input::Submitted { text: "do a".into(), prompt_id: prompt_id.clone(), session_id };
+    let ended = Input::Ended { prompt_id, last_message: Some("do a, done".into()), failed: false };
+    let found = Found { answer: Some("do a, done".into()), ..Found::default() };
+    let looked = Input::Looked { order: 1, found: Some(found) };
+    let look = Effect::Look { order: 1, text: "do a".into(), since: 1 };
+    let typed = Effect::Type { order: 1, status_seq: None, quiet_ms: None, bytes: b"do a".to_vec() };
+    let typed = format!("{typed:?}");
+    assert!(typed.contains("bytes: 4"), "{typed}");
+    shown += &format!("{submitted:?}{ended:?}{looked:?}{look:?}{typed}{:?}", s.prompts);
+    s.input(submitted);
+    s.input(ended);
+    shown += &format!("{:?}", s.prompts);
+    s.run_out();
+    shown += &format!("{:?}", s.kept);
+    assert!(!shown.contains("do a"), "{shown}");
+    assert!(shown.contains("Answered"), "{shown}");
 }
 
 #[test]

@@ -28,6 +28,9 @@ const BY_LINE_BYTES_MAX: usize = 8 << 10;
 /// already, 0.3 s in all for this, 20 s for 60 kB and minutes for 500. A longer text is one paste, which
 /// arrives whole within a second, and wrapped.
 const PASTES_BYTES_MAX: usize = 20 << 10;
+/// Characters, without blanks, from which on a prompt can be known within other words: `ok`, `1` and `go on`
+/// stand in much that was never sent.
+const TELLING_CHARS_MIN: usize = 8;
 /// What ends Claude if it is all that is said.
 const FAREWELLS: &[&str] = &["exit", "quit", ":q", ":q!", ":wq", ":wq!"];
 
@@ -133,13 +136,20 @@ pub enum Likeness {
     Other,
 }
 
+/// Whether nobody says this by chance.
+pub fn is_telling(prompt: &str) -> bool {
+    bare(prompt).chars().count() >= TELLING_CHARS_MIN
+}
+
 /// Compares what an agent was told with a prompt: blanks, what cannot be seen, and what Claude puts around
-/// a paste do not count.
+/// a paste do not count. What stood in the box goes before a prompt, what somebody types into it behind;
+/// a short prompt may stand there by chance.
 pub fn likeness(told: &str, prompt: &str) -> Likeness {
     let (told, prompt) = (bare(&unwrapped(told)), bare(prompt));
+    let tells = is_telling(&prompt);
     if told == prompt {
         Likeness::Same
-    } else if told.contains(&prompt) {
+    } else if tells && (told.ends_with(&prompt) || told.starts_with(&prompt)) {
         Likeness::Within
     } else {
         Likeness::Other
@@ -254,7 +264,12 @@ mod tests {
             ("tab    here", "tab\there", Likeness::Same),
             ("\u{2800}/cost", "/cost", Likeness::Same),
             ("a b", "a\u{200b} b", Likeness::Same),
-            ("half typed a b", "a b", Likeness::Within),
+            ("half typed fix the tests", "fix the tests", Likeness::Within),
+            ("fix the tests and more", "fix the tests", Likeness::Within),
+            ("do not fix the tests yet", "fix the tests", Likeness::Other),
+            ("look", "ok", Likeness::Other),
+            ("1 + 1", "1", Likeness::Other),
+            ("ok", "ok", Likeness::Same),
             ("a", "b", Likeness::Other),
             ("", "b", Likeness::Other),
             ("see pasted_content id=\"x", "see pasted_content id=\"x", Likeness::Same),

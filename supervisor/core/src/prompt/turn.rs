@@ -3,7 +3,6 @@
 use super::*;
 
 /// A prompt that the agent has, and whose turn is not known to be over.
-#[derive(Debug)]
 pub(super) struct Turn {
     pub(super) prompt: Prompt,
     /// It was typed into an agent that worked: its turn has no id that is known beforehand.
@@ -17,6 +16,19 @@ pub(super) struct Turn {
     /// The transcript is being looked at for its answer.
     pub(super) look: Option<u64>,
     pub(super) cost_before: Option<f64>,
+    /// The run that has it; none if that was before a restart of the daemon.
+    pub(super) run: Option<String>,
+}
+
+impl Turn {
+    /// Its run is over: nothing more comes of it.
+    fn is_gone(&self, scene: &Scene) -> bool {
+        let Some((run, started_at)) = &scene.run else { return true };
+        match &self.run {
+            Some(own) => own != run,
+            None => self.prompt.view.typed_at.is_some_and(|at| at < *started_at),
+        }
+    }
 }
 
 impl Prompts {
@@ -29,6 +41,7 @@ impl Prompts {
         prompt_id: Option<String>,
         reason: Option<String>,
         merged: bool,
+        run: Option<String>,
         scene: &Scene,
         out: &mut Vec<Effect>,
     ) {
@@ -50,8 +63,9 @@ impl Prompts {
             timer: None,
             look: None,
             cost_before: self.cost,
+            run,
         };
-        if !working {
+        if !working || turn.is_gone(scene) {
             turn.timer = Some(self.arm(BEGIN_MS.unsigned_abs(), out));
         }
         self.turns.push(turn);
@@ -100,7 +114,9 @@ impl Prompts {
         let at_rest = matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited));
         for i in 0..self.turns.len() {
             let turn = &mut self.turns[i];
-            if working {
+            if turn.is_gone(scene) {
+                // how another run stands says nothing of it: its timer ends it
+            } else if working {
                 turn.worked = true;
                 if !turn.ended {
                     (turn.timer, turn.look) = (None, None);
@@ -112,7 +128,7 @@ impl Prompts {
         }
     }
 
-    /// The turns of which this is true are over, if the agent rests.
+    /// The turns of which this is true are over, if the agent rests or their run is over.
     pub(super) fn turn_over(&mut self, which: impl Fn(&Turn) -> bool, scene: &Scene, out: &mut Vec<Effect>) {
         let at_rest = matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited));
         let mut i = 0;
@@ -122,13 +138,14 @@ impl Prompts {
                 continue;
             }
             self.turns[i].timer = None;
+            let gone = self.turns[i].is_gone(scene);
             let told = self.turns[i].last_message.is_some() || self.turns[i].look.is_some();
-            if told && (self.turns[i].ended || at_rest) {
+            if told && (self.turns[i].ended || at_rest || gone) {
                 let turn = self.turns.remove(i);
                 self.answered(turn, None, scene, out);
                 continue;
             }
-            if at_rest || self.turns[i].ended || (scene.kind != Kind::Claude && !scene.tells) {
+            if at_rest || gone || self.turns[i].ended || (scene.kind != Kind::Claude && !scene.tells) {
                 // no hook said what the agent did: the transcript may
                 let (order, timer) = (self.number(), self.arm(TYPE_MS, out));
                 let turn = &mut self.turns[i];
@@ -137,13 +154,15 @@ impl Prompts {
                 out.push(Effect::Look { order, text: turn.prompt.text.clone(), since });
             } else {
                 // whatever it does: its next rest is the end
-                self.turns[i].worked = true;
+                (self.turns[i].worked, self.turns[i].look) = (true, None);
             }
             i += 1;
         }
     }
 
     pub(super) fn answered(&mut self, turn: Turn, why: Option<String>, scene: &Scene, out: &mut Vec<Effect>) {
+        let gone = turn.is_gone(scene);
+        let why = why.or_else(|| gone.then(|| "its run is over".to_owned()));
         let mut prompt = turn.prompt;
         let cost = match (turn.cost_before, self.cost) {
             (Some(before), Some(after)) if after >= before => Some(after - before),
@@ -152,6 +171,8 @@ impl Prompts {
         };
         // that a turn has ended may be told of before the agent's status is
         let (status, reason) = match scene.status {
+            // of another run
+            _ if gone => (Status::Unknown, None),
             Some(Status::Working | Status::Idle) if turn.ended && turn.failed => (Status::Error, None),
             Some(Status::Working) if turn.ended => (Status::Idle, None),
             status => (status.unwrap_or(Status::Unknown), scene.reason.clone()),

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What is said of a prompt whose agent was told more than it.
+const TOGETHER: &str = "it was sent together with words that stood in the input box";
+
 /// The one that is being typed.
 #[derive(Debug)]
 pub(super) struct Current {
@@ -18,8 +21,19 @@ pub(super) struct Current {
     pub(super) tries: u32,
     /// Its text was ordered to be typed, and not refused.
     pub(super) ordered: bool,
-    /// When its text was typed, and what the agent had said last by then.
-    pub(super) typed: Option<(i64, Option<u64>)>,
+    /// When its text was ordered: a proof is newer.
+    pub(super) texted_at: Option<i64>,
+    /// Its Enter was ordered to be typed, and the agent had said nothing newer: from then on it may have it.
+    pub(super) entered: bool,
+    /// The agent did not work when Enter was ordered.
+    pub(super) rested: bool,
+    /// Since when keys that somebody types go into its text: since it was ordered, or since the dialog went
+    /// that stood before it.
+    pub(super) alone_since: Option<i64>,
+    /// What the agent had said last when its text was typed.
+    pub(super) said: Option<u64>,
+    /// A dialog has opened since its text was ordered, and takes the keys.
+    pub(super) dialog: bool,
     /// The agent was seen at work since its Enter.
     pub(super) worked: bool,
     pub(super) run: Option<String>,
@@ -110,6 +124,8 @@ impl Prompts {
         let stash = stash && scene.kind == Kind::Claude;
         current.stashed = stash;
         current.ordered = true;
+        // what is typed while a long text is being read stands in the box as well
+        (current.texted_at, current.alone_since) = (Some(scene.at), Some(scene.at));
         current.working = scene.status == Some(Status::Working);
         let view = &current.prompt.view;
         let bytes = text::keys(&current.prompt.text, scene.kind, view.command, stash, current.version);
@@ -122,14 +138,15 @@ impl Prompts {
     }
 
     pub(super) fn type_enter(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
-        let Some(current) = &self.current else { return };
+        let Some(current) = &mut self.current else { return };
         if allowed_enter(current, scene).is_err() {
             return self.enter(Stage::Held, HELD_MS_MAX, out);
         }
-        let since = current.typed.map_or(0, |(at, _)| scene.at - at);
+        (current.entered, current.rested) = (true, scene.status != Some(Status::Working));
+        let quiet_ms = current.alone_ms(scene);
         self.enter(Stage::Entering, TYPE_MS, out);
         // what somebody has typed into the text would go with it
-        self.type_in(ENTER.to_vec(), u64::try_from(since).ok(), scene, out);
+        self.type_in(ENTER.to_vec(), quiet_ms, scene, out);
     }
 
     pub(super) fn typed(&mut self, outcome: Outcome, scene: &Scene, out: &mut Vec<Effect>) {
@@ -137,6 +154,9 @@ impl Prompts {
         let stage = current.stage;
         if stage == Stage::Texting && matches!(outcome, Outcome::Status | Outcome::Person | Outcome::Full) {
             current.ordered = false;
+        }
+        if stage == Stage::Entering && outcome == Outcome::Status {
+            (current.entered, current.worked) = (false, false);
         }
         match (stage, outcome) {
             (Stage::Clearing, Outcome::Done) => {
@@ -146,13 +166,17 @@ impl Prompts {
                 self.enter(Stage::Clearing, PAUSE_MS, out);
             }
             (Stage::Texting, Outcome::Done) => {
-                current.typed = Some((scene.at, scene.status_seq));
+                current.said = scene.status_seq;
                 self.enter(Stage::Pausing, PAUSE_MS, out);
             }
             (Stage::Entering, Outcome::Done) => {
                 if scene.kind != Kind::Claude && !scene.tells {
                     let why = "it was typed; nothing tells whether the program has taken it";
                     return self.delivered(None, None, None, Some(why.into()), scene, out);
+                }
+                if current.worked && !scene.hooks {
+                    // it has begun already, and its transcript has it in a moment
+                    return self.enter(Stage::Proving { looks: PROOFS_MAX - 1 }, PAUSE_MS * 3, out);
                 }
                 self.enter(Stage::Proving { looks: 0 }, PROOF_MS, out);
             }
@@ -254,7 +278,7 @@ impl Prompts {
         }
         let held = current.stage == Stage::Held;
         let same_run = current.run.is_some() && current.run == scene.run.as_ref().map(|(run, _)| run.clone());
-        let quiet_ms = current.typed.and_then(|(at, _)| u64::try_from(scene.at - at).ok());
+        let quiet_ms = current.alone_ms(scene);
         let at_rest = matches!(scene.status, Some(Status::Idle | Status::Error));
         let why = if held {
             "a dialog opened while it was being typed, and stayed open"
@@ -284,18 +308,36 @@ impl Prompts {
         out: &mut Vec<Effect>,
     ) {
         let likeness = |p: &Prompt| likeness(told, &p.text);
-        if let Some(current) = self.current.as_ref().filter(|c| c.is_typed()) {
+        if let Some(current) = self.current.as_ref().filter(|c| c.entered) {
             let found = likeness(&current.prompt);
             if found != Likeness::Other {
-                let reason = (found == Likeness::Within)
-                    .then(|| "it was sent together with words that stood in the input box".to_owned());
+                let reason = (found == Likeness::Within).then(|| TOGETHER.to_owned());
                 return self.delivered(Some(Proof::Hook), session_id, prompt_id, reason, scene, out);
             }
         }
+        if let Some(i) = self.recovering.iter().position(|r| likeness(&r.prompt) != Likeness::Other) {
+            let Recovering { prompt, .. } = self.recovering.remove(i);
+            (self.input.empty_at, self.input.dirty) = (scene.at, false);
+            let reason = (likeness(&prompt) == Likeness::Within).then(|| TOGETHER.to_owned());
+            return self.turn(
+                prompt,
+                Some(Proof::Hook),
+                session_id,
+                prompt_id,
+                reason,
+                true,
+                None,
+                scene,
+                out,
+            );
+        }
+        // the box was cleared since: a short text is somebody else's as well
+        let is_its_own = |p: &Prompt| likeness(p) == Likeness::Same && text::is_telling(&p.text);
         let late = |p: &Prompt| scene.at - p.view.typed_at.unwrap_or(0) < LATE_MS_MAX;
-        if let Some(prompt) = self.unproven.take_if(|p| late(p) && likeness(p) == Likeness::Same) {
+        if let Some(prompt) = self.unproven.take_if(|p| late(p) && is_its_own(p)) {
             let reason = "its proof came late".to_owned();
-            self.turn(prompt, Some(Proof::Hook), session_id, prompt_id, Some(reason), false, scene, out);
+            let run = scene.run.as_ref().map(|(run, _)| run.clone());
+            self.turn(prompt, Some(Proof::Hook), session_id, prompt_id, Some(reason), false, run, scene, out);
         }
         if self.current.is_none() {
             // what stood in the box went with it
@@ -319,16 +361,30 @@ impl Prompts {
             // what was stashed is in the box again; otherwise all of it went with the prompt
             self.input.empty_at = scene.at;
         }
-        self.turn(current.prompt, proof, session_id, prompt_id, reason, current.working, scene, out);
+        let Current { prompt, working, run, .. } = current;
+        self.turn(prompt, proof, session_id, prompt_id, reason, working, run, scene, out);
     }
 
     pub(super) fn changed_typing(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let works = scene.status == Some(Status::Working);
         let working = works || matches!(scene.status, Some(Status::Blocked(_)));
+        for waiting in &mut self.recovering {
+            waiting.worked |= works;
+        }
         if let Some(current) = &mut self.current {
             let proving = matches!(current.stage, Stage::Proving { .. } | Stage::Looking { .. });
-            let begins = proving && works && !current.worked;
+            // it may begin before its keeper has said that Enter was typed
+            let entering = current.stage == Stage::Entering && current.rested;
+            let begins = (proving || entering) && works && !current.worked;
             current.worked |= begins;
+            if current.is_typed() {
+                let dialog = scene.dialog || matches!(scene.status, Some(Status::Blocked(_)));
+                if current.dialog && !dialog {
+                    // what was typed until now was its answer
+                    current.alone_since = Some(scene.at);
+                }
+                current.dialog = dialog;
+            }
             let (stage, command) = (current.stage, current.prompt.view.command);
             if proving && command && working && !current.working {
                 // a command that opens a dialog, or works
@@ -369,8 +425,7 @@ impl Prompts {
                 Stage::Held => self.unproven(scene, out),
                 Stage::Entering => self.enter(Stage::Proving { looks: PROOFS_MAX - 1 }, PROOF_MS, out),
                 Stage::Proving { looks } => {
-                    let prompt = &current.prompt;
-                    let (text, since) = (prompt.text.clone(), prompt.view.typed_at.unwrap_or(prompt.view.at));
+                    let (text, since) = current.sought();
                     let order = self.number();
                     out.push(Effect::Look { order, text, since });
                     self.enter(Stage::Looking { looks: looks + 1 }, TYPE_MS, out);
@@ -398,7 +453,7 @@ impl Prompts {
         }
         // an Enter is safe only where nothing has moved: if the text had been sent, what was stashed would be
         // back in the box, or a suggestion, and it would send that
-        let unmoved = current.typed.is_some_and(|(_, seq)| seq.is_some() && seq == scene.status_seq);
+        let unmoved = current.said.is_some() && current.said == scene.status_seq;
         if looks < PROOFS_MAX && unmoved && !current.worked && !current.working {
             return self.type_enter_again(looks, scene, out);
         }
@@ -410,11 +465,10 @@ impl Prompts {
 
     pub(super) fn type_enter_again(&mut self, looks: u32, scene: &Scene, out: &mut Vec<Effect>) {
         let Some(current) = &self.current else { return };
-        let since = current.typed.map_or(0, |(at, _)| scene.at - at);
+        let quiet_ms = current.alone_ms(scene);
         self.enter(Stage::Proving { looks }, PROOF_MS, out);
         // its answer changes nothing: the proof tells
         let order = self.number();
-        let quiet_ms = u64::try_from(since).ok();
         out.push(Effect::Type { order, status_seq: scene.status_seq, quiet_ms, bytes: ENTER.to_vec() });
     }
 
@@ -422,14 +476,13 @@ impl Prompts {
         self.input = InputBox::default();
         self.unproven = None;
         if let Some(current) = &self.current {
-            if current.prompt.view.command && current.is_typed() {
+            if current.prompt.view.command && current.entered {
                 // the command may have been to end
                 self.delivered(Some(Proof::Status), None, None, Some(why.to_owned()), scene, out);
             } else if current.is_typed() {
                 // it may have had it: its transcript outlives it
                 let looks = PROOFS_MAX;
-                let prompt = &current.prompt;
-                let (text, since) = (prompt.text.clone(), prompt.view.typed_at.unwrap_or(prompt.view.at));
+                let (text, since) = current.sought();
                 let order = self.number();
                 out.push(Effect::Look { order, text, since });
                 self.enter(Stage::Looking { looks }, TYPE_MS, out);
@@ -451,6 +504,18 @@ impl Current {
     /// Some of it may have reached the agent.
     pub(super) fn is_typed(&self) -> bool {
         self.ordered
+    }
+
+    /// What is looked for in a transcript, and since when.
+    pub(super) fn sought(&self) -> (Arc<str>, i64) {
+        let view = &self.prompt.view;
+        (self.prompt.text.clone(), self.texted_at.or(view.typed_at).unwrap_or(view.at))
+    }
+
+    /// For how long nobody must have typed for the text in the box to be as it was typed.
+    pub(super) fn alone_ms(&self, scene: &Scene) -> Option<u64> {
+        let since = self.alone_since.map_or(0, |at| scene.at - at);
+        u64::try_from(since).ok()
     }
 }
 

@@ -5,7 +5,7 @@ use wezterm_parallel_schemas::{
     process::{Blocked, Status},
 };
 
-use super::{DIALOG_OPEN, FOLLOW_MS, REST_MS, STALE_MS, Said, Tracker, Verdict};
+use super::{DIALOG_OPEN, FOLLOW_MS, LIMIT_LIST, REST_MS, STALE_MS, Said, Tracker, Verdict};
 
 impl Tracker {
     /// When something was heard of it last.
@@ -260,12 +260,13 @@ impl Tracker {
         if !over {
             return verdict;
         }
+        let dialog = matches!(verdict.status, Status::Blocked(_));
         Verdict {
             status: Status::RateLimited,
             reason: limit.reason.clone().or(verdict.reason),
             at: limit.at.max(verdict.at),
             source: None,
-            because: "its account has reached a usage limit",
+            because: if dialog { LIMIT_LIST } else { "its account has reached a usage limit" },
             until: verdict.until,
         }
     }

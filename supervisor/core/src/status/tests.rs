@@ -502,6 +502,7 @@ fn a_limit_of_the_account_lies_over_what_rests_and_not_over_what_asks() {
         let mut t = after(&[osc(1, 470, "state=idle"), osc(2, 1_000, body)]);
         t.set_limit(limit.clone(), 5_000);
         assert_eq!(said(&t).0, status, "{body}");
+        assert_eq!(t.dialog(), body.contains("blocked"), "{body}");
         t.set_limit(None, 9_000);
         assert_ne!(said(&t).0, "rate_limited", "{body}");
     }

@@ -19,12 +19,17 @@ use wezterm_parallel_schemas::{
     config::Rule,
     error::{Code, Error},
     event::{Event, EventKind},
-    inbox::{AskState, AskView, Decision, RuleAction},
+    inbox::{AskState, AskView, Decision, Question, QuestionOption, RuleAction},
 };
 use wezterm_parallel_store::Change;
 
 use super::process::Asks;
 use crate::{board::Board, clock::Clock, effects::edit::Place, shared::Agents};
+
+/// Of each long text, and of all questions together, a listing has this much, in bytes.
+const LISTED_BYTES_MAX: usize = 4 << 10;
+/// Shortest end of an id that names a request: by fewer characters one meets another by chance.
+const ID_END_CHARS_MIN: usize = 4;
 
 /// See the module.
 pub struct InboxActor {
@@ -96,7 +101,8 @@ impl InboxActor {
         }
         let me = ctx.address();
         // a disk that refuses is told of elsewhere; an agent must not wait for it to be mended
-        let then: Box<dyn FnOnce(Result<(), Error>)> = Box::new(move |_| me.do_send(Saved { given, over }));
+        let then: Box<dyn FnOnce(Result<(), Error>)> =
+            Box::new(move |saved| me.do_send(Saved { given, over, refused: saved.is_err() }));
         self.board.commit(changes, events, Some(then));
     }
 
@@ -123,8 +129,12 @@ impl InboxActor {
     }
 
     /// What the user's rules say of a request.
-    fn by_rule(&self, view: &AskView, place: &Place) -> Option<(Choice, Decision)> {
-        let (number, action) = verdict(&self.rules, view, place, self.clock.millis())?;
+    fn by_rule(&self, view: &AskView, place: Option<&Place>) -> Option<(Choice, Decision)> {
+        let nowhere = Place { cwd: view.cwd.clone(), files: Vec::new(), guarded: Vec::new() };
+        let (number, action) = verdict(&self.rules, view, place.unwrap_or(&nowhere), self.clock.millis())?;
+        if place.is_none() && action == RuleAction::Allow {
+            return None;
+        }
         let rule = self.rules.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
         let choice = match action {
             RuleAction::Allow => Choice::Allow,
@@ -145,7 +155,8 @@ pub fn verdict(rules: &[Rule], view: &AskView, place: &Place, now: u64) -> Optio
         input: &input,
         process: &process,
         cwd: &place.cwd,
-        path: place.path.as_deref(),
+        files: &place.files,
+        guarded: &place.guarded,
         whole: !view.shortened,
     };
     rule::decide(rules, &request, now)
@@ -217,12 +228,22 @@ impl Supervised for InboxActor {
 struct Saved {
     given: Vec<Given>,
     over: Vec<AskView>,
+    refused: bool,
 }
 
 impl Handler<Saved> for InboxActor {
     type Result = ();
-    fn handle(&mut self, m: Saved, _: &mut Context<Self>) {
-        self.hand_out(m.given, m.over);
+    fn handle(&mut self, m: Saved, ctx: &mut Context<Self>) {
+        let Saved { given, over, refused } = m;
+        let (unsaved, given): (Vec<Given>, Vec<Given>) = given
+            .into_iter()
+            .partition(|(_, output)| refused && output.as_deref().is_some_and(decision::lets));
+        self.hand_out(given, over);
+        for (holder, _) in unsaved {
+            // what nobody could read of afterwards is not allowed: Claude goes on as if we were not there
+            let effects = self.inbox.unsaved(holder, self.clock.at());
+            self.run(effects, ctx);
+        }
     }
 }
 
@@ -232,8 +253,8 @@ impl Handler<Saved> for InboxActor {
 pub struct Ask {
     /// The request, and who waits for it.
     pub asked: Asked,
-    /// Where the tool would work.
-    pub place: Place,
+    /// Where the tool would work; none: the disk does not say, and nothing is allowed by a rule.
+    pub place: Option<Place>,
     /// Where the decision goes; none: Claude goes on as if we were not there.
     pub reply: oneshot::Sender<Option<String>>,
 }
@@ -242,7 +263,7 @@ impl Handler<Ask> for InboxActor {
     type Result = ();
     fn handle(&mut self, m: Ask, ctx: &mut Context<Self>) {
         let (id, known) = (m.asked.view.id.clone(), self.inbox.get(&m.asked.view.id).is_some());
-        let rule = if known { None } else { self.by_rule(&m.asked.view, &m.place) };
+        let rule = if known { None } else { self.by_rule(&m.asked.view, m.place.as_ref()) };
         self.holders.insert(m.asked.holder, m.reply);
         let mut effects = self.inbox.step(Input::Asked(Box::new(m.asked)), self.clock.at());
         if let Some((choice, by)) = rule
@@ -301,7 +322,112 @@ impl Handler<Decide> for InboxActor {
     }
 }
 
-/// Everything that is open, oldest first.
+/// Which requests are meant.
+pub enum By {
+    /// By an id, or the end of one.
+    Id(String),
+    /// By the process that asks.
+    Process(String),
+}
+
+/// What was found.
+pub enum Found {
+    /// Nothing is meant by that.
+    Nothing,
+    /// The one.
+    One(Box<AskView>),
+    /// Several, by their ids.
+    Several(Vec<String>),
+}
+
+/// One that is open.
+#[derive(Message)]
+#[rtype(result = "Found")]
+pub struct Find(pub By);
+
+impl Handler<Find> for InboxActor {
+    type Result = MessageResult<Find>;
+    fn handle(&mut self, m: Find, _: &mut Context<Self>) -> Self::Result {
+        let found: Vec<&AskView> = match &m.0 {
+            By::Id(id) => match self.inbox.get(id) {
+                Some(one) => vec![one],
+                None => {
+                    let end = id_end(id);
+                    self.inbox.open().filter(|a| end.as_ref().is_some_and(|e| a.id.ends_with(e))).collect()
+                }
+            },
+            By::Process(id) => self.inbox.open().filter(|a| a.process_id == *id).collect(),
+        };
+        MessageResult(match found[..] {
+            [] => Found::Nothing,
+            [one] => Found::One(Box::new(one.clone())),
+            _ => Found::Several(found.iter().map(|a| a.id.clone()).collect()),
+        })
+    }
+}
+
+/// The end of an id as somebody types it; none if it is too short to mean one.
+pub fn id_end(item: &str) -> Option<String> {
+    (item.len() >= ID_END_CHARS_MIN).then(|| item.to_ascii_uppercase())
+}
+
+/// A request as a listing has it: what is long is cut before it is copied.
+pub fn listed(ask: &AskView) -> AskView {
+    let mut room = LISTED_BYTES_MAX;
+    let questions = ask.questions.iter().map_while(|q| short_question(q, &mut room)).collect();
+    let (input, long) = short(&ask.input);
+    AskView {
+        id: ask.id.clone(),
+        workspace: ask.workspace.clone(),
+        process: ask.process.clone(),
+        process_id: ask.process_id.clone(),
+        run_id: ask.run_id.clone(),
+        session_id: ask.session_id.clone(),
+        kind: ask.kind,
+        tool: short(&ask.tool).0,
+        summary: short(&ask.summary).0,
+        input,
+        shortened: ask.shortened || long || room == 0,
+        diff: ask.diff.as_ref().map(|d| short(d).0),
+        questions,
+        cwd: ask.cwd.clone(),
+        agent: ask.agent.as_ref().map(|a| short(a).0),
+        agent_id: ask.agent_id.clone(),
+        at: ask.at,
+        state: ask.state,
+        decision: ask.decision.clone(),
+    }
+}
+
+fn short(text: &str) -> (String, bool) {
+    match text.len() > LISTED_BYTES_MAX {
+        true => (format!("{}…", &text[..text.floor_char_boundary(LISTED_BYTES_MAX)]), true),
+        false => (text.to_owned(), false),
+    }
+}
+
+/// A question as far as there is room for it; none if there is none left.
+fn short_question(question: &Question, room: &mut usize) -> Option<Question> {
+    let mut take = |text: &str| {
+        let taken = &text[..text.floor_char_boundary(*room)];
+        // a text that is empty takes room too: there may be very many
+        *room = if taken.len() < text.len() { 0 } else { room.saturating_sub(text.len() + 1) };
+        taken.to_owned()
+    };
+    let (header, words) = (take(&question.header), take(&question.question));
+    let mut options = Vec::new();
+    for option in &question.options {
+        let label = take(&option.label);
+        if label.is_empty() && !option.label.is_empty() {
+            break;
+        }
+        options.push(QuestionOption { label, description: take(&option.description) });
+    }
+    let nothing = words.is_empty() && !question.question.is_empty();
+    (!nothing).then_some(Question { question: words, header, multi_select: question.multi_select, options })
+}
+
+/// Everything that is open, oldest first, as a listing has it.
 #[derive(Message)]
 #[rtype(result = "Vec<AskView>")]
 pub struct Opened;
@@ -309,7 +435,7 @@ pub struct Opened;
 impl Handler<Opened> for InboxActor {
     type Result = MessageResult<Opened>;
     fn handle(&mut self, _: Opened, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.inbox.open().cloned().collect())
+        MessageResult(self.inbox.open().map(listed).collect())
     }
 }
 
@@ -353,4 +479,55 @@ impl Handler<Recount> for InboxActor {
 pub fn unknown(item: &str) -> Error {
     Error::new(Code::NotFound, format!("there is no request {item}"))
         .hint("`wezterm-parallel inbox list` shows what is open, `--all` what was decided")
+}
+
+#[cfg(test)]
+mod tests {
+    use wezterm_parallel_schemas::inbox::AskKind;
+
+    use super::*;
+
+    #[test]
+    fn a_listing_has_of_a_long_request_its_beginning_only() {
+        let option = || QuestionOption { label: "x".repeat(300), description: "é".repeat(5_000) };
+        let question = || Question {
+            question: "why?".into(),
+            header: String::new(),
+            multi_select: false,
+            options: (0..1_000).map(|_| option()).collect(),
+        };
+        let ask = AskView {
+            id: "a".into(),
+            workspace: "api".into(),
+            process: "lead".into(),
+            process_id: "p".into(),
+            run_id: "r".into(),
+            session_id: None,
+            kind: AskKind::Question,
+            tool: "T".repeat(100_000),
+            summary: "s".into(),
+            input: "é".repeat(100_000),
+            shortened: false,
+            diff: Some("d".repeat(100_000)),
+            questions: (0..1_000).map(|_| question()).collect(),
+            cwd: "/".into(),
+            agent: None,
+            agent_id: None,
+            at: 0,
+            state: AskState::Open,
+            decision: None,
+        };
+        let short = listed(&ask);
+        let bytes = rmp_serde::to_vec_named(&short).expect("it encodes").len();
+        assert!(bytes < 5 * LISTED_BYTES_MAX, "{bytes}");
+        assert!(short.shortened && short.questions[0].question == "why?");
+        let small = AskView {
+            tool: "Bash".into(),
+            input: "{}".into(),
+            diff: None,
+            questions: vec![Question { options: Vec::new(), ..question() }],
+            ..ask
+        };
+        assert_eq!(listed(&small), small, "what is short stays as it is");
+    }
 }

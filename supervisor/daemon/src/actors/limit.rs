@@ -15,7 +15,7 @@ use actix::{
     Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, SpawnHandle, Supervised,
 };
 use wezterm_parallel_core::{
-    limit::{Account, Effect, Input, Record},
+    limit::{Account, Effect, Input, Record, forgotten, look_in},
     process::Input as ProcessInput,
     status::Limit,
 };
@@ -31,9 +31,6 @@ use crate::{board::Board, clock::Clock};
 /// Figures are saved at most this often, in milliseconds. What is lost with the daemon is told again:
 /// Claude's figures are sums.
 const SAVE_MS: u64 = 1_000;
-/// Longest wait for the end of a limit before the clock is looked at again, in milliseconds: while a
-/// machine sleeps, timers do not run.
-const LOOK_MS_MAX: i64 = 60_000;
 /// Two ends of a limit that are closer than this, in milliseconds, are not told as two: the first may have
 /// been in words, which are cut to the minute.
 const TOLD_MS: u64 = 60_000;
@@ -85,7 +82,7 @@ impl LimitActor {
 
     fn restore(&mut self) {
         let now = self.clock.at();
-        let account = |row: &AccountRow| (row.account.clone(), Account::restore(record(row), now));
+        let account = |row: &AccountRow| (row.account.clone(), Account::restore(record(row, now), now));
         self.accounts = self.saved.values().map(account).collect();
         let until = |(name, account): (&String, &Account)| Some((name.clone(), account.limit()?.until));
         self.told = self.accounts.iter().filter_map(until).collect();
@@ -179,13 +176,29 @@ impl LimitActor {
         }
     }
 
+    /// Forgets accounts that no Claude uses any more.
+    fn forget(&mut self) {
+        let used: HashSet<&String> = self.members.values().map(|member| &member.account).collect();
+        let idle = self.accounts.iter().filter(|(name, _)| !used.contains(name));
+        let mut changes = Vec::new();
+        for name in forgotten(idle, self.clock.at()) {
+            self.accounts.remove(&name);
+            self.saved.remove(&name);
+            self.unsaved.remove(&name);
+            changes.push(Change::DeleteAccount(name));
+        }
+        if !changes.is_empty() {
+            self.board.commit(changes, Vec::new(), None);
+        }
+    }
+
     /// Sets the one timer. There is none while no account is limited.
     fn arm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
         let Some(at) = self.accounts.values().filter_map(Account::wake_at).min() else { return };
-        let wait = (at - self.clock.at()).clamp(0, LOOK_MS_MAX).unsigned_abs();
+        let wait = look_in(at, self.clock.at());
         self.timer = Some(ctx.run_later(Duration::from_millis(wait), |actor, ctx| {
             actor.timer = None;
             let now = actor.clock.at();
@@ -224,7 +237,7 @@ impl Supervised for LimitActor {
 pub struct Join {
     /// Id of the process.
     pub process: String,
-    /// Claude's config directory.
+    /// Claude's config directory, and the kind of its credentials if the environment has them.
     pub account: String,
     /// `WORKSPACE/PROCESS`.
     pub name: String,
@@ -239,6 +252,9 @@ pub struct Join {
 impl Handler<Join> for LimitActor {
     type Result = ();
     fn handle(&mut self, m: Join, _: &mut Context<Self>) {
+        if !self.accounts.contains_key(&m.account) {
+            self.forget();
+        }
         let account = self.accounts.entry(m.account.clone()).or_default();
         if let Some(session) = m.session
             && let Some(usage) = account.usage(&session).cloned()
@@ -328,30 +344,58 @@ fn event(kind: EventKind, account: &str, message: String) -> Event {
     Event { account: Some(account.to_owned()), message: Some(message), ..Event::new(kind) }
 }
 
-fn record(row: &AccountRow) -> Record {
+/// `now`: when those were stopped of which that was not kept.
+fn record(row: &AccountRow, now: i64) -> Record {
     let row = row.clone();
+    let times = row.stopped_at.into_iter().chain(std::iter::repeat(now));
     Record {
         limited_until: row.limited_until,
+        limited_since: row.limited_since,
         reason: row.reason,
         windows: row.windows,
         cost_usd: row.cost_usd,
         input_tokens: row.input_tokens,
         output_tokens: row.output_tokens,
         sessions: row.sessions,
-        stopped: row.stopped,
+        stopped: row.stopped.into_iter().zip(times).collect(),
     }
 }
 
 fn row(account: String, record: Record) -> AccountRow {
+    let (stopped, stopped_at) = record.stopped.into_iter().unzip();
     AccountRow {
         account,
         limited_until: record.limited_until,
+        limited_since: record.limited_since,
         reason: record.reason,
         windows: record.windows,
         cost_usd: record.cost_usd,
         input_tokens: record.input_tokens,
         output_tokens: record.output_tokens,
         sessions: record.sessions,
-        stopped: record.stopped,
+        stopped,
+        stopped_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_kept_with_its_times_and_one_that_was_kept_without_them_begins_now() {
+        let kept = AccountRow {
+            account: "/home/me/.claude".into(),
+            limited_until: Some(90),
+            limited_since: Some(10),
+            stopped: vec!["a".into(), "b".into()],
+            stopped_at: vec![11, 12],
+            ..AccountRow::default()
+        };
+        assert_eq!(row(kept.account.clone(), record(&kept, 50)), kept);
+        let old = AccountRow { stopped_at: Vec::new(), limited_since: None, ..kept };
+        let account = Account::restore(record(&old, 50), 50);
+        assert_eq!(account.limit().map(|limit| limit.since), Some(50));
+        assert_eq!(account.record().stopped, BTreeMap::from([("a".into(), 50), ("b".into(), 50)]));
     }
 }

@@ -1033,7 +1033,13 @@ impl Handler<Heard> for ProcessActor {
                 self.note_report(&status, ctx);
                 self.input(Input::Said(status), ctx);
             }
-            Said::Progress(progress) => self.input(Input::Heard(heard(&progress)), ctx),
+            Said::Progress(progress) => {
+                let word = heard(&progress);
+                // a program may report many times in a second, and of most nobody wants to know
+                if self.machine.spec().status.reads_source(word.claim.source()) {
+                    self.input(Input::Heard(word), ctx);
+                }
+            }
             Said::Title(title) => {
                 self.title = Some(title.clone()).filter(|t| !t.is_empty());
                 let word = Word { seq: 0, at: self.shared.clock.at(), claim: Claim::Title(title) };

@@ -21,27 +21,66 @@ pub enum Ancestry {
     Unknown,
 }
 
-/// Looks at the process that calls. Reads a few small files of the kernel's.
-pub fn of(pid: Option<i32>, processes: &[ProcessView]) -> Ancestry {
-    let Some(pid) = pid.filter(|pid| *pid > 0) else { return Ancestry::Unknown };
-    let walks = (0..TRIES_MAX).map(|_| walk(pid, processes));
-    walks.into_iter().find(|found| *found != Ancestry::Unknown).unwrap_or(Ancestry::Unknown)
+/// Which process a caller lives in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// The one with this id.
+    In(String),
+    /// None of ours.
+    Outside,
+    /// Nobody knows: it was gone before it could be looked at.
+    Unknown,
 }
 
-fn walk(mut pid: i32, processes: &[ProcessView]) -> Ancestry {
-    let agent = |v: &&ProcessView| v.kind == Kind::Claude || v.agent.is_some();
+/// Looks at the process that calls. Reads a few small files of the kernel's.
+pub fn of(pid: Option<i32>, processes: &[ProcessView]) -> Ancestry {
+    let agent = |v: &ProcessView| v.kind == Kind::Claude || v.agent.is_some();
+    match climb(pid, processes, agent) {
+        Climbed::Found(v) => Ancestry::Agent(format!("{}/{}", v.workspace, v.name)),
+        Climbed::Top => Ancestry::User,
+        Climbed::Lost => Ancestry::Unknown,
+    }
+}
+
+/// Looks at which process the caller lives in: the nearest one.
+pub fn home(pid: Option<i32>, processes: &[ProcessView]) -> Home {
+    match climb(pid, processes, |_| true) {
+        Climbed::Found(v) => Home::In(v.id.clone()),
+        Climbed::Top => Home::Outside,
+        Climbed::Lost => Home::Unknown,
+    }
+}
+
+/// Where the way up ends.
+enum Climbed<'a> {
+    Found(&'a ProcessView),
+    Top,
+    Lost,
+}
+
+fn climb(pid: Option<i32>, processes: &[ProcessView], wanted: impl Fn(&ProcessView) -> bool) -> Climbed<'_> {
+    let Some(pid) = pid.filter(|pid| *pid > 0) else { return Climbed::Lost };
+    let mut walks = (0..TRIES_MAX).map(|_| walk(pid, processes, &wanted));
+    walks.find(|found| !matches!(found, Climbed::Lost)).unwrap_or(Climbed::Lost)
+}
+
+fn walk<'a>(
+    mut pid: i32,
+    processes: &'a [ProcessView],
+    wanted: &impl Fn(&ProcessView) -> bool,
+) -> Climbed<'a> {
     for _ in 0..DEPTH_MAX {
         let here = |v: &&ProcessView| v.keeper_pid == Some(pid) || v.pid == Some(pid);
-        if let Some(found) = processes.iter().filter(agent).find(here) {
-            return Ancestry::Agent(format!("{}/{}", found.workspace, found.name));
+        if let Some(found) = processes.iter().filter(|v| wanted(v)).find(here) {
+            return Climbed::Found(found);
         }
         match parent(pid) {
             Some(above) if above > 1 => pid = above,
-            Some(_) => return Ancestry::User,
-            None => return Ancestry::Unknown,
+            Some(_) => return Climbed::Top,
+            None => return Climbed::Lost,
         }
     }
-    Ancestry::Unknown
+    Climbed::Lost
 }
 
 /// The process that started this one, or took it over.
@@ -86,6 +125,9 @@ mod tests {
             "a shell is the user's own"
         );
         assert_eq!(of(Some(me), &[]), Ancestry::User);
+        assert_eq!(home(Some(me), &[view("command", None, above)]), Home::In("x".into()));
+        assert_eq!(home(Some(me), &[]), Home::Outside);
+        assert_eq!(home(None, &[]), Home::Unknown);
         assert_eq!(of(None, &[]), Ancestry::Unknown);
         assert_eq!(of(Some(i32::MAX), &[]), Ancestry::Unknown, "it is gone");
     }

@@ -13,6 +13,7 @@ use std::{
 
 use indexmap::IndexMap;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use wezterm_parallel_core::claude::hook::is_session_id;
 
 /// Largest registry file that is read, in bytes; they have some 600.
@@ -29,6 +30,43 @@ const SESSION_ARGUMENTS: &[&str] =
 pub fn config_dir(env: &IndexMap<String, String>) -> Option<PathBuf> {
     let own = env.get("CLAUDE_CONFIG_DIR").filter(|d| !d.is_empty()).map(PathBuf::from);
     own.or_else(|| env.get("HOME").filter(|h| !h.is_empty()).map(|h| Path::new(h).join(".claude")))
+}
+
+/// Switches of the environment by which Claude asks another cloud than Anthropic's own.
+const CLOUDS: &[(&str, &str)] = &[
+    ("CLAUDE_CODE_USE_BEDROCK", "Bedrock"),
+    ("CLAUDE_CODE_USE_VERTEX", "Vertex"),
+    ("CLAUDE_CODE_USE_FOUNDRY", "Foundry"),
+];
+/// Credentials of the environment, in the order in which Claude prefers them to its login.
+const CREDENTIALS: &[(&str, &str)] = &[
+    ("ANTHROPIC_AUTH_TOKEN", "token"),
+    ("ANTHROPIC_API_KEY", "API key"),
+    ("CLAUDE_CODE_OAUTH_TOKEN", "login"),
+];
+/// How much of a credential's hash tells it from others, in bytes: some of them have to be told apart, and
+/// nothing is to be learned of any.
+const MARK_BYTES: usize = 4;
+
+/// The account that a Claude of this environment uses up: its config directory, which has its login, and
+/// behind it what it uses instead. Of a credential only the kind and the beginning of its hash.
+pub fn account(env: &IndexMap<String, String>) -> String {
+    let dir = config_dir(env).unwrap_or_default().display().to_string();
+    let set = |name: &str| env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let is_on = |name: &str| {
+        set(name).is_some_and(|value| !matches!(&*value.to_lowercase(), "0" | "false" | "no" | "off"))
+    };
+    if let Some((_, cloud)) = CLOUDS.iter().find(|(name, _)| is_on(name)) {
+        return format!("{dir} ({cloud})");
+    }
+    match CREDENTIALS.iter().find_map(|(name, kind)| Some((name, kind, set(name)?))) {
+        Some((name, kind, value)) => {
+            let hash = Sha256::digest(format!("{name}={value}"));
+            let mark: String = hash.iter().take(MARK_BYTES).map(|b| format!("{b:02x}")).collect();
+            format!("{dir} ({kind} {mark})")
+        }
+        None => dir,
+    }
 }
 
 /// Whether the user's own arguments choose the session.
@@ -95,7 +133,7 @@ pub fn look(config_dir: &Path, session: &str) -> Session {
 /// Whether the user has said anything in a transcript. The first such line stands near its beginning,
 /// so that of a long one only that is read.
 fn has_user_line(transcript: &Path) -> bool {
-    let Ok(file) = std::fs::File::open(transcript) else { return false };
+    let Ok(file) = super::plain::open(transcript) else { return false };
     let lines = std::io::BufReader::new(file).split(b'\n').map_while(Result::ok);
     lines.take(TRANSCRIPT_LINES_MAX).any(|line| {
         #[derive(Deserialize)]
@@ -172,6 +210,32 @@ pub fn own_claude(prefix: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_is_a_directory_and_what_is_used_instead_of_its_login() {
+        let of = |vars: &[(&str, &str)]| {
+            let home = [("HOME", "/home/me")];
+            account(&home.iter().chain(vars).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+        };
+        let dir = "/home/me/.claude";
+        assert_eq!(of(&[]), dir);
+        assert_eq!(of(&[("ANTHROPIC_API_KEY", ""), ("CLAUDE_CODE_USE_BEDROCK", "0")]), dir);
+        assert_eq!(
+            of(&[("CLAUDE_CODE_USE_BEDROCK", "1"), ("ANTHROPIC_API_KEY", "k")]),
+            format!("{dir} (Bedrock)")
+        );
+        let key = of(&[("ANTHROPIC_API_KEY", "sk-secret"), ("CLAUDE_CODE_OAUTH_TOKEN", "other")]);
+        assert!(key.starts_with(&format!("{dir} (API key ")), "{key}");
+        assert!(!key.contains("secret"), "{key}");
+        assert_eq!(key, of(&[("ANTHROPIC_API_KEY", "sk-secret")]), "what is used counts");
+        let others = [
+            of(&[("ANTHROPIC_API_KEY", "sk-secret2")]),
+            of(&[("ANTHROPIC_AUTH_TOKEN", "sk-secret")]),
+            of(&[("CLAUDE_CODE_OAUTH_TOKEN", "sk-secret")]),
+            of(&[("CLAUDE_CONFIG_DIR", "/other"), ("ANTHROPIC_API_KEY", "sk-secret")]),
+        ];
+        assert!(!others.contains(&key), "{others:?}");
+    }
 
     #[test]
     fn a_session_is_begun_once_and_resumed_from_then_on() {

@@ -53,6 +53,9 @@ pub fn find(config_dir: &Path, session: Option<&str>, text: &str, since: i64) ->
     others.iter().take(OTHERS_MAX).find_map(|(_, path)| find_in(path, text, since))
 }
 
+/// Stands before the name of a command.
+const COMMAND_NAME: &str = "<command-name>";
+
 #[derive(Deserialize)]
 struct Line {
     #[serde(rename = "type", default)]
@@ -65,6 +68,9 @@ struct Line {
     prompt: Option<String>,
     #[serde(rename = "isSidechain", default)]
     sidechain: bool,
+    /// Claude's own words in the user's name.
+    #[serde(rename = "isMeta", default)]
+    meta: bool,
     #[serde(default)]
     message: Option<Message>,
     /// Of a `queue-operation`.
@@ -89,7 +95,7 @@ struct Attachment {
 }
 
 fn find_in(path: &Path, text: &str, since: i64) -> Option<Found> {
-    let mut file = std::fs::File::open(path).ok()?;
+    let mut file = super::plain::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES_MAX))).ok()?;
     let mut bytes = Vec::new();
@@ -98,7 +104,10 @@ fn find_in(path: &Path, text: &str, since: i64) -> Option<Found> {
     // the last line may be half there
     for line in bytes.split(|b| *b == b'\n') {
         let Ok(line) = serde_json::from_slice::<Line>(line) else { continue };
-        if line.sidechain || line.timestamp.as_deref().and_then(milliseconds).is_none_or(|at| at < since) {
+        if line.sidechain
+            || line.meta
+            || line.timestamp.as_deref().and_then(milliseconds).is_none_or(|at| at < since)
+        {
             continue;
         }
         let said = said(&line);
@@ -146,14 +155,15 @@ fn said(line: &Line) -> Vec<String> {
         "user" | "assistant" => line.message.as_ref().map(|m| texts(&m.content)).unwrap_or_default(),
         "queue-operation" if line.operation.as_deref() == Some("enqueue") => texts(&line.content),
         "attachment" => line.attachment.as_ref().map(|a| texts(&a.prompt)).unwrap_or_default(),
-        "system" => texts(&line.content),
+        // commands that Claude carries out itself; whatever else it says there, nobody sent
+        "system" => texts(&line.content).into_iter().filter(|text| text.contains(COMMAND_NAME)).collect(),
         _ => Vec::new(),
     }
 }
 
 /// Whether a text of a transcript is the prompt, alone or with what was typed along with it.
 fn is_prompt(said: &str, prompt: &str) -> bool {
-    if let Some((_, rest)) = said.split_once("<command-name>")
+    if let Some((_, rest)) = said.split_once(COMMAND_NAME)
         && let Some((name, _)) = rest.split_once("</command-name>")
     {
         return prompt.split_whitespace().next() == Some(name.trim());
@@ -215,6 +225,23 @@ mod tests {
         assert_eq!(found.prompt_id.as_deref(), Some("t1"));
         let taken = r#"{"type":"queue-operation","operation":"popAll","timestamp":"2026-11-22T06:26:40.600Z","sessionId":"s1","content":"fix the tests"}"#;
         assert_eq!(find(write(&[taken]).path(), Some("s1"), "fix the tests", AT), None);
+    }
+
+    #[test]
+    fn what_only_has_a_prompt_in_it_is_not_that_prompt() {
+        let hint = r#"{"type":"system","content":"fix the tests","timestamp":"2026-11-22T06:26:41.323Z","sessionId":"s1"}"#;
+        let meta = USER.replace("\"isSidechain\":false", "\"isSidechain\":false,\"isMeta\":true");
+        let side = USER.replace("\"isSidechain\":false", "\"isSidechain\":true");
+        let within = USER.replace("fix the tests", "do not fix the tests yet");
+        for line in [hint, meta.as_str(), side.as_str(), within.as_str()] {
+            assert_eq!(find(write(&[line]).path(), Some("s1"), "fix the tests", AT), None, "{line}");
+        }
+        for (said, short) in [("look at 1 file", "1"), ("it is ok", "ok"), ("go on", "go")] {
+            let line = USER.replace("fix the tests", said);
+            assert_eq!(find(write(&[&line]).path(), Some("s1"), short, AT), None, "{short}");
+        }
+        let along = USER.replace("fix the tests", "half typed fix the tests");
+        assert!(find(write(&[&along]).path(), Some("s1"), "fix the tests", AT).is_some());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What an agent wants to do to a file: where the file really lies, and what an edit would change.
 
 use std::{
-    fs,
     io::Read as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -9,10 +8,18 @@ use std::{
 
 use serde_json::Value;
 use similar::TextDiff;
-use wezterm_parallel_core::rule::{absolute, named_path};
+use wezterm_parallel_core::rule::{File, absolute, named_paths};
+use wezterm_parallel_schemas::places::{DIRECTORY, Places};
+
+use super::plain;
 
 /// Largest file that is read for a diff, in bytes: source files are far below.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longest file that an edit may come to, in bytes, for a diff of the whole: an edit that replaces all of
+/// something may make any file larger than memory.
+const EDITED_BYTES_MAX: usize = 4 << 20;
+/// Edits in one request that are tried on a file; each reads all of it.
+const EDITS_MAX: usize = 100;
 /// Longest diff that is kept, in bytes: some thousand lines, more than anybody reads in a terminal.
 const DIFF_BYTES_MAX: usize = 64 << 10;
 /// How long the best diff is looked for; then a good one will do.
@@ -23,17 +30,37 @@ const CONTEXT_LINES: usize = 3;
 /// What is to be known of a request besides what it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The directory of the process, without symbolic links on the way.
+    /// The directory of the process, without symbolic links on the way: rules stand there.
     pub cwd: PathBuf,
-    /// The file, likewise; none if there is none, or its place cannot be known.
-    pub path: Option<PathBuf>,
+    /// The files that the tool says it works on.
+    pub files: Vec<File>,
+    /// Places of our own, without symbolic links on the way.
+    pub guarded: Vec<PathBuf>,
 }
 
-/// Looks where the tool would work. Reads the disk.
-pub fn place(cwd: &Path, input: &Value) -> Place {
-    let real_cwd = real(cwd).unwrap_or_else(|| cwd.to_owned());
-    let path = named_path(input).and_then(|p| real(&absolute(cwd, p)));
-    Place { cwd: real_cwd, path }
+/// Looks where the tool would work: rules stand in the directory `cwd` of the process, the tool in the one
+/// `at` that its agent has gone to by now. Reads the disk.
+pub fn place(cwd: &Path, at: &Path, input: &Value, places: &Places) -> Place {
+    let known = |path: &Path| real(path).unwrap_or_else(|| path.to_owned());
+    let at = known(at);
+    let file = |path: &str| {
+        let named = absolute(&at, path);
+        File { real: real(&named), named }
+    };
+    // the rules themselves, and what of ours lies with them
+    let home = places.config.parent().filter(|dir| dir.ends_with(DIRECTORY)).map(Path::to_owned);
+    let own = [
+        places.config.clone(),
+        places.config.with_extension("toml"),
+        places.state_dir.clone(),
+        places.runtime_dir.clone(),
+        places.data_dir.clone(),
+    ];
+    Place {
+        cwd: known(cwd),
+        files: named_paths(input).map(file).collect(),
+        guarded: own.iter().chain(&home).map(|path| known(path)).collect(),
+    }
 }
 
 /// Where a path leads, links followed as far as there is anything; what is not there yet follows by name.
@@ -60,7 +87,7 @@ fn real(path: &Path) -> Option<PathBuf> {
 /// What an edit would change, as a unified diff. Reads the disk.
 pub fn diff(tool: &str, input: &Value, cwd: &Path) -> Option<String> {
     let text = |v: &Value, name: &str| v.get(name).and_then(Value::as_str).map(str::to_owned);
-    let path = absolute(cwd, named_path(input)?);
+    let path = absolute(cwd, named_paths(input).next()?);
     let edits = match tool {
         "Write" => {
             let before = read(&path).unwrap_or_default();
@@ -71,13 +98,11 @@ pub fn diff(tool: &str, input: &Value, cwd: &Path) -> Option<String> {
         _ => return None,
     };
     let before = read(&path);
-    let mut after = before.clone();
+    let mut after = before.clone().filter(|_| edits.len() <= EDITS_MAX);
     for edit in &edits {
         let (old, new) = (text(edit, "old_string")?, text(edit, "new_string")?);
         let all = edit.get("replace_all").and_then(Value::as_bool).unwrap_or_default();
-        after = after
-            .filter(|a| !old.is_empty() && a.contains(&old))
-            .map(|a| if all { a.replace(&old, &new) } else { a.replacen(&old, &new, 1) });
+        after = after.and_then(|a| replaced(&a, &old, &new, all));
     }
     if let (Some(before), Some(after)) = (&before, &after) {
         return unified(&path, before, after);
@@ -87,13 +112,22 @@ pub fn diff(tool: &str, input: &Value, cwd: &Path) -> Option<String> {
     unified(&path, &side("old_string"), &side("new_string"))
 }
 
-fn read(path: &Path) -> Option<String> {
-    // a pipe or a device would be waited for
-    if !fs::metadata(path).ok()?.is_file() {
+/// A text with one edit in it; none if that does not fit, or would be too large.
+fn replaced(text: &str, old: &str, new: &str, all: bool) -> Option<String> {
+    if old.is_empty() || !text.contains(old) {
         return None;
     }
+    let times = if all { text.matches(old).count() } else { 1 };
+    let longer = times.saturating_mul(new.len().saturating_sub(old.len()));
+    if text.len().saturating_add(longer) > EDITED_BYTES_MAX {
+        return None;
+    }
+    Some(text.replacen(old, new, times))
+}
+
+fn read(path: &Path) -> Option<String> {
     let mut text = String::new();
-    fs::File::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
+    plain::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
     (text.len() as u64 <= FILE_BYTES_MAX).then_some(text)
 }
 
@@ -113,7 +147,7 @@ fn unified(path: &Path, before: &str, after: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     use serde_json::json;
 
@@ -156,6 +190,36 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_that_would_fill_the_memory_is_shown_by_its_words() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("a.txt"), "x".repeat(1 << 20)).expect("a file");
+        let new = "y".repeat(64 << 10);
+        let all = |new: &str| json!({"old_string": "x", "new_string": new, "replace_all": true});
+        let mut edit = all(&new);
+        edit["file_path"] = "a.txt".into();
+        let shown = diff("Edit", &edit, dir.path()).expect("a diff");
+        assert!(shown.contains("-x\n") && shown.contains("+yyy"), "{}", &shown[..200]);
+        // one by one they are small
+        let steps: Vec<Value> =
+            (0..64).map(|_| json!({"old_string": "x", "new_string": "xx", "replace_all": true})).collect();
+        let many = json!({"file_path": "a.txt", "edits": steps});
+        let shown = diff("MultiEdit", &many, dir.path()).expect("a diff");
+        assert!(shown.contains("-x\n") && shown.contains("+xx\n"), "{}", &shown[..200]);
+        assert_eq!(replaced("aXbX", "X", "", true).as_deref(), Some("ab"));
+        assert_eq!(replaced("aXbX", "X", "yy", false).as_deref(), Some("ayybX"));
+        let largest = "x".repeat(EDITED_BYTES_MAX);
+        assert!(
+            replaced(&largest, "x", "y", true).is_some() && replaced(&largest, "x", "yy", false).is_none()
+        );
+        fs::write(dir.path().join("b.txt"), "x\n").expect("a file");
+        let one = |n: usize| {
+            let steps = vec![json!({"old_string": "x", "new_string": "xz"}); n];
+            diff("MultiEdit", &json!({"file_path": "b.txt", "edits": steps}), dir.path()).expect("a diff")
+        };
+        assert!(one(EDITS_MAX).contains("+xzz") && !one(EDITS_MAX + 1).contains("+xzz"));
+    }
+
+    #[test]
     fn where_a_path_leads_is_known_or_nothing_is() {
         let dir = tempfile::tempdir().expect("a directory");
         let root = dir.path().canonicalize().expect("it is there");
@@ -165,14 +229,28 @@ mod tests {
         symlink(&root, root.join("api/up")).expect("a link");
         symlink(root.join("nothing"), root.join("api/src/dangling")).expect("a link");
         symlink(root.join("api"), root.join("short")).expect("a link");
-        let leads = |cwd: &str, path: &str| place(&root.join(cwd), &json!({ "file_path": path }));
-        assert_eq!(leads("api", "src/a.rs").path, Some(root.join("api/src/a.rs")), "not there yet");
-        assert_eq!(leads("api", "src/link").path, Some(root.join("secret")));
-        assert_eq!(leads("api", "up/new/file").path, Some(root.join("new/file")));
-        assert_eq!(leads("api", "src/dangling").path, None);
-        assert_eq!(leads("api", "src/dangling/x").path, None);
-        assert_eq!(leads("api", "secret/../src/a").path, Some(root.join("api/src/a")));
-        let by_link = leads("short", "src/a.rs");
-        assert_eq!((by_link.cwd, by_link.path), (root.join("api"), Some(root.join("api/src/a.rs"))));
+        let places = Places::new(|_| None, &root);
+        let looked = |cwd: &str, at: &str, path: &str| {
+            place(&root.join(cwd), &root.join(at), &json!({ "file_path": path }), &places)
+        };
+        let leads = |path: &str| looked("api", "api", path).files.remove(0).real;
+        assert_eq!(leads("src/a.rs"), Some(root.join("api/src/a.rs")), "not there yet");
+        assert_eq!(leads("src/link"), Some(root.join("secret")));
+        assert_eq!(leads("up/new/file"), Some(root.join("new/file")));
+        assert_eq!(leads("src/dangling"), None);
+        assert_eq!(leads("src/dangling/x"), None);
+        assert_eq!(leads("secret/../src/a"), Some(root.join("api/src/a")));
+        let by_link = looked("short", "short", "src/a.rs");
+        assert_eq!(by_link.cwd, root.join("api"));
+        assert_eq!(by_link.files[0].real, Some(root.join("api/src/a.rs")));
+        // wherever the agent has gone, rules stand where its process does
+        let gone = looked("api", "api/up", "src/a.rs");
+        assert_eq!((gone.cwd, gone.files[0].real.clone()), (root.join("api"), Some(root.join("src/a.rs"))));
+        let input = json!({ "file_path": "src/a", "path": "src/b" });
+        assert_eq!(place(&root, &root, &input, &places).files.len(), 2);
+        symlink(root.join("dotfiles"), root.join(".config")).expect("a link");
+        fs::create_dir(root.join("dotfiles")).expect("a directory");
+        let own = looked("api", "api", "x").guarded;
+        assert!(own.contains(&root.join("dotfiles").join(DIRECTORY)), "{own:?}");
     }
 }

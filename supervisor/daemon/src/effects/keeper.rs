@@ -302,6 +302,9 @@ async fn converse(
                         _ => {}
                     }
                 }
+                // what was heard is done before more is read: else a program that floods fills our memory,
+                // instead of making its keeper wait, which then tells only the newest
+                tokio::task::yield_now().await;
             }
         }
     }

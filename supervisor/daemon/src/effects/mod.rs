@@ -8,6 +8,7 @@ pub mod edit;
 pub mod keeper;
 pub mod machine;
 pub mod pid;
+pub mod plain;
 pub mod probe;
 pub mod registry;
 pub mod scope;

@@ -82,8 +82,10 @@ pub fn end(pid: i32, began_at: u64, within: std::time::Duration) -> End {
         event::{PollFd, PollFlags, Timespec, poll},
         process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal},
     };
-    let Some(Ok(process)) = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
-        return End::Gone;
+    let Some(number) = Pid::from_raw(pid) else { return End::Gone };
+    let process = match pidfd_open(number, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(e) => return not_opened(e),
     };
     // from here on the handle means one process: if it is the right one now, it stays so
     if began(pid) != Some(began_at) {
@@ -104,6 +106,15 @@ pub fn end(pid: i32, began_at: u64, within: std::time::Duration) -> End {
             Err(rustix::io::Errno::INTR) => {}
             Ok(_) | Err(_) => return End::Stays,
         }
+    }
+}
+
+/// Why there is no handle of a process. Only one of these says that the process is gone.
+#[cfg(target_os = "linux")]
+fn not_opened(e: rustix::io::Errno) -> End {
+    match e {
+        rustix::io::Errno::SRCH => End::Gone,
+        e => End::Refused(format!("the system gives no handle of it: {e}")),
     }
 }
 
@@ -134,6 +145,16 @@ mod tests {
         .expect("it ends");
         assert_eq!(began(pid), None);
         child.wait().expect("it has ended");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_there_is_no_handle_of_is_not_gone_by_that() {
+        use rustix::io::Errno;
+        assert_eq!(not_opened(Errno::SRCH), End::Gone);
+        for other in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOSYS, Errno::PERM] {
+            assert!(matches!(not_opened(other), End::Refused(_)), "{other}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
     io::Read as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use notify::{
@@ -17,12 +18,16 @@ use notify::{
 };
 use wezterm_parallel_core::{claude::registry, registry::Living};
 
-use super::pid;
+use super::{pid, plain};
 
 /// Largest file that is read, in bytes; they have some 600.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 /// Most files of one directory that are looked at: far more than a machine can run Claudes.
 const FILES_MAX: usize = 1_024;
+/// A file is written in one piece of some 600 bytes: a torn one is whole after this.
+const REREAD: Duration = Duration::from_millis(5);
+/// One that is torn for longer than so many looks is not being written.
+const REREADS_MAX: usize = 4;
 
 /// What a file came to.
 #[derive(Debug)]
@@ -48,7 +53,7 @@ pub fn pid_of(file: &Path) -> Option<i32> {
 
 /// Reads a file and looks at its process. Reads the disk.
 pub fn read(account: &Path, file: &Path) -> Reading {
-    let (Some(pid), Ok(opened)) = (pid_of(file), std::fs::File::open(file)) else { return Reading::Gone };
+    let (Some(pid), Ok(opened)) = (pid_of(file), plain::open(file)) else { return Reading::Gone };
     let mut text = Vec::new();
     if opened.take(FILE_BYTES_MAX).read_to_end(&mut text).is_err() {
         return Reading::Gone;
@@ -67,18 +72,24 @@ pub fn read(account: &Path, file: &Path) -> Reading {
     Reading::Living(Box::new(Living { entry, account: account.to_owned(), ancestors: pid::ancestors(pid) }))
 }
 
+/// The same, and again if it is torn: a moment later it is whole. Waits between.
+pub fn read_whole(account: &Path, file: &Path) -> Reading {
+    for _ in 0..REREADS_MAX {
+        match read(account, file) {
+            Reading::Torn => std::thread::sleep(REREAD),
+            whole => return whole,
+        }
+    }
+    read(account, file)
+}
+
 /// All living Claudes of an account. Reads the disk.
 pub fn all(account: &Path) -> Vec<Living> {
     let Ok(files) = std::fs::read_dir(sessions_dir(account)) else { return Vec::new() };
     let files = files.flatten().map(|f| f.path()).filter(|f| pid_of(f).is_some()).take(FILES_MAX);
-    let living = |file: PathBuf| match read(account, &file) {
+    let living = |file: PathBuf| match read_whole(account, &file) {
         Reading::Living(living) => Some(*living),
-        Reading::Gone => None,
-        // a moment later it is whole
-        Reading::Torn => match read(account, &file) {
-            Reading::Living(living) => Some(*living),
-            Reading::Gone | Reading::Torn => None,
-        },
+        Reading::Gone | Reading::Torn => None,
     };
     files.filter_map(living).collect()
 }
@@ -190,7 +201,7 @@ fn is_change(kind: EventKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, time::Duration};
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -223,6 +234,30 @@ mod tests {
         assert!(matches!(reading(&entry(pid + 1, &start)), Reading::Gone), "of another process");
         assert!(matches!(reading("{\"pid\""), Reading::Torn));
         assert!(matches!(read(account.path(), &dir.join("0.json")), Reading::Gone));
+        assert_eq!(all(account.path()), []);
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_read_when_it_is_whole() {
+        let account = tempfile::tempdir().expect("a directory");
+        let dir = sessions_dir(account.path());
+        std::fs::create_dir(&dir).expect("a directory");
+        let (pid, start) = own();
+        let file = dir.join(format!("{pid}.json"));
+        std::fs::write(&file, "{\"pid\"").expect("a file");
+        assert!(matches!(read_whole(account.path(), &file), Reading::Torn), "it stays torn");
+        std::fs::write(&file, entry(pid, &start)).expect("a file");
+        assert!(matches!(read_whole(account.path(), &file), Reading::Living(_)));
+    }
+
+    #[test]
+    fn a_pipe_among_the_files_is_nobody_and_holds_nothing_up() {
+        let account = tempfile::tempdir().expect("a directory");
+        let dir = sessions_dir(account.path());
+        std::fs::create_dir(&dir).expect("a directory");
+        let pipe = dir.join(format!("{}.json", own().0));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+        assert!(matches!(read(account.path(), &pipe), Reading::Gone));
         assert_eq!(all(account.path()), []);
     }
 

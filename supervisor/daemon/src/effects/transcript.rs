@@ -1,7 +1,6 @@
 //! Claude's transcripts: what a session has used, read as it grows, and how its last turn failed.
 
 use std::{
-    fs::File,
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -41,7 +40,7 @@ impl Reader {
     /// # Errors
     /// It cannot be read.
     pub fn read(&mut self) -> io::Result<&Tally> {
-        let mut file = match File::open(&self.path) {
+        let mut file = match super::plain::open(&self.path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(&self.tally),
             file => file?,
         };
@@ -80,7 +79,7 @@ fn matters(line: &[u8]) -> bool {
 
 /// How the last turn of a transcript failed: the text, and what the API said of limits. None if it did not.
 pub fn last_failure(path: &Path) -> Option<(String, Option<RateLimit>)> {
-    let mut file = File::open(path).ok()?;
+    let mut file = super::plain::open(path).ok()?;
     let size = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(TAIL_BYTES))).ok()?;
     let mut bytes = Vec::new();
@@ -95,7 +94,7 @@ pub fn last_failure(path: &Path) -> Option<(String, Option<RateLimit>)> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::{fs::File, io::Write as _};
 
     use wezterm_parallel_core::claude::transcript::Tokens;
 

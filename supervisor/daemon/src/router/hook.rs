@@ -1,6 +1,6 @@
 //! What Claude's hooks tell.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -25,13 +25,21 @@ use crate::{
         process::{Hooked, StatusLined},
     },
     caller::Caller,
-    effects::edit,
+    effects::{
+        ancestry::{self, Home},
+        edit,
+    },
 };
+
+/// Longest look at where a tool would work and what it would change: on a local disk it takes some
+/// milliseconds.
+const LOOK: Duration = Duration::from_secs(2);
 
 impl Router {
     /// Hands a report on to the process that it is about; a request of permission is answered when it is
     /// decided.
     pub(super) async fn report_hook(&self, caller: &Rc<Caller>, p: HookReport) -> Result<HookAnswer, Error> {
+        self.only_own(caller, &p)?;
         if p.taken {
             let id = p.ask.ok_or_else(|| Error::new(Code::BadParams, "a receipt needs `ask`"))?;
             self.shared.inbox.do_send(inbox::Tell(Input::Taken { id, run_id: p.run }));
@@ -58,6 +66,20 @@ impl Router {
         }
     }
 
+    /// Refuses what a process says in the name of another one. Who has ended by now cannot be looked at:
+    /// its plain reports are believed, but it can hold no request.
+    fn only_own(&self, caller: &Caller, p: &HookReport) -> Result<(), Error> {
+        let forbidden = |who: &str| {
+            Err(Error::new(Code::Forbidden, format!("{who} may not speak for another process"))
+                .hint("hooks of an agent are run by that agent"))
+        };
+        match ancestry::home(caller.pid, &self.shared.board.processes()) {
+            Home::In(id) if id != p.process => forbidden("a process"),
+            Home::Unknown if p.hold => forbidden("a caller that nobody knows"),
+            Home::In(_) | Home::Outside | Home::Unknown => Ok(()),
+        }
+    }
+
     /// Puts a request into the inbox and waits for what becomes of it, for as long as its hook does.
     async fn hold(
         &self,
@@ -76,11 +98,29 @@ impl Router {
         if process.run_id.as_ref() != Some(&p.run) {
             return Ok(HookAnswer::default());
         }
+        let Some(held) = self.room_to_hold() else {
+            tracing::warn!(process = p.process, "too many requests are held: this one is left to Claude");
+            return Ok(HookAnswer::default());
+        };
         let mut view = view(p, id, hook, tool, input, &process);
-        let (cwd, input, name) = (view.cwd.clone(), input.clone(), tool.to_owned());
-        let looked =
-            tokio::task::spawn_blocking(move || (edit::place(&cwd, &input), edit::diff(&name, &input, &cwd)));
-        let (place, diff) = looked.await.map_err(|_| fault())?;
+        let (home, cwd, input, name) =
+            (process.cwd.clone(), view.cwd.clone(), input.clone(), tool.to_owned());
+        let (places, store, known) =
+            (self.shared.places.clone(), self.shared.board.store().clone(), id.to_owned());
+        // where that cannot be read, the inbox still knows the newest ones
+        let over = tokio::task::spawn_blocking(move || store.ask_is_over(&known).unwrap_or_default());
+        if over.await.map_err(|_| fault())? {
+            return Err(Error::new(Code::Conflict, format!("the request {id} is over"))
+                .hint("ask anew, under an id of its own"));
+        }
+        let looked = tokio::task::spawn_blocking(move || {
+            (edit::place(&home, &cwd, &input, &places), edit::diff(&name, &input, &cwd))
+        });
+        // a disk that does not answer must not keep the request from its user; no rule may allow it then
+        let (place, diff) = match tokio::time::timeout(LOOK, looked).await {
+            Ok(looked) => looked.map(|(place, diff)| (Some(place), diff)).map_err(|_| fault())?,
+            Err(_) => (None, None),
+        };
         view.diff = diff;
         let holder = self.next_holder();
         let (reply, answer) = oneshot::channel();
@@ -90,6 +130,7 @@ impl Router {
         // its end matters also after it has its answer: it may not have handed it over
         actix_rt::spawn(async move {
             caller.gone().await;
+            drop(held);
             inbox.do_send(inbox::Tell(Input::Left(holder)));
         });
         // without one, the inbox has failed or let the hook go: Claude goes on as if we were not there

@@ -1,6 +1,6 @@
 //! What agents ask, and what their user decides.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use tokio::sync::oneshot;
 use wezterm_parallel_core::{claude::decision, inbox::Choice};
@@ -8,10 +8,11 @@ use wezterm_parallel_schemas::{
     error::{Code, Error},
     inbox::{AskView, InboxAnswer, InboxDeny, InboxList, InboxTarget, InboxTest, RuleVerdict},
 };
+use wezterm_parallel_store::StoreError;
 
 use super::{Router, fault, gone};
 use crate::{
-    actors::inbox::{self, Decide, Opened, Ruled},
+    actors::inbox::{self, By, Decide, Find, Found, Opened, Ruled},
     caller::Caller,
     effects::{ancestry, edit},
 };
@@ -20,10 +21,10 @@ use crate::{
 const LIST_DEFAULT: u32 = 100;
 /// Requests in a listing, and looked through for an id, at most.
 const LIST_MAX: u32 = 1_000;
-/// Of an input and of a diff, a listing has this much, in bytes: a thousand of them fit an answer.
-const LISTED_BYTES_MAX: usize = 4 << 10;
-/// Shortest end of an id that names a request: by fewer characters one meets another by chance.
-const ID_END_CHARS_MIN: usize = 4;
+/// All of a listing, in bytes as they are sent: with its envelope it fits an answer.
+const LIST_BYTES_MAX: usize = 12 << 20;
+/// So many ids are named to somebody who means several requests.
+const SEVERAL_MAX: u32 = 10;
 
 impl Router {
     pub(super) async fn list_asks(&self, p: InboxList) -> Result<Vec<AskView>, Error> {
@@ -34,10 +35,7 @@ impl Router {
             all.retain(|a| a.workspace == name);
         }
         all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        for ask in &mut all {
-            shorten(ask);
-        }
-        Ok(all)
+        Ok(fitting(all))
     }
 
     pub(super) async fn show_ask(&self, p: InboxTarget) -> Result<AskView, Error> {
@@ -87,7 +85,7 @@ impl Router {
     }
 
     pub(super) async fn test_rules(&self, p: InboxTest) -> Result<Vec<RuleVerdict>, Error> {
-        let limit = usize::try_from(p.limit.unwrap_or(LIST_MAX).min(LIST_MAX)).unwrap_or(usize::MAX);
+        let limit = p.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
         let rules = match p.rule {
             Some(rule) => vec![rule],
             None => self.shared.inbox.send(Ruled).await.map_err(gone)?,
@@ -97,100 +95,125 @@ impl Router {
             return Err(Error::new(Code::BadParams, format!("a rule allows or denies, {what}"))
                 .hint("name the tool, as in `--allow Read`"));
         }
-        let mut asks = self.kept_asks().await?;
-        asks.truncate(limit);
         let now = self.shared.clock.millis();
+        // where the process of one is removed, the rules stand where the agent was
+        let homes: HashMap<String, PathBuf> =
+            self.shared.board.processes().into_iter().map(|v| (v.id, v.cwd)).collect();
+        let places = self.shared.places.clone();
+        let store = self.shared.board.store().clone();
+        let mut open = self.open_by_id().await?;
         let judged = tokio::task::spawn_blocking(move || {
-            let judge = |mut ask: AskView| {
+            let mut verdicts = Vec::new();
+            // one at a time in memory, and the store is not kept from others while the disk is looked at
+            for id in store.asks_with(limit, |ask| ask.id)? {
+                let Some(ask) = store.ask(&id)? else { continue };
                 let input = serde_json::from_str(&ask.input).unwrap_or_default();
-                let verdict = inbox::verdict(&rules, &ask, &edit::place(&ask.cwd, &input), now);
-                shorten(&mut ask);
-                RuleVerdict { ask, would: verdict.map(|v| v.1), rule: verdict.map(|v| v.0) }
-            };
-            asks.into_iter().map(judge).collect()
+                let home = homes.get(&ask.process_id).unwrap_or(&ask.cwd);
+                let place = edit::place(home, &ask.cwd, &input, &places);
+                let verdict = inbox::verdict(&rules, &ask, &place, now);
+                let ask = as_it_stands(inbox::listed(&ask), &mut open);
+                verdicts.push(RuleVerdict { ask, would: verdict.map(|v| v.1), rule: verdict.map(|v| v.0) });
+            }
+            Ok(verdicts)
         });
-        judged.await.map_err(|_| fault())
+        judged.await.map_err(|_| fault())?.map_err(unread).map(fitting)
     }
 
     async fn open_asks(&self) -> Result<Vec<AskView>, Error> {
         self.shared.inbox.send(Opened).await.map_err(gone)
     }
 
-    /// The newest requests, newest first, as they stand now.
+    async fn open_by_id(&self) -> Result<HashMap<String, AskView>, Error> {
+        Ok(self.open_asks().await?.into_iter().map(|a| (a.id.clone(), a)).collect())
+    }
+
+    /// The newest requests, newest first, as they stand now and as a listing has them.
     async fn kept_asks(&self) -> Result<Vec<AskView>, Error> {
         let store = self.shared.board.store().clone();
-        let read = tokio::task::spawn_blocking(move || store.asks(LIST_MAX));
-        let kept = read.await.map_err(|_| fault())?;
-        let mut kept = kept.map_err(|e| Error::new(Code::Storage, e.to_string()))?;
-        let mut open: HashMap<String, AskView> =
-            self.open_asks().await?.into_iter().map(|a| (a.id.clone(), a)).collect();
-        for ask in &mut kept {
-            if let Some(now) = open.remove(&ask.id) {
-                *ask = now;
-            }
-        }
-        Ok(kept)
+        let read = tokio::task::spawn_blocking(move || store.asks_with(LIST_MAX, |ask| inbox::listed(&ask)));
+        let kept = read.await.map_err(|_| fault())?.map_err(unread)?;
+        let mut open = self.open_by_id().await?;
+        Ok(kept.into_iter().map(|ask| as_it_stands(ask, &mut open)).collect())
     }
 
     /// The open request that is meant: by its id, the end of it, or the process that asks.
     async fn open_ask(&self, item: &str) -> Result<Option<AskView>, Error> {
-        let open = self.open_asks().await?;
-        if let Some(found) = by_id(&open, item)? {
-            return Ok(Some(found));
+        match self.find(By::Id(item.to_owned())).await? {
+            Found::One(found) => return Ok(Some(*found)),
+            Found::Several(ids) => return Err(several(item, &ids)),
+            Found::Nothing => {}
         }
         let Ok(process) = self.process_view(None, item) else { return Ok(None) };
-        let own: Vec<AskView> = open.into_iter().filter(|a| a.process_id == process.id).collect();
-        match own.len() {
-            0 => Err(Error::new(
+        match self.find(By::Process(process.id.clone())).await? {
+            Found::One(found) => Ok(Some(*found)),
+            Found::Several(ids) => Err(several(item, &ids)),
+            Found::Nothing => Err(Error::new(
                 Code::NotFound,
                 format!("{}/{} asks nothing", process.workspace, process.name),
             )
             .hint("`wezterm-parallel inbox list` shows what is open")),
-            1 => Ok(own.into_iter().next()),
-            _ => Err(several(item, own.iter())),
         }
+    }
+
+    async fn find(&self, by: By) -> Result<Found, Error> {
+        self.shared.inbox.send(Find(by)).await.map_err(gone)
     }
 
     async fn kept_ask(&self, item: &str) -> Result<AskView, Error> {
-        by_id(&self.kept_asks().await?, item)?.ok_or_else(|| inbox::unknown(item))
+        let (store, wanted) = (self.shared.board.store().clone(), item.to_owned());
+        let read = tokio::task::spawn_blocking(move || {
+            if let Some(found) = store.ask(&wanted)? {
+                return Ok(Ok(Some(found)));
+            }
+            let Some(end) = inbox::id_end(&wanted) else { return Ok(Ok(None)) };
+            let mut ids = store.asks_ending(&end, SEVERAL_MAX)?;
+            match (ids.pop(), ids.is_empty()) {
+                (None, _) => Ok(Ok(None)),
+                (Some(one), true) => store.ask(&one).map(Ok),
+                (Some(last), false) => {
+                    ids.push(last);
+                    Ok(Err(several(&wanted, &ids)))
+                }
+            }
+        });
+        read.await.map_err(|_| fault())?.map_err(unread)??.ok_or_else(|| inbox::unknown(item))
     }
 }
 
-fn by_id(all: &[AskView], item: &str) -> Result<Option<AskView>, Error> {
-    if let Some(found) = all.iter().find(|a| a.id == item) {
-        return Ok(Some(found.clone()));
-    }
-    let end = item.to_ascii_uppercase();
-    if end.len() < ID_END_CHARS_MIN {
-        return Ok(None);
-    }
-    let found: Vec<&AskView> = all.iter().filter(|a| a.id.ends_with(&end)).collect();
-    match found[..] {
-        [] => Ok(None),
-        [one] => Ok(Some(one.clone())),
-        _ => Err(several(item, found.into_iter())),
-    }
+/// A request that was kept, as the inbox has it now.
+fn as_it_stands(kept: AskView, open: &mut HashMap<String, AskView>) -> AskView {
+    open.remove(&kept.id).unwrap_or(kept)
 }
 
-fn several<'a>(item: &str, all: impl Iterator<Item = &'a AskView>) -> Error {
-    let ids: Vec<&str> = all.map(|a| a.id.as_str()).collect();
-    Error::new(Code::Conflict, format!("{item} names several requests"))
-        .hint(format!("say which: {}", ids.join(", ")))
-}
-
-/// Leaves of a request what a listing has room for.
-fn shorten(ask: &mut AskView) {
-    let cut = |text: &mut String| {
-        let long = text.len() > LISTED_BYTES_MAX;
-        if long {
-            text.truncate(text.floor_char_boundary(LISTED_BYTES_MAX));
-            text.push('…');
-        }
-        long
+/// As many from the beginning as an answer has room for.
+fn fitting<T: serde::Serialize>(all: Vec<T>) -> Vec<T> {
+    let mut bytes = 0;
+    let fits = |one: &T| {
+        bytes += rmp_serde::to_vec_named(one).map_or(LIST_BYTES_MAX, |encoded| encoded.len());
+        bytes <= LIST_BYTES_MAX
     };
-    let input = cut(&mut ask.input);
-    ask.shortened |= input;
-    if let Some(diff) = &mut ask.diff {
-        cut(diff);
+    all.into_iter().take_while(fits).collect()
+}
+
+fn unread(e: StoreError) -> Error {
+    Error::new(Code::Storage, e.to_string())
+}
+
+fn several(item: &str, ids: &[String]) -> Error {
+    let shown = &ids[..ids.len().min(SEVERAL_MAX as usize)];
+    Error::new(Code::Conflict, format!("{item} names several requests"))
+        .hint(format!("say which: {}", shown.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_is_never_larger_than_an_answer_may_be() {
+        let text = "x".repeat(1 << 20);
+        let all: Vec<&str> = std::iter::repeat_n(text.as_str(), 20).collect();
+        assert_eq!(fitting(all).len(), 11);
+        assert_eq!(fitting(vec!["a", "b"]), ["a", "b"]);
     }
 }

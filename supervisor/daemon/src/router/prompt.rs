@@ -6,18 +6,29 @@ use tokio::sync::oneshot;
 use wezterm_parallel_core::prompt::text;
 use wezterm_parallel_schemas::{
     error::{Code, Error},
-    prompt::{PROMPT_BYTES_MAX, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait},
+    event::{Event, EventKind},
+    process::Status,
+    prompt::{
+        Answer, PROMPT_BYTES_MAX, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait,
+    },
 };
-use wezterm_parallel_store::PromptRow;
+use wezterm_parallel_store::{Change, PromptRow, Store, StoreError};
 
 use super::{Router, fault, gone};
-use crate::actors::process::{CancelPrompt, SendPrompt, WaitForPrompt, new_prompt};
+use crate::{
+    actors::process::{CancelPrompt, SendPrompt, WaitForPrompt, new_prompt},
+    caller::Caller,
+};
 
-/// Prompts that are looked at: all that are kept.
+/// Prompts that are listed at most: all that are kept when they are over.
 const PROMPTS_MAX: u32 = 1_000;
 
 impl Router {
-    pub(super) async fn send(&self, p: ProcessSend) -> Result<PromptView, Error> {
+    pub(super) async fn send(&self, caller: &Caller, p: ProcessSend) -> Result<PromptView, Error> {
+        if p.command {
+            // `!` runs a shell command that nobody is asked about
+            self.only_user(caller, "send commands to agents")?;
+        }
         if p.text.len() > PROMPT_BYTES_MAX {
             let message = format!("a prompt has at most {PROMPT_BYTES_MAX} bytes");
             return Err(Error::new(Code::BadParams, message)
@@ -28,8 +39,8 @@ impl Router {
         let view = self.process_view(p.workspace.as_deref(), &p.process)?;
         if let Some(key) = &p.key {
             // sent by a daemon that ended before it had answered
-            let known = self.prompts().await?.into_iter().find(|row| row.view.key.as_ref() == Some(key));
-            if let Some(row) = known {
+            let key = key.clone();
+            if let Some(row) = self.read_prompts(move |store| store.prompt_of_key(&key)).await? {
                 return self.sent_before(row, &view.id, &text).await;
             }
         }
@@ -70,22 +81,46 @@ impl Router {
             (Some(workspace), None) => Some(self.workspace_view(workspace)?.name),
             _ => None,
         };
-        let mut all: Vec<PromptView> = self.prompts().await?.into_iter().map(|row| row.view).collect();
+        let over = p.all;
+        let read = move |store: Store| store.prompts(process.as_deref(), over, PROMPTS_MAX);
+        let mut all = self.read_prompts(read).await?;
         all.reverse();
-        all.retain(|v| {
-            process.as_ref().is_none_or(|id| *id == v.process_id)
-                && workspace.as_ref().is_none_or(|name| *name == v.workspace)
-                && (p.all || is_under_way(v.state))
-        });
+        all.retain(|v| workspace.as_ref().is_none_or(|name| *name == v.workspace));
         Ok(all)
     }
 
     pub(super) async fn cancel_prompt(&self, p: PromptTarget) -> Result<PromptView, Error> {
         let row = self.prompt(&p.prompt).await?;
         let actor = self.shared.agents.borrow().get(&row.view.process_id).cloned();
-        let actor = actor.ok_or_else(|| Error::new(Code::Conflict, "its process is gone"))?;
+        let Some(actor) = actor else { return self.end_left_behind(row).await };
         actor.send(CancelPrompt(row.view.id.clone())).await.map_err(gone)??;
-        Ok(self.prompt(&p.prompt).await?.view)
+        let view = self.prompt(&p.prompt).await?.view;
+        if view.state == PromptState::Queued {
+            let message = "it was taken back, and the disk has not taken that: the next daemon would send it";
+            return Err(Error::new(Code::Storage, message)
+                .hint("make room; it is tried again every few seconds, for as long as this daemon runs"));
+        }
+        Ok(view)
+    }
+
+    /// A prompt whose process is gone without its end having been written down: nobody else ends it.
+    async fn end_left_behind(&self, mut row: PromptRow) -> Result<PromptView, Error> {
+        let at = self.shared.clock.at();
+        let why = "its process is gone";
+        let view = &mut row.view;
+        let kind = end_of_a_prompt_without_a_process(view, why, at)
+            .ok_or_else(|| Error::new(Code::Conflict, "it is over already"))?;
+        let event = Event {
+            workspace: Some(view.workspace.clone()),
+            process: Some(view.process.clone()),
+            id: Some(view.process_id.clone()),
+            prompt: Some(view.id.clone()),
+            message: Some(why.into()),
+            ..Event::new(kind)
+        };
+        let view = view.clone();
+        self.shared.board.commit_and_wait(vec![Change::PutPrompt(row)], vec![event]).await?;
+        Ok(view)
     }
 
     pub(super) async fn wait_for_prompt(&self, p: PromptWait) -> Result<PromptView, Error> {
@@ -122,24 +157,65 @@ impl Router {
 
     /// A prompt, as it is on the disk when all of before is.
     async fn prompt(&self, id: &str) -> Result<PromptRow, Error> {
-        self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
-        let (store, wanted) = (self.shared.board.store().clone(), id.to_owned());
-        let read = tokio::task::spawn_blocking(move || store.prompt(&wanted)).await.map_err(|_| fault())?;
-        read.map_err(|e| Error::new(Code::Storage, e.to_string()))?.ok_or_else(|| {
+        let wanted = id.to_owned();
+        self.read_prompts(move |store| store.prompt(&wanted)).await?.ok_or_else(|| {
             Error::new(Code::NotFound, format!("there is no prompt {id}"))
                 .hint("`wezterm-parallel prompt list --all` shows the newest")
         })
     }
 
-    /// The newest prompts, newest first.
-    async fn prompts(&self) -> Result<Vec<PromptRow>, Error> {
+    /// Reads the store when all of before is on the disk.
+    async fn read_prompts<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
         self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
         let store = self.shared.board.store().clone();
-        let read = tokio::task::spawn_blocking(move || store.prompts(PROMPTS_MAX)).await;
-        read.map_err(|_| fault())?.map_err(|e| Error::new(Code::Storage, e.to_string()))
+        let read = tokio::task::spawn_blocking(move || read(store)).await.map_err(|_| fault())?;
+        read.map_err(|e| Error::new(Code::Storage, e.to_string()))
     }
 }
 
-fn is_under_way(state: PromptState) -> bool {
-    matches!(state, PromptState::Queued | PromptState::Typing | PromptState::Delivered)
+/// Ends it as far as it had come, and says what is to be told; none if it is over.
+fn end_of_a_prompt_without_a_process(view: &mut PromptView, why: &str, at: i64) -> Option<EventKind> {
+    let (state, kind) = match view.state {
+        PromptState::Queued => (PromptState::Canceled, EventKind::PromptCanceled),
+        PromptState::Typing => (PromptState::Undelivered, EventKind::PromptUndelivered),
+        PromptState::Delivered => (PromptState::Answered, EventKind::PromptAnswered),
+        _ => return None,
+    };
+    if state == PromptState::Answered {
+        let reason = Some(why.to_owned());
+        view.answer = Some(Answer { text: None, status: Status::Unknown, reason, cost_usd: None, at });
+    } else {
+        view.reason = Some(why.to_owned());
+    }
+    (view.state, view.place) = (state, None);
+    Some(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_whose_process_is_gone_ends_as_far_as_it_had_come() {
+        use PromptState::{Answered, Canceled, Delivered, Queued, Typing, Undelivered};
+        for (state, end, kind) in [
+            (Queued, Canceled, Some(EventKind::PromptCanceled)),
+            (Typing, Undelivered, Some(EventKind::PromptUndelivered)),
+            (Delivered, Answered, Some(EventKind::PromptAnswered)),
+            (Answered, Answered, None),
+            (Undelivered, Undelivered, None),
+            (Canceled, Canceled, None),
+        ] {
+            let view = serde_json::json!({
+                "id": "m", "workspace": "api", "process": "lead", "process_id": "p", "state": state,
+                "text": "words", "at": 1, "place": 1,
+            });
+            let mut view: PromptView = serde_json::from_value(view).expect("a prompt");
+            assert_eq!(end_of_a_prompt_without_a_process(&mut view, "gone", 2), kind);
+            assert_eq!((view.state, view.answer.is_some()), (end, state == Delivered));
+        }
+    }
 }

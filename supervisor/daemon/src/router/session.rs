@@ -55,7 +55,10 @@ impl Router {
         };
         let limit = p.limit.unwrap_or(SESSIONS_DEFAULT).min(SESSIONS_MAX) as usize;
         // a directory that is gone has sessions all the same
-        let cwd = p.cwd.map(|dir| dir.canonicalize().unwrap_or(dir));
+        let cwd = match p.cwd {
+            Some(dir) => Some(off_thread(move || dir.canonicalize().unwrap_or(dir)).await?),
+            None => None,
+        };
         let living = self.living(vec![account.clone()]).await;
         let open = |id: &str| self.where_open(&living, id);
         let read = tokio::task::spawn_blocking(move || {
@@ -142,7 +145,7 @@ impl Router {
         }
         p.resume = Some(session);
         // an older Claude finds a session only from where it took place
-        Ok(digest.cwd.filter(|dir| dir.is_dir()))
+        off_thread(move || digest.cwd.filter(|dir| dir.is_dir())).await
     }
 
     /// Ends a Claude of somebody's and goes on with its session as a process. Until the very end of that
@@ -156,9 +159,9 @@ impl Router {
                 .hint("`process list --all` shows all")
         })?;
         self.may_adopt(&found, p.session_id.as_deref(), p.while_working)?;
-        let parent = found.ancestors.first().copied();
-        let kept = tokio::task::spawn_blocking(move || parent.is_some_and(pid::is_keeper));
-        if kept.await.map_err(|_| fault())? {
+        // between it and its keeper there may be a script or a shell
+        let ancestors = found.ancestors.clone();
+        if off_thread(move || ancestors.into_iter().any(pid::is_keeper)).await? {
             // that one would start it again
             return Err(Error::new(Code::Conflict, "another daemon of ours keeps it").hint("stop it there"));
         }
@@ -174,7 +177,7 @@ impl Router {
             resume: Some(session.clone()),
             ..ProcessAdd::default()
         };
-        let cwd = directory(&cwd)?;
+        let cwd = off_thread(move || directory(&cwd)).await??;
         let would = supervisor::Would { add: add.clone(), cwd: Some(cwd.clone()) };
         let spec = self.supervisor.send(would).await.map_err(gone)??;
         let mut env = environment.as_deref().cloned().unwrap_or_default();
@@ -246,12 +249,14 @@ impl Router {
         let end = tokio::task::spawn_blocking(move || {
             // one last look: a prompt may have come while everything else was looked at
             let file = registry::sessions_dir(&account).join(format!("{}.json", entry.pid));
-            match registry::read(&account, &file) {
+            match registry::read_whole(&account, &file) {
                 Reading::Living(now) if now.entry.session_id != entry.session_id => End::Stays,
                 Reading::Living(now) if !while_working && now.entry.status != Some(Activity::Idle) => {
                     End::Stays
                 }
-                Reading::Living(_) | Reading::Torn | Reading::Gone => pid::end(entry.pid, began, ADOPT_END),
+                // it writes, so it does something; what, nobody knows
+                Reading::Torn => End::Stays,
+                Reading::Living(_) | Reading::Gone => pid::end(entry.pid, began, ADOPT_END),
             }
         });
         match end.await.map_err(|_| fault())? {
@@ -285,6 +290,11 @@ impl Router {
 fn no_account() -> Error {
     Error::new(Code::BadParams, "nothing says where Claude keeps its sessions")
         .hint("set HOME or CLAUDE_CONFIG_DIR")
+}
+
+/// Asks the disk something, which may take its time, on another thread.
+async fn off_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(ask).await.map_err(|_| fault())
 }
 
 /// The one session of an account that begins with `wanted`.

@@ -59,16 +59,28 @@ pub struct Own {
 struct Joined {
     run_id: String,
     account: String,
+    /// Claude's config directory.
+    dir: PathBuf,
     name: String,
     continues: bool,
     /// The run began its session: all that is used in it is new.
     begins: bool,
+    /// The session of which that was said last: it says so before each turn.
+    begun: Option<String>,
 }
 
 impl Own {
     /// What its session has used.
     pub fn usage(&self) -> Option<&Usage> {
         self.usage.as_ref()
+    }
+
+    /// The session, if its run has begun it just now.
+    fn begins(&mut self, session: Option<&String>) -> Option<String> {
+        let joined = self.joined.as_mut().filter(|joined| joined.begins)?;
+        let session = session.filter(|session| joined.begun.as_ref() != Some(session))?;
+        joined.begun = Some(session.clone());
+        joined.begun.clone()
     }
 }
 
@@ -143,10 +155,11 @@ impl ProcessActor {
         let joined = match self.limits.joined.take() {
             Some(joined) if joined.run_id == run_id => Joined { name, ..joined },
             Some(_) | None => {
-                let dir = claude::config_dir(&self.environment()).unwrap_or_default();
+                let env = self.environment();
+                let dir = claude::config_dir(&env).unwrap_or_default();
                 let continues = self.machine.spec().on_limit == OnLimit::Continue;
-                let (account, begins) = (dir.display().to_string(), self.begins_session());
-                Joined { run_id, account, name, continues, begins }
+                let (account, begins) = (claude::account(&env), self.begins_session());
+                Joined { run_id, account, dir, name, continues, begins, begun: None }
             }
         };
         self.shared.limits.do_send(Join {
@@ -240,7 +253,7 @@ impl ProcessActor {
     /// Whether a file may be read that a hook names: a transcript of its account.
     fn is_transcript(&self, path: &std::path::Path) -> bool {
         let plain = path.components().all(|c| c != std::path::Component::ParentDir);
-        let home = self.limits.joined.as_ref().map(|j| PathBuf::from(&j.account).join("projects"));
+        let home = self.limits.joined.as_ref().map(|j| j.dir.join("projects"));
         plain && home.is_some_and(|home| path.starts_with(home))
     }
 
@@ -252,7 +265,7 @@ impl ProcessActor {
                 self.tell_account(Input::Began { process: self.row.id.clone(), at: report.at });
             }
             (Status::Idle, _) if read.ends_turn => {
-                self.tell_account(Input::EndedWell { process: self.row.id.clone() });
+                self.tell_account(Input::EndedWell { process: self.row.id.clone(), at: report.at });
             }
             (Status::Error, Some(text)) => self.note_failure(text, report.at, None, ctx),
             _ => {}
@@ -267,7 +280,7 @@ impl ProcessActor {
         let process = self.row.id.clone();
         match &hook.event {
             HookEvent::UserPromptSubmit { .. } => self.tell_account(Input::Began { process, at }),
-            HookEvent::Stop { .. } => self.tell_account(Input::EndedWell { process }),
+            HookEvent::Stop { .. } => self.tell_account(Input::EndedWell { process, at }),
             HookEvent::StopFailure { error, last_message: Some(text) } if error == RATE_LIMIT => {
                 self.note_failure(text.clone(), at, hook.transcript_path.clone(), ctx);
             }
@@ -289,11 +302,8 @@ impl ProcessActor {
         };
         match (&line.said, &line.session_id) {
             (Said::Init { .. }, session) => {
-                if let Some(session) =
-                    session.clone().filter(|_| self.limits.joined.as_ref().is_some_and(|j| j.begins))
-                {
-                    let usage = Usage { cost_usd: Some(0.0), at, ..Usage::default() };
-                    self.tell_account(Input::Used { session, usage });
+                if let Some(session) = self.limits.begins(session.as_ref()) {
+                    self.tell_account(Input::Begins { session, at });
                 }
                 self.tell_account(Input::Began { process, at });
             }
@@ -318,7 +328,7 @@ impl ProcessActor {
                     Some(limit) if limit.resets_at.is_some() => self.tell_account(reached(limit)),
                     // the time stands in the message before it
                     Some(_) => {}
-                    None if !ended.is_error => self.tell_account(Input::EndedWell { process }),
+                    None if !ended.is_error => self.tell_account(Input::EndedWell { process, at }),
                     None => {}
                 }
             }
@@ -354,12 +364,12 @@ impl ProcessActor {
         }));
         // the exact time stands in the transcript a moment later
         let path = path.filter(|p| self.is_transcript(p));
-        let account = self.limits.joined.as_ref().map(|j| PathBuf::from(&j.account));
+        let dir = self.limits.joined.as_ref().map(|j| j.dir.clone());
         let session = self.session.clone();
         let exact = async move {
             tokio::time::sleep(Duration::from_millis(TRANSCRIPT_MS)).await;
             let look = move || {
-                let path = path.or_else(|| claude::transcript(&account?, &session?))?;
+                let path = path.or_else(|| claude::transcript(&dir?, &session?))?;
                 let (said, limit) = transcript::last_failure(&path)?;
                 let limit = limit.filter(|l| l.rejected() && same_text(&said, &text))?;
                 limit.resets_at.map(|until| (until, text))

@@ -1,7 +1,7 @@
 //! The prompts of a process: carries what happens to their machine, and what it decides to the keeper, the
 //! disk and those who wait.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
@@ -22,10 +22,13 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, PromptRow};
 
 use super::ProcessActor;
-use crate::effects::{
-    claude, conversation,
-    keeper::Typing,
-    registry::{self, Reading},
+use crate::{
+    board::Then,
+    effects::{
+        claude, conversation,
+        keeper::Typing,
+        registry::{self, Reading},
+    },
 };
 
 /// Characters of an answer that its event has.
@@ -61,10 +64,14 @@ pub fn new_prompt(to: &ProcessView, text: String, mode: WhileWorking, at: i64) -
     }
 }
 
+/// When what the disk has refused is put again if nothing else is to be kept before.
+const PUT_AGAIN: Duration = Duration::from_secs(5);
+
 /// What a process knows of its prompts.
 #[derive(Default)]
 pub(super) struct Sending {
     machine: Prompts,
+    outbox: Outbox,
     waiters: Vec<Waiter>,
     /// The newest report that the agent has made to its terminal, in this run.
     status_seq: Option<(String, u64)>,
@@ -76,6 +83,44 @@ pub(super) struct Sending {
     shown: u32,
     /// When what the session has cost was said last.
     cost_at: i64,
+}
+
+/// Rows that are on their way to the disk, in their newest form, and whether it has refused some: then all
+/// are put again, or the next daemon would do what is done or was taken back.
+#[derive(Default)]
+struct Outbox {
+    last: u64,
+    rows: BTreeMap<String, (u64, PromptRow)>,
+    refused: bool,
+}
+
+impl Outbox {
+    /// What must be put now, and the number by which [`Self::settled`] knows it.
+    fn put(&mut self, rows: Vec<PromptRow>) -> (u64, Vec<Change>) {
+        self.last += 1;
+        let again = std::mem::take(&mut self.refused);
+        for row in rows {
+            self.rows.insert(row.view.id.clone(), (self.last, row));
+        }
+        let mut changes = Vec::new();
+        for (number, row) in self.rows.values_mut() {
+            if again {
+                *number = self.last;
+            }
+            if *number == self.last {
+                changes.push(Change::PutPrompt(row.clone()));
+            }
+        }
+        (self.last, changes)
+    }
+
+    fn settled(&mut self, number: u64, saved: bool) {
+        if saved {
+            self.rows.retain(|_, (own, _)| *own != number);
+        } else {
+            self.refused = true;
+        }
+    }
 }
 
 struct Waiter {
@@ -102,9 +147,6 @@ impl Sending {
     }
 }
 
-/// Prompts that are looked through for those of a process after a panic: all that are kept.
-const PROMPTS_MAX: u32 = 1_000;
-
 impl ProcessActor {
     /// Takes up what was not over when the daemon before this one ended, or when this actor panicked.
     fn recall_prompts(&mut self, ctx: &mut Context<Self>) {
@@ -112,27 +154,20 @@ impl ProcessActor {
         if let Some(rows) = rows {
             self.restore_prompts(rows, ctx);
         } else if self.panicked {
-            let store = self.shared.board.store().clone();
-            let id = self.row.id.clone();
+            let (board, id) = (self.shared.board.clone(), self.row.id.clone());
             let read = async move {
-                let under_way = |row: &PromptRow| {
-                    let state = row.view.state;
-                    let over = matches!(
-                        state,
-                        PromptState::Answered | PromptState::Undelivered | PromptState::Canceled
-                    );
-                    row.view.process_id == id && !over
-                };
-                let mut rows = tokio::task::spawn_blocking(move || store.prompts(PROMPTS_MAX))
-                    .await
-                    .ok()
-                    .and_then(Result::ok)
-                    .unwrap_or_default();
-                rows.retain(under_way);
-                rows.reverse();
-                rows
+                // what was on its way to the disk when it panicked is there by now
+                board.commit_and_wait(Vec::new(), Vec::new()).await.ok()?;
+                let store = board.store().clone();
+                let read = tokio::task::spawn_blocking(move || store.prompts_under_way(&id)).await.ok()?;
+                read.inspect_err(|e| tracing::error!(error = %e, "prompts cannot be read again")).ok()
             };
-            ctx.spawn(read.into_actor(self).map(|rows, actor, ctx| actor.restore_prompts(rows, ctx)));
+            // nothing new is typed before it is known what was being typed
+            ctx.wait(read.into_actor(self).map(|rows: Option<Vec<PromptRow>>, actor, ctx| {
+                let mut rows = rows.unwrap_or_default();
+                rows.retain(|row| actor.sending.machine.all().all(|p| p.view.id != row.view.id));
+                actor.restore_prompts(rows, ctx);
+            }));
         }
     }
 
@@ -183,6 +218,7 @@ impl ProcessActor {
             run: run.map(|run| (run.id.clone(), run.started_at.cast_signed())),
             status: status.and_then(|s| s.status()),
             reason: status.and_then(|s| s.reason()).map(str::to_owned),
+            dialog: status.is_some_and(|s| s.dialog()),
             status_seq,
             tells: spec.kind == Kind::Claude || status_seq.is_some() || status.is_some_and(|s| s.ready()),
             hooks: self.sending.hooked.as_ref().is_some_and(of_run),
@@ -229,31 +265,27 @@ impl ProcessActor {
 
     /// The process goes, and with it what waits for it.
     pub(super) fn abandon_prompts(&mut self, ctx: &mut Context<Self>) {
-        let effects = self.sending.machine.abandon("the process was removed");
+        let scene = self.scene();
+        let effects = self.sending.machine.abandon("the process was removed", &scene);
         self.do_prompts(effects, ctx);
     }
 
     fn do_prompts(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
-        let (mut changes, mut events, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut events, mut over) = (Vec::new(), Vec::new(), Vec::new());
         let mut later = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Put(prompt, kind) => {
                     let view = self.shown_prompt(&prompt.view);
                     events.extend(kind.map(|kind| self.prompt_event(kind, &view)));
-                    changes.push(Change::PutPrompt(PromptRow {
-                        text: prompt.text.to_string(),
-                        view: view.clone(),
-                    }));
+                    rows.push(PromptRow { text: prompt.text.to_string(), view: view.clone() });
                     over.push(view);
                 }
                 other => later.push(other),
             }
         }
         // on its way to the disk before anything follows from it
-        if !changes.is_empty() {
-            self.shared.board.commit(changes, events, None);
-        }
+        self.keep_prompts(rows, events, ctx);
         for view in over {
             self.answer_prompt(&view);
         }
@@ -278,6 +310,17 @@ impl ProcessActor {
         }
     }
 
+    /// Puts rows, and with them what the disk has refused before.
+    fn keep_prompts(&mut self, rows: Vec<PromptRow>, events: Vec<Event>, ctx: &mut Context<Self>) {
+        let (number, changes) = self.sending.outbox.put(rows);
+        if changes.is_empty() {
+            return;
+        }
+        let me = ctx.address();
+        let then: Then = Box::new(move |saved| me.do_send(Settled { number, saved: saved.is_ok() }));
+        self.shared.board.commit(changes, events, Some(then));
+    }
+
     /// With the names of today: it may have waited while they changed.
     fn shown_prompt(&self, view: &PromptView) -> PromptView {
         PromptView { workspace: self.workspace_name.clone(), process: self.row.name.clone(), ..view.clone() }
@@ -295,6 +338,12 @@ impl ProcessActor {
             None => view.reason.clone(),
         };
         event
+    }
+
+    fn await_prompt(&mut self, waiter: Waiter) {
+        // a wait that has timed out, or whose caller has gone away
+        self.sending.waiters.retain(|w| !w.reply.is_closed());
+        self.sending.waiters.push(waiter);
     }
 
     fn answer_prompt(&mut self, view: &PromptView) {
@@ -401,6 +450,24 @@ fn verdict(view: &PromptView, until: Until) -> Option<Result<PromptView, Error>>
     }
 }
 
+/// The disk has taken rows of prompts, or not.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Settled {
+    number: u64,
+    saved: bool,
+}
+
+impl Handler<Settled> for ProcessActor {
+    type Result = ();
+    fn handle(&mut self, m: Settled, ctx: &mut Context<Self>) {
+        self.sending.outbox.settled(m.number, m.saved);
+        if !m.saved {
+            ctx.run_later(PUT_AGAIN, |actor, ctx| actor.keep_prompts(Vec::new(), Vec::new(), ctx));
+        }
+    }
+}
+
 /// Take up the prompts of before.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -437,7 +504,7 @@ impl Handler<SendPrompt> for ProcessActor {
         match self.sending.machine.send(prompt, &scene) {
             Ok(effects) => {
                 let until = if mode == WhileWorking::Queue { Until::Kept } else { Until::Taken };
-                self.sending.waiters.push(Waiter { prompt: id, until, reply: m.reply });
+                self.await_prompt(Waiter { prompt: id, until, reply: m.reply });
                 self.sending.scene = Some(scene);
                 self.do_prompts(effects, ctx);
             }
@@ -464,7 +531,7 @@ impl Handler<WaitForPrompt> for ProcessActor {
         let view = self.sending.machine.all().find(|p| p.view.id == m.prompt).map(|p| p.view.clone())?;
         let until = if m.taken { Until::Kept } else { Until::Over };
         let (reply, answer) = oneshot::channel();
-        self.sending.waiters.push(Waiter { prompt: m.prompt, until, reply });
+        self.await_prompt(Waiter { prompt: m.prompt, until, reply });
         let view = self.shown_prompt(&view);
         self.answer_prompt(&view);
         Some(answer)
@@ -491,5 +558,50 @@ impl Handler<CancelPrompt> for ProcessActor {
                 .hint("press Esc in its pane to interrupt it")),
             None => Err(Error::new(Code::Conflict, "it is over already")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, state: PromptState) -> PromptRow {
+        let view = serde_json::json!({
+            "id": id, "workspace": "api", "process": "lead", "process_id": "p", "state": state,
+            "text": "words", "at": 1,
+        });
+        let view = serde_json::from_value(view).expect("a prompt");
+        PromptRow { text: "words".into(), view }
+    }
+
+    fn put(changes: &[Change]) -> Vec<(String, PromptState)> {
+        let row = |change: &Change| match change {
+            Change::PutPrompt(row) => (row.view.id.clone(), row.view.state),
+            other => panic!("{other:?}"),
+        };
+        changes.iter().map(row).collect()
+    }
+
+    #[test]
+    fn what_the_disk_refused_is_put_again_in_its_newest_form() {
+        use PromptState::{Canceled, Delivered, Queued, Typing};
+        let mut outbox = Outbox::default();
+        let (first, changes) = outbox.put(vec![row("a", Queued), row("b", Queued)]);
+        assert_eq!(changes.len(), 2);
+        outbox.settled(first, true);
+        let (second, changes) = outbox.put(vec![row("a", Canceled), row("b", Typing)]);
+        assert_eq!(changes.len(), 2);
+        let (third, changes) = outbox.put(vec![row("b", Delivered)]);
+        assert_eq!(put(&changes), [("b".into(), Delivered)]);
+        outbox.settled(second, false);
+        // the one after it may have been refused as well, or not
+        let (fourth, changes) = outbox.put(Vec::new());
+        assert_eq!(put(&changes), [("a".into(), Canceled), ("b".into(), Delivered)]);
+        outbox.settled(third, true);
+        outbox.settled(fourth, false);
+        let (fifth, changes) = outbox.put(vec![row("c", Queued)]);
+        assert_eq!(put(&changes), [("a".into(), Canceled), ("b".into(), Delivered), ("c".into(), Queued)]);
+        outbox.settled(fifth, true);
+        assert!(outbox.put(Vec::new()).1.is_empty() && outbox.rows.is_empty());
     }
 }
