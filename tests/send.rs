@@ -463,48 +463,6 @@ fn a_program_that_is_no_agent_is_typed_into_only_if_told_to() {
     pty.wait_for("its echo", |s| s.contents().matches("hello there").count() >= 2);
 }
 
-/// Reads keys as they come, and opens a dialog behind every paste, which `1` answers.
-const DIALOG_AGENT: &str = r#"#!/bin/sh
-say() { printf '\033]7501;state=%s\007' "$1"; }
-stty raw -echo
-say idle
-text=
-while key=$(dd bs=1 count=1 2>/dev/null; printf .); key=${key%.}; [ -n "$key" ]; do
-    case $text$key in
-    *201~) text=; say 'blocked:kind=permission' ;;
-    1) text=; say working; say idle ;;
-    "$(printf '\r')") text=; printf 'got Enter\r\n'; say working ;;
-    *"$(printf '\r')") text=; printf 'got Enter behind words\r\n'; say working ;;
-    *) text=$text$key ;;
-    esac
-done
-"#;
-
-#[test]
-fn a_prompt_before_which_a_dialog_opens_is_sent_when_the_user_has_answered_it() {
-    let site = Site::new();
-    site.project("api");
-    site.script("agent", DIALOG_AGENT);
-    site.config(
-        "version: 1\nagents: { dialog: { command: [agent], status: [osc7501] } }\nworkspaces: { api: { cwd: $WORK/api, processes: { lead: { agent: dialog } } } }\n",
-    );
-    site.daemon();
-    site.wait_status("api/lead", Status::Idle);
-    let pty = site.terminal(80, 24, &["process", "attach", "api/lead"]);
-    site.wait_attached("api/lead", 1);
-    thread::scope(|scope| {
-        let mut client = site.client();
-        let call = params("behind a dialog", WhileWorking::Refuse);
-        let sent = scope.spawn(move || client.call::<SendPrompt>(call));
-        site.wait_status("api/lead", Status::Blocked(Blocked::Permission));
-        pty.type_keys("1");
-        let sent = sent.join().expect("it does not panic").expect("it is delivered");
-        assert_eq!((sent.state, sent.proof), (PromptState::Delivered, Some(Proof::Status)));
-    });
-    pty.wait_for_text("got Enter");
-    assert!(!pty.contents().contains("behind words"), "{}", pty.contents());
-}
-
 #[test]
 fn an_agent_may_not_send_commands_that_nobody_is_asked_about() {
     let site = Site::new();
