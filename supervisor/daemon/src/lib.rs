@@ -129,36 +129,58 @@ impl Ready {
     }
 }
 
+/// How often a lock is tried that nobody living is known to hold, and the pause between.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Holds the lock of the state directory, or that of the socket's, for as long as the process lives.
 /// The second one matters to daemons of two state directories that were told to share a socket.
-fn lock(places: &Places, path: &Path) -> Result<File, String> {
+///
+/// A daemon that was killed while it started a keeper leaves the lock to that child for the moment until
+/// it becomes another program. So if the daemon that is known has ended, it is tried again, with `pause`
+/// in between.
+fn lock(places: &Places, path: &Path, mut pause: impl FnMut()) -> Result<File, String> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)
         .map_err(|e| format!("cannot open {}: {e}", path.display()))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let who = std::fs::read_to_string(places.info()).ok();
-            let who = who.and_then(|t| serde_json::from_str::<DaemonInfo>(&t).ok());
-            let who = who.map_or_else(String::new, |i| format!(" (process {})", i.pid));
-            Err(format!(
-                "a daemon is already running for {}{who}; `wezterm-parallel status` shows it, `wezterm-parallel stop` ends it",
-                path.parent().unwrap_or(path).display()
-            ))
+    let mut tries = 0;
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(e) => return Err(format!("cannot lock {}: {e}", path.display())),
         }
-        Err(e) => Err(format!("cannot lock {}: {e}", path.display())),
+        let who = std::fs::read_to_string(places.info()).ok();
+        let who = who.and_then(|t| serde_json::from_str::<DaemonInfo>(&t).ok());
+        tries += 1;
+        if tries < LOCK_TRIES && who.as_ref().is_some_and(|i| !lives(i.pid)) {
+            pause();
+            continue;
+        }
+        let who = who.map_or_else(String::new, |i| format!(" (process {})", i.pid));
+        return Err(format!(
+            "a daemon is already running for {}{who}; `wezterm-parallel status` shows it, `wezterm-parallel stop` ends it",
+            path.parent().unwrap_or(path).display()
+        ));
     }
+}
+
+/// Whether there is a process of this id.
+fn lives(pid: i32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 fn serve(places: Places, ready: &Ready) -> Result<(), String> {
     listener::private_dir(&places.state_dir)?;
     listener::private_dir(&places.runtime_dir)?;
     listener::private_dir(&places.runs())?;
-    let _lock = lock(&places, &places.lock())?;
-    let _socket_lock = lock(&places, &places.socket().with_extension("lock"))?;
+    let _lock = lock(&places, &places.lock(), || std::thread::sleep(LOCK_PAUSE))?;
+    let _socket_lock =
+        lock(&places, &places.socket().with_extension("lock"), || std::thread::sleep(LOCK_PAUSE))?;
     let system = actix::System::with_tokio_rt(|| {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -361,4 +383,52 @@ fn write_info(places: &Places) -> std::io::Result<()> {
     let temporary = path.with_extension("json.tmp");
     std::fs::write(&temporary, serde_json::to_vec_pretty(&info)?)?;
     std::fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lock that somebody holds, where the daemon that is known has this process id.
+    fn held(pid: i32) -> (tempfile::TempDir, Places, Option<File>) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let places = Places::new(|_| None, dir.path());
+        std::fs::create_dir_all(&places.state_dir).expect("a directory");
+        std::fs::create_dir_all(&places.runtime_dir).expect("a directory");
+        let holder = lock(&places, &places.lock(), || panic!("it is free")).expect("it is free");
+        let info = DaemonInfo {
+            pid,
+            socket: places.socket(),
+            version: "0.1.0".into(),
+            config: places.config.clone(),
+        };
+        std::fs::write(places.info(), serde_json::to_vec(&info).expect("json")).expect("written");
+        (dir, places, Some(holder))
+    }
+
+    /// The id of a process that has ended.
+    fn ended() -> i32 {
+        let mut child = std::process::Command::new("true").spawn().expect("true runs");
+        child.wait().expect("it ends");
+        child.id().cast_signed()
+    }
+
+    #[test]
+    fn a_lock_that_a_killed_daemon_has_left_to_a_child_is_waited_for() {
+        let (_dir, places, mut holder) = held(ended());
+        let got = lock(&places, &places.lock(), || drop(holder.take()));
+        assert!(got.is_ok(), "{got:?}");
+        assert!(holder.is_none(), "it was held at first");
+    }
+
+    #[test]
+    fn a_lock_is_not_waited_for_where_its_daemon_lives_or_for_ever() {
+        let (_dir, places, _holder) = held(std::process::id().cast_signed());
+        let refused = lock(&places, &places.lock(), || panic!("it lives")).expect_err("it is held");
+        assert!(refused.starts_with("a daemon is already running for "), "{refused}");
+        let (_dir, places, _holder) = held(ended());
+        let mut pauses = 0;
+        lock(&places, &places.lock(), || pauses += 1).expect_err("it is held");
+        assert_eq!(pauses, LOCK_TRIES - 1);
+    }
 }
