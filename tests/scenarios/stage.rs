@@ -168,7 +168,9 @@ impl Stage {
         from: i64,
         wanted: impl Fn(&Seen) -> bool,
     ) -> Result<(i64, Seen), String> {
-        let deadline = Instant::now() + PATIENCE;
+        // what is to be at a later time is waited for from then on
+        let ahead = u64::try_from(from - now()).unwrap_or_default();
+        let deadline = Instant::now() + Duration::from_millis(ahead) + PATIENCE;
         let mut watched = self.watch.0.lock().expect("no thread paniced with it");
         loop {
             if let Some(last) = watched.seen.last()
