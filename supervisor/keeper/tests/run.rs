@@ -163,8 +163,12 @@ fn stopping_leaves_nothing_of_a_tree_that_tries_to_get_away() {
 #[test]
 fn what_a_program_leaves_behind_goes_with_it() {
     let runs = Runs::new();
-    let run =
-        runs.start(&runs.script("r1", "setsid sh -c 'trap \"\" TERM HUP; sleep 2011' & sleep 2012 & exit 4"));
+    // it ends when the one that ignores what would end it does so: the end of a terminal is one of these
+    let script = "mkfifo ready; setsid sh -c 'trap \"\" TERM HUP; echo > ready; sleep 2011' & sleep 2012 & \
+                  read line < ready; exit 4";
+    let mut spec = runs.script("r1", script);
+    spec.cwd = runs.dir.path().into();
+    let run = runs.start(&spec);
     let record = run.wait();
     assert_eq!((record.code, record.stopped), (Some(4), false));
     assert!(record.leftovers >= 1, "{record:?}");
