@@ -7,7 +7,10 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Bytes, Span};
+use crate::{
+    layout::Layout,
+    units::{Bytes, Span},
+};
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +31,16 @@ pub struct Config {
     /// none does, you are asked. Nothing is allowed by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<Rule>,
+    /// Directories whose subdirectories are offered for a new workspace. `~` is the home directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub project_roots: Vec<PathBuf>,
+    /// What you are told by a toast in WezTerm.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub notify: Notify,
+    /// Templates for the panes of a workspace, by name. A template of yours goes before a shipped one of
+    /// the same name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub layouts: IndexMap<String, Layout>,
     /// The workspaces, by name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub workspaces: IndexMap<String, Workspace>,
@@ -41,6 +54,9 @@ impl Default for Config {
             daemon: Daemon::default(),
             agents: IndexMap::new(),
             permissions: Vec::new(),
+            project_roots: Vec::new(),
+            notify: Notify::default(),
+            layouts: IndexMap::new(),
             workspaces: IndexMap::new(),
         }
     }
@@ -75,6 +91,39 @@ pub struct Defaults {
     /// How much scrolled-off text a keeper holds for those who attach. 1MiB by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<Bytes>,
+}
+
+/// What you are told by a toast in WezTerm. Nothing is told of the process that has the focus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Notify {
+    /// An agent waits for you. true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<bool>,
+    /// A process failed and is not started again. true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<bool>,
+    /// A process failed too often and is left alone. true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crash_loop: Option<bool>,
+    /// A turn of at least `long_turn` has ended. true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished: Option<bool>,
+    /// An account has reached its usage limit, or that has passed. true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<bool>,
+    /// The config file cannot be used as it is. true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<bool>,
+    /// What a long turn is. 30s by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_turn: Option<Span>,
+    /// At most so many toasts in a minute; what comes after them is told together. 6 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<u32>,
+    /// No toasts in these hours of the machine's time: `22:00-07:30`. What is quiet then is not told later.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quiet_hours: Vec<String>,
 }
 
 /// What the daemon itself keeps to.
@@ -320,7 +369,7 @@ pub struct Workspace {
     /// What else happens when a process goes into `crash_loop`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_crash_loop: OnCrashLoop,
-    /// Name of the pane layout.
+    /// Name of the template for its panes: one of `layouts`, a saved one, or a shipped one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<String>,
     /// Environment of every process in it.

@@ -51,6 +51,8 @@ pub enum Code {
     Undelivered,
     /// A fault of ours; the log has more.
     Internal,
+    /// No daemon answers. Said by `wezterm-parallel relay`, since nobody else can.
+    NoDaemon,
     /// A code of a newer release.
     #[serde(other)]
     Unknown,

@@ -10,8 +10,12 @@ use crate::{
     },
     event::{Event, EventList, Snapshot, Subscribe},
     evidence::Explanation,
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait},
     hook::{HookAnswer, HookReport},
     inbox::{AskView, InboxAnswer, InboxDeny, InboxList, InboxTarget, InboxTest, RuleVerdict},
+    layout::{
+        Arrangement, LayoutKeep, LayoutPlan, LayoutSave, LayoutTarget, LayoutView, ProjectList, ProjectView,
+    },
     limit::AccountView,
     process::{AttachPoint, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView},
     prompt::{ProcessSend, PromptList, PromptTarget, PromptView, PromptWait},
@@ -128,6 +132,33 @@ methods! {
     "inbox.test" TestRules(InboxTest) -> Vec<RuleVerdict>;
     /// Accounts with their usage windows, limits and cost.
     "limit.list" ListLimits(Empty) -> Vec<AccountView>;
+    /// Templates for the panes of a workspace.
+    "layout.list" ListLayouts(Empty) -> Vec<LayoutView>;
+    /// One template.
+    "layout.show" ShowLayout(LayoutTarget) -> LayoutView;
+    /// Writes a template into a file of its own beside the config. Answered when it is on the disk.
+    "layout.save" SaveLayout(LayoutSave) -> LayoutView;
+    /// Removes a template that was saved.
+    "layout.delete" DeleteLayout(LayoutTarget) -> Empty;
+    /// Which panes a workspace is to have.
+    "layout.plan" PlanLayout(LayoutPlan) -> Arrangement;
+    /// A GUI tells how the panes of a workspace lie.
+    "layout.keep" KeepLayout(LayoutKeep) -> Empty;
+    /// How the panes of all open workspaces were last left.
+    "layout.left" LeftLayouts(Empty) -> Vec<Arrangement>;
+    /// Directories that a workspace could be made for, the one used last first.
+    "project.list" ListProjects(ProjectList) -> Vec<ProjectView>;
+    /// Waits for news: what has changed, and what this GUI is asked to do. One call of each GUI is open all
+    /// the time.
+    "gui.wait" WaitGui(GuiWait) -> GuiNews;
+    /// A GUI tells that its focus or its workspace has changed.
+    "gui.focus" FocusGui(GuiFocus) -> Empty;
+    /// All GUIs with the plugin in them, the one that had the focus last first.
+    "gui.list" ListGuis(Empty) -> Vec<GuiView>;
+    /// Shows something in a GUI. Answered when it is shown; `conflict` if there is no GUI.
+    "gui.show" ShowInGui(GuiShow) -> GuiView;
+    /// Has every attached terminal told anew which process it shows.
+    "gui.announce" AnnounceToGui(Empty) -> Empty;
     /// A hook of a supervised Claude tells what happened. For `wezterm-parallel hook`.
     "hook.report" ReportHook(HookReport) -> HookAnswer;
     /// Reads a config and says what applying it would change. Applies nothing.

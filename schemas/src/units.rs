@@ -13,6 +13,10 @@ pub struct Span(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Bytes(pub u64);
 
+/// A part of something, written with its sign: `60%`, `33.3%`. More than 0, at most 100.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Percent(pub f64);
+
 impl Span {
     /// A span of whole milliseconds.
     pub const fn from_millis(ms: u64) -> Self {
@@ -46,6 +50,25 @@ impl FromStr for Bytes {
             .parse::<bytesize::ByteSize>()
             .map(|b| Self(b.as_u64()))
             .map_err(|_| format!("`{s}` is not a size; write a number and a unit, as in `512KiB` or `8MiB`"))
+    }
+}
+
+impl FromStr for Percent {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        s.trim()
+            .strip_suffix('%')
+            .and_then(|n| n.trim().parse::<f64>().ok())
+            .filter(|n| *n > 0.0 && *n <= 100.0)
+            .map(Self)
+            .ok_or_else(|| format!("`{s}` is not a part; write a number from 1 to 100 and `%`, as in `60%`"))
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // a hundredth of a percent is less than a cell of any screen
+        write!(f, "{}%", (self.0 * 100.0).round() / 100.0)
     }
 }
 
@@ -83,6 +106,7 @@ macro_rules! text_form {
     };
 }
 text_form!(Span, "Span", "^[0-9]", "A duration with its unit: 500ms, 3s, 10m, 1h 30m");
+text_form!(Percent, "Percent", "^[0-9.]+ *%$", "A part: 60%, 33.3%");
 text_form!(Bytes, "Bytes", "^[0-9]", "A size with its unit: 512KiB, 8MiB, 1GB");
 
 #[cfg(test)]
@@ -97,6 +121,19 @@ mod tests {
         }
         assert!("3".parse::<Span>().is_err_and(|e| e.contains("unit")));
         assert!("-3s".parse::<Span>().is_err());
+    }
+
+    #[test]
+    fn parts_read_back_as_written() {
+        for (s, n) in [("60%", 60.0), ("33.3%", 33.3), ("100%", 100.0), (" 7 % ", 7.0)] {
+            let part: Percent = s.parse().expect("a part");
+            assert_eq!(part, Percent(n), "{s}");
+            assert_eq!(part.to_string().parse::<Percent>(), Ok(part), "{s}");
+        }
+        assert_eq!(Percent(100.0 / 3.0).to_string(), "33.33%");
+        for s in ["60", "0%", "-1%", "101%", "NaN%", "%"] {
+            assert!(s.parse::<Percent>().is_err(), "{s}");
+        }
     }
 
     #[test]

@@ -26,12 +26,17 @@ use wezterm_parallel_schemas::{
     error::{Code, Error},
     event::{Event, EventKind, EventList, Snapshot, Subscribe},
     evidence::{Evidence, EvidenceSource, Explanation, Standing},
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, Intent, IntentDone, IntentKind, ToastAbout},
     hook::{HookAnswer, HookKind, HookReport},
     inbox::{
         AskKind, AskState, AskView, Decision, InboxAnswer, InboxDeny, InboxList, InboxTarget, InboxTest,
         Question, QuestionOption, RuleAction, RuleVerdict,
     },
     keeper::{self, ExitRecord},
+    layout::{
+        Arrangement, ArrangementFrom, Layout, LayoutKeep, LayoutPlan, LayoutSave, LayoutSource, LayoutTarget,
+        LayoutView, Pane, ProjectFrom, ProjectList, ProjectView, Split, Window as Glass,
+    },
     limit::{AccountView, Usage, Window},
     method::{self, METHODS, Method},
     process::{
@@ -45,6 +50,7 @@ use wezterm_parallel_schemas::{
     rpc,
     scan::Scanner,
     session::{ProcessAdopt, SessionList, SessionOpen, SessionView},
+    units::Percent,
     workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
 };
 
@@ -192,6 +198,8 @@ fn every_method_has_golden_bytes_of_its_request_and_its_response() {
         InboxTest { rule: Some(rule()), limit: Some(10) },
         vec![RuleVerdict { ask: ask(), would: Some(RuleAction::Deny), rule: Some(1) }],
     );
+    layouts(&g);
+    guis(&g);
     g.call::<method::ListLimits>(
         Empty {},
         vec![AccountView {
@@ -560,6 +568,180 @@ fn status() -> StatusView {
         },
         workspaces: vec![workspace()],
         processes: vec![claude()],
+    }
+}
+
+fn layouts(g: &Golden) {
+    let target = || LayoutTarget { name: "claude-dev".into(), key: key() };
+    g.call::<method::ListLayouts>(Empty {}, vec![layout_view()]);
+    g.call::<method::ShowLayout>(target(), layout_view());
+    g.call::<method::SaveLayout>(
+        LayoutSave {
+            name: "mine".into(),
+            layout: Some(layout()),
+            workspace: Some("api".into()),
+            replace: true,
+            key: key(),
+        },
+        LayoutView {
+            source: LayoutSource::Saved,
+            file: Some("/home/u/.config/wezterm-parallel/layouts/mine.yaml".into()),
+            problem: Some("it names no pane".into()),
+            ..layout_view()
+        },
+    );
+    g.call::<method::DeleteLayout>(target(), Empty {});
+    g.call::<method::PlanLayout>(
+        LayoutPlan {
+            workspace: "api".into(),
+            layout: Some("claude-dev".into()),
+            create: true,
+            environment: environment(),
+            key: key(),
+        },
+        Arrangement { missing: vec!["tests".into()], ..arrangement() },
+    );
+    g.call::<method::KeepLayout>(
+        LayoutKeep {
+            gui: "4711-a1".into(),
+            workspace: "api".into(),
+            windows: arrangement().windows,
+            shown: true,
+        },
+        Empty {},
+    );
+    g.call::<method::LeftLayouts>(Empty {}, vec![arrangement()]);
+    g.call::<method::ListProjects>(
+        ProjectList { limit: Some(100) },
+        vec![ProjectView {
+            path: "/home/u/src/api".into(),
+            workspace: Some("api".into()),
+            from: ProjectFrom::Workspace,
+            used_at: Some(AT),
+        }],
+    );
+}
+
+fn guis(g: &Golden) {
+    g.call::<method::WaitGui>(
+        GuiWait {
+            gui: "4711-a1".into(),
+            pid: 4711,
+            socket: Some("/run/user/1000/wezterm/gui-sock-4711".into()),
+            executables: Some("/usr/bin".into()),
+            version: Some("20240203-110809-5046fc22".into()),
+            focused_at: AT,
+            workspace: Some("api".into()),
+            after: Some(41),
+            daemon: Some("01JD7Z3Q0V00000000000DAEMN".into()),
+            turn: 3,
+            done: vec![
+                IntentDone { id: INTENT.into(), problem: None },
+                IntentDone { id: INTENT.into(), problem: Some("there is no such pane".into()) },
+            ],
+        },
+        GuiNews {
+            seq: 42,
+            daemon: "01JD7Z3Q0V00000000000DAEMN".into(),
+            whole: true,
+            processes: vec![claude()],
+            workspaces: vec![workspace()],
+            removed: vec!["01JD7Z3Q0V000000000000PR0C".into()],
+            accounts: Some(Vec::new()),
+            problem: Some("config.yaml:3: unknown key".into()),
+            intents: vec![intent()],
+            superseded: true,
+        },
+    );
+    g.call::<method::FocusGui>(
+        GuiFocus { gui: "4711-a1".into(), focused_at: AT, workspace: Some("api".into()) },
+        Empty {},
+    );
+    g.call::<method::ListGuis>(Empty {}, vec![gui()]);
+    g.call::<method::ShowInGui>(
+        GuiShow {
+            workspace: Some("api".into()),
+            process: Some("lead".into()),
+            dashboard: true,
+            gui: Some("4711-a1".into()),
+            key: key(),
+        },
+        gui(),
+    );
+    g.call::<method::AnnounceToGui>(Empty {}, Empty {});
+}
+
+const INTENT: &str = "01JD7Z3Q0V00000000000NTENT";
+
+fn intent() -> Intent {
+    Intent {
+        id: INTENT.into(),
+        kind: IntentKind::Toast,
+        at: AT,
+        expires_at: AT + 60_000,
+        workspace: Some("api".into()),
+        process: Some("lead".into()),
+        title: Some("api/lead asks".into()),
+        text: Some("Bash: npm test".into()),
+        about: Some(ToastAbout::Blocked),
+    }
+}
+
+fn gui() -> GuiView {
+    GuiView {
+        gui: "4711-a1".into(),
+        pid: 4711,
+        socket: Some("/run/user/1000/wezterm/gui-sock-4711".into()),
+        version: Some("20240203-110809-5046fc22".into()),
+        focused_at: AT,
+        workspace: Some("api".into()),
+        intents: 1,
+        waiting: 1,
+    }
+}
+
+fn layout() -> Layout {
+    let lead = Pane {
+        process: Some("lead".into()),
+        agent: Some("claude".into()),
+        size: Some(Percent(60.0)),
+        focus: true,
+        ..Pane::default()
+    };
+    let shell = Pane { cwd: Some("web".into()), zoomed: true, ..Pane::default() };
+    let tests = Pane {
+        process: Some("tests".into()),
+        command: Some(vec!["cargo".into(), "test".into()]),
+        ..Pane::default()
+    };
+    let column = Pane { split: Some(Split::Down), panes: vec![shell, tests], ..Pane::default() };
+    let tab = Pane {
+        title: Some("code".into()),
+        split: Some(Split::Right),
+        panes: vec![lead, column],
+        ..Pane::default()
+    };
+    Layout { about: Some("a lead and its tests".into()), tabs: vec![tab] }
+}
+
+fn layout_view() -> LayoutView {
+    LayoutView {
+        name: "claude-dev".into(),
+        source: LayoutSource::Shipped,
+        file: None,
+        layout: layout(),
+        problem: None,
+    }
+}
+
+fn arrangement() -> Arrangement {
+    Arrangement {
+        workspace: workspace(),
+        from: ArrangementFrom::Left,
+        windows: vec![Glass { title: Some("api".into()), tabs: layout().tabs }],
+        shown: true,
+        at: Some(AT),
+        missing: Vec::new(),
     }
 }
 

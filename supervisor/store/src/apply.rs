@@ -9,7 +9,10 @@ use wezterm_parallel_schemas::{event::Event, inbox::AskView};
 
 use crate::{
     error::StoreError,
-    row::{AccountRow, Change, ConfigRow, ProcessRow, PromptRow, ReplyRow, RunRow, TrustRow, WorkspaceRow},
+    row::{
+        AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, ProcessRow, PromptRow, ReplyRow, RunRow,
+        TrustRow, WorkspaceRow,
+    },
 };
 
 /// How many applied configs are kept: the one in force, and enough to see what was changed before it.
@@ -42,6 +45,12 @@ pub(crate) fn apply(db: &Connection, change: &Change, now: i64) -> Result<(), St
         Change::DeleteAccount(account) => {
             return run_sql(db, "DELETE FROM account WHERE account = ?1", [account]);
         }
+        Change::PutIntent(row) => return put_intent(db, row),
+        Change::DeleteIntent(id) => return run_sql(db, "DELETE FROM intent WHERE id = ?1", [id]),
+        Change::PutArrangement(row) => return put_arrangement(db, row),
+        Change::DeleteArrangement(id) => {
+            return run_sql(db, "DELETE FROM arrangement WHERE workspace_id = ?1", [id]);
+        }
         Change::PutReply(row) => return put_reply(db, row),
         Change::Event(event) => return put_event(db, event),
     }
@@ -69,6 +78,7 @@ fn delete_workspace(db: &Connection, id: &str, now: i64) -> Result<(), StoreErro
     for process in keys(db, "SELECT id FROM process WHERE workspace_id = ?1", id)? {
         delete_process(db, &process, now)?;
     }
+    run_sql(db, "DELETE FROM arrangement WHERE workspace_id = ?1", [id])?;
     run_sql(db, "DELETE FROM workspace WHERE id = ?1", [id])?;
     journal(db, &Change::DeleteWorkspace(id.to_string()), now)
 }
@@ -212,6 +222,25 @@ fn put_account(db: &Connection, row: &AccountRow) -> Result<(), StoreError> {
         "INSERT INTO account (account, data) VALUES (?1, ?2)
          ON CONFLICT (account) DO UPDATE SET data = excluded.data",
         [&row.account, &json(row)?],
+    )
+}
+
+/// An intent is what it was asked to be; only who has it changes.
+fn put_intent(db: &Connection, row: &IntentRow) -> Result<(), StoreError> {
+    run_sql(
+        db,
+        "INSERT INTO intent (id, at, data) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET data = excluded.data",
+        params![row.intent.id, row.intent.at, json(row)?],
+    )
+}
+
+fn put_arrangement(db: &Connection, row: &ArrangementRow) -> Result<(), StoreError> {
+    run_sql(
+        db,
+        "INSERT INTO arrangement (workspace_id, at, data) VALUES (?1, ?2, ?3)
+         ON CONFLICT (workspace_id) DO UPDATE SET at = excluded.at, data = excluded.data",
+        params![row.workspace_id, row.at, json(row)?],
     )
 }
 

@@ -37,6 +37,7 @@ pub(crate) const SEQ_FLOOR: &str = "seq_floor";
 const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001-first.sql")),
     M::up(include_str!("../migrations/0002-agents.sql")),
+    M::up(include_str!("../migrations/0003-glass.sql")),
 ];
 /// The schema's version: how many migrations there are.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;

@@ -29,8 +29,8 @@ pub use crate::{
     load::{Loaded, REPLIES_LOADED_MAX},
     record::{ASKS_KEPT_MAX, PROMPTS_KEPT_MAX},
     row::{
-        AccountRow, Change, ConfigRow, ProcessRow, PromptRow, ReplyRow, RunRow, RunState, TrustRow,
-        WorkspaceRow,
+        AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, ProcessRow, PromptRow, ReplyRow, RunRow,
+        RunState, TrustRow, WorkspaceRow,
     },
     store::{EVENTS_KEPT_MAX, EVENTS_READ_MAX, JOURNAL_KEPT_MAX, Options, Store},
     upkeep::REPLIES_KEPT_MAX,

@@ -11,7 +11,10 @@ use crate::{
     error::StoreError,
     file::SEQ_FLOOR,
     record,
-    row::{AccountRow, ConfigRow, ProcessRow, PromptRow, ReplyRow, RunRow, TrustRow, WorkspaceRow},
+    row::{
+        AccountRow, ArrangementRow, ConfigRow, IntentRow, ProcessRow, PromptRow, ReplyRow, RunRow, TrustRow,
+        WorkspaceRow,
+    },
 };
 
 /// How many answers are loaded: one is about a kilobyte, and [`Store::reply`](crate::Store::reply)
@@ -39,6 +42,10 @@ pub struct Loaded {
     pub asks: Vec<AskView>,
     /// All accounts.
     pub accounts: Vec<AccountRow>,
+    /// What GUIs are still asked to do, oldest first.
+    pub intents: Vec<IntentRow>,
+    /// How the panes of workspaces were last left, by the ids of the workspaces.
+    pub arrangements: Vec<ArrangementRow>,
     /// Number of the newest event; the next one is greater. 0 if there has been none.
     pub last_seq: u64,
     /// What went wrong and was mended, in words: to be said loudly.
@@ -118,6 +125,8 @@ pub(crate) fn load(db: &Connection, now: i64) -> Result<Loaded, StoreError> {
         prompts: record::prompts_under_way(db)?,
         asks: record::open_asks(db)?,
         accounts: rows(db, "SELECT * FROM account ORDER BY account", &[], |f| f.json("data"))?,
+        intents: rows(db, "SELECT * FROM intent ORDER BY at, id", &[], |f| f.json("data"))?,
+        arrangements: rows(db, "SELECT * FROM arrangement ORDER BY workspace_id", &[], |f| f.json("data"))?,
         last_seq: last_seq(db)?,
         problem: None,
     })

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use wezterm_parallel_core::spec::{ProcessSpec, WorkspaceSpec};
 use wezterm_parallel_schemas::{
     event::Event,
+    gui::Intent,
     inbox::AskView,
     keeper::ExitRecord,
+    layout::Window as Glass,
     limit::{Usage, Window},
     process::{Source, State},
     prompt::PromptView,
@@ -50,6 +52,14 @@ pub enum Change {
     PutAccount(AccountRow),
     /// An account goes, by its name.
     DeleteAccount(String),
+    /// What a GUI is asked to do. Written once.
+    PutIntent(IntentRow),
+    /// It is done, or not worth doing any more; by its id.
+    DeleteIntent(String),
+    /// How the panes of a workspace lie. Goes with its workspace.
+    PutArrangement(ArrangementRow),
+    /// That is forgotten, by the workspace's id.
+    DeleteArrangement(String),
     /// The answer to a call with an idempotency key. Refused if the key has one that is younger than
     /// 24 hours: in the same commit as the effect, it keeps the effect from happening twice.
     PutReply(ReplyRow),
@@ -213,6 +223,30 @@ pub struct AccountRow {
     pub stopped: Vec<String>,
     /// When that was, of each of them in this order, in milliseconds since 1970.
     pub stopped_at: Vec<i64>,
+}
+
+/// What a GUI is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentRow {
+    /// It.
+    pub intent: Intent,
+    /// The GUI that it was given to, by the name that it gave itself.
+    #[serde(default)]
+    pub gui: Option<String>,
+}
+
+/// How the panes of a workspace were last left.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ArrangementRow {
+    /// Id of the workspace.
+    pub workspace_id: String,
+    /// When that was told, in milliseconds since 1970.
+    pub at: i64,
+    /// It was on the glass.
+    pub shown: bool,
+    /// Its windows.
+    pub windows: Vec<Glass>,
 }
 
 /// The answer to a call with an idempotency key.

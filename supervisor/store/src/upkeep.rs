@@ -169,6 +169,10 @@ fn effect(change: Change) -> Option<Effect> {
         | Change::PutAsk(_)
         | Change::PutAccount(_)
         | Change::DeleteAccount(_)
+        | Change::PutIntent(_)
+        | Change::DeleteIntent(_)
+        | Change::PutArrangement(_)
+        | Change::DeleteArrangement(_)
         | Change::PutReply(_)
         | Change::Event(_) => return None,
     })

@@ -5,14 +5,17 @@ mod common;
 
 use std::{fs, path::PathBuf};
 
-use common::{account, ask, config, dir, event, look, process, prompt, reply, run, trust, workspace};
+use common::{
+    account, arrangement, ask, config, dir, event, intent, look, process, prompt, reply, run, trust,
+    workspace,
+};
 use serde_json::Value;
 use wezterm_parallel_schemas::{event::EventKind, inbox::AskState, prompt::PromptState};
 use wezterm_parallel_store::{Change, EventFilter, RunState, Store};
 
 /// Set to write the database of a schema that has none yet.
 const WRITE: &str = "WEZTERM_PARALLEL_WRITE_GOLDEN";
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 #[test]
 fn the_database_of_every_release_opens() {
@@ -70,6 +73,8 @@ fn write() {
             Change::PutPrompt(prompt("m1", "p", PromptState::Queued)),
             Change::PutAsk(ask("k", AskState::Open)),
             Change::PutAccount(account("/home/me/.claude")),
+            Change::PutIntent(intent("i")),
+            Change::PutArrangement(arrangement("w")),
             Change::PutReply(reply("key", 4_102_444_800_000)),
             Change::Event(event(1, EventKind::ProcessAdded)),
             Change::Event(event(2, EventKind::ProcessExit)),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{account, ask, dir, process, prompt, workspace};
+use common::{account, arrangement, ask, dir, intent, process, prompt, workspace};
 use wezterm_parallel_schemas::{inbox::AskState, prompt::PromptState};
 use wezterm_parallel_store::{ASKS_KEPT_MAX, Change, PROMPTS_KEPT_MAX, Store};
 
@@ -161,4 +161,33 @@ fn a_request_is_found_by_its_id_and_by_the_end_of_it() {
     assert_eq!(store.asks_ending("AB", 1).expect("read"), ["02AB"]);
     assert_eq!(store.asks_ending("%", 10).expect("read"), [""; 0]);
     assert_eq!(store.asks_with(2, |a| a.id).expect("read"), ["03AC", "02AB"]);
+}
+
+#[test]
+fn what_a_gui_is_asked_to_do_is_there_after_a_restart_until_it_is_done() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    store.commit_wait(vec![Change::PutIntent(intent("a")), Change::PutIntent(intent("b"))]).expect("put");
+    store.commit_wait(vec![Change::DeleteIntent("a".into())]).expect("deleted");
+    drop(store);
+    assert_eq!(Store::open(dir.path()).expect("a store").1.intents, [intent("b")]);
+}
+
+#[test]
+fn how_panes_lie_is_kept_for_as_long_as_their_workspace() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let mut left = arrangement("w");
+    store
+        .commit_wait(vec![Change::PutWorkspace(workspace("w", "api")), Change::PutArrangement(left.clone())])
+        .expect("put");
+    left.shown = false;
+    left.windows.clear();
+    store.commit_wait(vec![Change::PutArrangement(left.clone())]).expect("put");
+    drop(store);
+    let (store, loaded) = Store::open(dir.path()).expect("a store");
+    assert_eq!(loaded.arrangements, [left]);
+    store.commit_wait(vec![Change::DeleteWorkspace("w".into())]).expect("deleted");
+    drop(store);
+    assert_eq!(Store::open(dir.path()).expect("a store").1.arrangements, []);
 }

@@ -66,6 +66,8 @@ fn what_was_committed_is_there_after_opening_anew() {
             prompts: Vec::new(),
             asks: Vec::new(),
             accounts: Vec::new(),
+            intents: Vec::new(),
+            arrangements: Vec::new(),
             last_seq: 2,
             problem: None,
         }

@@ -9,14 +9,17 @@ use rusqlite::Connection;
 use wezterm_parallel_core::spec::{ProcessSpec, RestartSpec, WorkspaceSpec};
 use wezterm_parallel_schemas::{
     event::{Event, EventKind},
+    gui::{Intent, IntentKind},
     inbox::{AskKind, AskState, AskView},
     keeper::ExitRecord,
+    layout::{Pane, Split, Window},
     process::{Kind, Source, State},
     prompt::{PromptState, PromptView},
+    units::Percent,
 };
 use wezterm_parallel_store::{
-    AccountRow, Change, ConfigRow, Loaded, ProcessRow, PromptRow, ReplyRow, RunRow, RunState, TrustRow,
-    WorkspaceRow,
+    AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, Loaded, ProcessRow, PromptRow, ReplyRow,
+    RunRow, RunState, TrustRow, WorkspaceRow,
 };
 
 /// A directory that is gone when the test ends.
@@ -178,6 +181,34 @@ pub fn ask(id: &str, state: AskState) -> AskView {
     }
 }
 
+pub fn intent(id: &str) -> IntentRow {
+    IntentRow {
+        intent: Intent {
+            id: id.into(),
+            kind: IntentKind::ShowProcess,
+            at: 1_700_000_000_000,
+            expires_at: 1_700_000_060_000,
+            workspace: Some("api".into()),
+            process: Some("lead".into()),
+            title: None,
+            text: None,
+            about: None,
+        },
+        gui: Some("4711-a".into()),
+    }
+}
+
+pub fn arrangement(workspace_id: &str) -> ArrangementRow {
+    let pane = Pane { process: Some("lead".into()), size: Some(Percent(60.0)), ..Pane::default() };
+    let tab = Pane { split: Some(Split::Right), panes: vec![pane, Pane::default()], ..Pane::default() };
+    ArrangementRow {
+        workspace_id: workspace_id.into(),
+        at: 1_700_000_000_000,
+        shown: true,
+        windows: vec![Window { title: None, tabs: vec![tab] }],
+    }
+}
+
 pub fn account(name: &str) -> AccountRow {
     AccountRow {
         account: name.into(),
@@ -254,6 +285,10 @@ impl Tables {
             | Change::PutAsk(_)
             | Change::PutAccount(_)
             | Change::DeleteAccount(_)
+            | Change::PutIntent(_)
+            | Change::DeleteIntent(_)
+            | Change::PutArrangement(_)
+            | Change::DeleteArrangement(_)
             | Change::PutReply(_)
             | Change::Event(_) => panic!("it has no place in the journal"),
         }
