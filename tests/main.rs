@@ -13,6 +13,7 @@ mod claude;
 mod cli;
 mod config;
 mod durability;
+mod gui;
 mod hooks;
 mod inbox;
 mod limits;

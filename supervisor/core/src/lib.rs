@@ -4,6 +4,7 @@
 
 pub mod claude;
 pub mod gate;
+pub mod gui;
 pub mod inbox;
 pub mod limit;
 pub mod plan;

@@ -1,5 +1,6 @@
 //! From calls to actors. The only place that matches on methods.
 
+mod gui;
 mod hook;
 mod inbox;
 mod limit;
@@ -157,6 +158,11 @@ impl Router {
             call::ListAsks::NAME => self.answer::<call::ListAsks>(params, |p| self.list_asks(p)).await,
             call::ShowAsk::NAME => self.answer::<call::ShowAsk>(params, |p| self.show_ask(p)).await,
             call::TestRules::NAME => self.answer::<call::TestRules>(params, |p| self.test_rules(p)).await,
+            call::ListGuis::NAME => self.answer::<call::ListGuis>(params, |_| self.list_guis()).await,
+            call::WaitGui::NAME => {
+                self.answer::<call::WaitGui>(params, |p| self.wait_for_news(caller, p)).await
+            }
+            call::FocusGui::NAME => self.answer::<call::FocusGui>(params, |p| self.focus(p)).await,
             // not kept waiting for the disk: Claude waits for it
             call::ReportHook::NAME => {
                 self.answer::<call::ReportHook>(params, |p| self.report_hook(caller, p)).await
@@ -293,6 +299,7 @@ impl Router {
             call::AnswerAsk::NAME => {
                 self.answer::<call::AnswerAsk>(params, |p| self.answer_ask(caller, p)).await
             }
+            call::ShowInGui::NAME => self.answer::<call::ShowInGui>(params, |p| self.show_in_gui(p)).await,
             call::ReloadConfig::NAME => self.answer::<call::ReloadConfig>(params, |_| self.reload()).await,
             call::TrustProject::NAME => {
                 self.answer::<call::TrustProject>(params, |p| self.trust(caller, p, true)).await

@@ -19,7 +19,8 @@ use wezterm_parallel_store::PromptRow;
 
 use crate::{
     actors::{
-        gate::GateActor, inbox::InboxActor, limit::LimitActor, process::ProcessActor, registry::RegistryActor,
+        gate::GateActor, gui::GuiActor, inbox::InboxActor, limit::LimitActor, process::ProcessActor,
+        registry::RegistryActor,
     },
     board::Board,
     clock::Clock,
@@ -61,6 +62,8 @@ pub struct Shared {
     pub prompts: RefCell<HashMap<String, Vec<PromptRow>>>,
     /// What agents ask.
     pub inbox: Addr<InboxActor>,
+    /// GUIs.
+    pub gui: Addr<GuiActor>,
 }
 
 /// Actors of processes, by the processes' ids.

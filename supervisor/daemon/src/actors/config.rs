@@ -54,6 +54,7 @@ impl ConfigActor {
         loaded: Option<Loaded>,
         error: Option<String>,
     ) -> Self {
+        shared.board.put_config_problem(error.as_deref());
         Self {
             shared,
             supervisor,
@@ -85,6 +86,7 @@ impl ConfigActor {
             event.message = Some(text.clone());
             self.shared.board.commit(Vec::new(), vec![event], None);
         }
+        self.shared.board.put_config_problem(Some(&text));
         self.error = Some(text.clone());
         self.answer(reply, Err(bad(&text)));
     }
@@ -120,6 +122,7 @@ impl ConfigActor {
         let changed =
             self.loaded.as_ref().is_none_or(|l| l.hash != loaded.hash) || !adopted.changes.is_empty();
         let mended = self.error.take().is_some();
+        self.shared.board.put_config_problem(None);
         // whoever asked is told, even that nothing changed
         if changed || mended || asked {
             self.generation += 1;
