@@ -15,6 +15,7 @@ mod config;
 mod durability;
 mod hooks;
 mod inbox;
+mod layout;
 mod limits;
 mod send;
 mod sessions;

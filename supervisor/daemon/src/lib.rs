@@ -17,6 +17,7 @@ mod effects;
 
 mod board;
 mod clock;
+mod layouts;
 mod sessions;
 mod shared;
 
@@ -246,6 +247,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         ending: Cell::new(false),
         prompts: RefCell::new(prompts),
         agents,
+        layouts: layouts::Layouts::new(loaded.arrangements),
         inbox,
         places,
     });
