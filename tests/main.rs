@@ -16,6 +16,7 @@ mod durability;
 mod gui;
 mod hooks;
 mod inbox;
+mod layout;
 mod limits;
 mod relay;
 mod send;

@@ -17,6 +17,7 @@ mod effects;
 
 mod board;
 mod clock;
+mod layouts;
 mod news;
 mod sessions;
 mod shared;
@@ -250,6 +251,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         ending: Cell::new(false),
         prompts: RefCell::new(prompts),
         agents,
+        layouts: layouts::Layouts::new(loaded.arrangements),
         inbox,
         gui,
         places,

@@ -25,6 +25,7 @@ use crate::{
     board::Board,
     clock::Clock,
     guard::OnPanic,
+    layouts::Layouts,
     sessions::Sessions,
 };
 
@@ -60,6 +61,8 @@ pub struct Shared {
     pub agents: Rc<Agents>,
     /// Prompts that were not over when the daemon before this one ended, by process: taken by its actor.
     pub prompts: RefCell<HashMap<String, Vec<PromptRow>>>,
+    /// Templates for panes, and how they were last left.
+    pub layouts: Layouts,
     /// What agents ask.
     pub inbox: Addr<InboxActor>,
     /// GUIs.
