@@ -9,10 +9,9 @@ package.path = root .. '/plugin/?.lua;' .. here .. '/?.lua;' .. package.path
 _G.ROOT = root
 
 local FILES = {
-  'colors_test',
+  'api_test',
   'executable_test',
   'feed_test',
-  'glyphs_test',
   'install_test',
   'intents_test',
   'log_test',
