@@ -10,6 +10,7 @@ local function api(keep)
     apply = function(config, keys)
       applied[#applied + 1] = keys
       config.keys = config.keys or {}
+      return type(keys) == 'table' and keys.danse and { 'danse' } or {}
     end,
   }
   package.loaded['wezterm_parallel.palette'] = {
@@ -71,7 +72,7 @@ function T.what_may_be_owned_by_the_user_can_be_switched_off()
   local module = api()
   module.apply_to_config({}, { tab_titles = false, palette = false, keys = false })
   fake.same(handlers(), 'gui-attached gui-startup update-status window-config-reloaded window-focus-changed')
-  fake.same(#applied, 0)
+  fake.same(applied[1], false)
   fake.same(module.palette_entries()[1].brief, 'x')
 end
 
@@ -87,6 +88,8 @@ function T.bad_options_are_a_problem_and_not_an_error()
   module.apply_to_config({}, { status = 7 })
   fake.has(require('wezterm_parallel.problems').first(), 'option `status` is 7')
   fake.has(fake.logged[1], 'option `status` is 7')
+  module.apply_to_config({}, { keys = { danse = { key = 'x' } } })
+  fake.same(require('wezterm_parallel.problems').first(), 'option `keys.danse`: there is no action of this name')
   module.apply_to_config({}, 'nonsense')
   module.apply_to_config(nil, nil)
   module.apply_to_config({}, {})
@@ -104,8 +107,17 @@ function T.pieces_are_there_before_anything_is_known()
   local module = api()
   module.apply_to_config({}, {})
   fake.same(#module.status_segments(), 0)
+  fake.same(module.status_text(), '')
   fake.same(module.tab_title({ panes = {} }, 20), nil)
   fake.same(module.version, require('wezterm_parallel.wire').version)
+end
+
+function T.the_status_line_is_there_as_one_text()
+  local module = api()
+  module.apply_to_config({}, { glyphs = 'ascii' })
+  local views = { fake.process('a/1', { status = 'working' }), fake.process 'a/2' }
+  require('wezterm_parallel.state').apply { seq = 1, daemon = 'D', whole = true, processes = views }
+  fake.same(module.status_text(), '1 working | 1 idle')
 end
 
 function T.what_is_wrong_is_told_once_in_the_first_window()
