@@ -7,13 +7,15 @@
 
 local wezterm = require 'wezterm'
 
+local global = require 'wezterm_parallel.global'
+
 local M = {}
 
 --- What the dashboard says it is. No process is called so, as each has a `/` in it.
 M.DASHBOARD = 'dashboard'
 
 local VAR = 'wezterm_parallel'
-local MEMORY = 'wezterm_parallel_pane_'
+local MEMORY = 'pane_'
 
 ---@class wezterm_parallel.PaneRecord where a pane lies
 ---@field shows? string `WORKSPACE/PROCESS` or `dashboard`
@@ -49,8 +51,7 @@ end
 function M.remember(pane, memory)
   local id = M.id(pane)
   if id then
-    -- text, as wezterm.GLOBAL makes arrays of its own of tables
-    wezterm.GLOBAL[MEMORY .. id] = wezterm.json_encode(memory)
+    global.set(MEMORY .. id, wezterm.json_encode(memory))
   end
 end
 
@@ -59,7 +60,7 @@ end
 ---@return { shows?: string, command?: string[] }
 function M.memory(pane)
   local id = M.id(pane)
-  local text = id and wezterm.GLOBAL[MEMORY .. id]
+  local text = id and global.get(MEMORY .. id)
   if text then
     local ok, memory = pcall(wezterm.json_parse, text)
     if ok and type(memory) == 'table' then

@@ -6,6 +6,7 @@
 
 local wezterm = require 'wezterm'
 local executable = require 'wezterm_parallel.executable'
+local global = require 'wezterm_parallel.global'
 local log = require 'wezterm_parallel.log'
 local options = require 'wezterm_parallel.options'
 local panes = require 'wezterm_parallel.panes'
@@ -33,7 +34,7 @@ local SWITCH_MS_MAX = 250
 --- the middle forgets the end of the first one.
 local BUSY_S_MAX = 10
 
-local BUSY = 'wezterm_parallel_opening_'
+local BUSY = 'opening_'
 
 --- Splits may be given exact cells only while nothing is smaller than this; else WezTerm refuses for want
 --- of room, and what did not fit gets a tab of its own.
@@ -54,6 +55,15 @@ end
 
 local function what(leaf)
   return leaf.process or (leaf.command and leaf.command[1]) or 'a shell'
+end
+
+--- A command line of our program, and the environment that it needs beside WezTerm's own.
+---@param args string[]
+---@return string[] args
+---@return table<string, string> environment
+function M.command(args)
+  return { executable.find() or executable.program_name(), table.unpack(args) },
+    { WEZTERM_PARALLEL_CONFIG = options.get().config_path }
 end
 
 --- A shell below a line that says what is wrong: a pane that closed at once would say nothing.
@@ -80,12 +90,15 @@ local function command_of(leaf, plan, problems)
       table.insert(problems, text)
       spawn.args = notice(text)
     else
-      spawn.args, spawn.set_environment_variables = executable.command { 'attach', id }
+      spawn.args, spawn.set_environment_variables = M.command { 'attach', id }
       memory.shows = id
     end
   elseif leaf.command and #leaf.command > 0 then
-    spawn.args = leaf.command
-    memory.command = leaf.command
+    spawn.args, memory.command = leaf.command, leaf.command
+    if leaf.command[1]:match '[^/]*$' == executable.program_name() then
+      -- one of ours, of which there may be another release by now
+      spawn.args, spawn.set_environment_variables = M.command { table.unpack(leaf.command, 2) }
+    end
   end
   return spawn, memory
 end
@@ -336,13 +349,13 @@ end
 function M.build(plan, how)
   local name = plan.workspace.name
   local key = BUSY .. name
-  local since = wezterm.GLOBAL[key]
+  local since = global.get(key)
   if since and os.time() - since < BUSY_S_MAX then
     return nil, TEXT.busy:format(name)
   end
-  wezterm.GLOBAL[key] = os.time()
+  global.set(key, os.time())
   local ok, built, problems = pcall(M.build_now, plan, how)
-  wezterm.GLOBAL[key] = nil
+  global.set(key, nil)
   if not ok then
     log.error('cannot open ' .. name .. ': ' .. tostring(built))
     return nil, TEXT.nothing:format(name)
@@ -391,7 +404,7 @@ end
 ---@param name string
 ---@return boolean
 function M.is_opening(name)
-  local since = wezterm.GLOBAL[BUSY .. name]
+  local since = global.get(BUSY .. name)
   return since ~= nil and os.time() - since < BUSY_S_MAX
 end
 
@@ -410,13 +423,10 @@ function M.show_workspace(window, name, how)
     end
     return nil, TEXT.no_window
   end
-  local plan, err = relay.call(
-    'layout.plan',
-    { workspace = name, layout = how.layout, create = how.create },
-    { environment = how.create }
-  )
+  local params = { workspace = name, layout = how.layout, create = how.create }
+  local plan, err = relay.ask('layout.plan', params, { environment = how.create })
   if not plan then
-    return nil, M.sentence(err)
+    return nil, relay.line(err)
   end
   local built, problem = M.build(plan, { window = window, show = true, into = existing[1] })
   if built then
@@ -494,7 +504,7 @@ function M.show_dashboard(window)
   if not pane then
     return nil, TEXT.no_window
   end
-  local args, environment = executable.command { 'dashboard' }
+  local args, environment = M.command { 'dashboard' }
   local spawn = { args = args, set_environment_variables = environment, domain = { DomainName = 'local' } }
   local ok, made
   if options.get().dashboard == 'split' then
@@ -513,16 +523,6 @@ function M.show_dashboard(window)
   panes.remember(made, { shows = panes.DASHBOARD })
   ask(made, 'activate')
   return true
-end
-
---- An error of a call as a sentence: what went wrong, and what to do.
----@param err { message: string, hint?: string }?
----@return string
-function M.sentence(err)
-  if not err then
-    return 'no answer'
-  end
-  return err.hint and (err.message .. ' (' .. err.hint .. ')') or err.message
 end
 
 return M
