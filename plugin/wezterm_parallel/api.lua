@@ -44,15 +44,15 @@ local function apply(config, given)
   local checked, wrong = options.check(given)
   options.set(checked)
   log.set_debug(checked.debug)
-  problems.set('options', #wrong > 0 and table.concat(wrong, '; ') or nil)
   if checked.skip_close_confirmation then
     safe.call('skip_close_confirmation', skip_close_confirmation, config)
   end
-  if checked.keys then
-    safe.call('keys', function()
-      require('wezterm_parallel.keys').apply(config, checked.keys)
-    end)
-  end
+  safe.call('keys', function()
+    for _, name in ipairs(require('wezterm_parallel.keys').apply(config, checked.keys)) do
+      wrong[#wrong + 1] = ('option `keys.%s`: there is no action of this name'):format(name)
+    end
+  end)
+  problems.set('options', #wrong > 0 and table.concat(wrong, '; ') or nil)
   -- the process of a mux server, and those of `wezterm cli`, have no windows and so none of our events
   if wezterm.gui then
     require('wezterm_parallel.events').register()
@@ -87,6 +87,17 @@ function M.status_segments()
     return require('wezterm_parallel.segments').status_segments()
   end)
   return ok and pieces or {}
+end
+
+--- What the status line says as one plain text, '' if it says nothing: a component of other status lines.
+---@return string
+function M.status_text()
+  local texts = {}
+  for i, piece in ipairs(M.status_segments()) do
+    texts[i] = piece.text
+  end
+  local signs = require('wezterm_parallel.glyphs').set(options.get().glyphs)
+  return table.concat(texts, signs.separator)
 end
 
 --- The title of a tab with processes in it, for a handler of `format-tab-title` of one's own; nil for

@@ -157,7 +157,7 @@ local function failed(problem)
   if failures == 0 then
     return REFUSED_MS
   end
-  return math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ^ math.min(failures - 1, 10)) // 1
+  return math.min(RETRY_MS_MAX, RETRY_MS_MIN << math.min(failures - 1, 10))
 end
 
 ---@param news wezterm_parallel.News

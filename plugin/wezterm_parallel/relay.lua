@@ -68,8 +68,8 @@ function M.frames(method, params)
     client = 'wezterm plugin ' .. wire.version,
     config = options.get().config_path,
   }
-  local first = msgpack.encode { 0, 0, 'hello', { hello } }
-  local second, problem = msgpack.encode { 0, 1, method, { params } }
+  local first = msgpack.encode { 0, 1, 'hello', { hello } }
+  local second, problem = msgpack.encode { 0, 2, method, { params } }
   if not first or not second then
     return nil, failure('bad_params', ('the parameters of %s cannot be sent: %s'):format(method, problem))
   end

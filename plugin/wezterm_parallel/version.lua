@@ -2,6 +2,9 @@
 
 local M = {}
 
+local NEWER = 'the daemon is %s, the plugin %s: update the plugin with wezterm.plugin.update_all()'
+local OLDER = 'the daemon is %s, the plugin %s: choose "install the executable" in the palette; every agent goes on'
+
 ---@param text any
 ---@return integer[]? numbers
 local function numbers(text)
@@ -37,17 +40,8 @@ function M.problem(daemon, plugin)
   if daemon == plugin then
     return nil
   end
-  local order = M.compare(daemon, plugin)
-  if order == 1 then
-    return ('the daemon is %s, the plugin %s: update the plugin (in the debug overlay: wezterm.plugin.update_all())'):format(
-      daemon,
-      plugin
-    )
-  end
-  return ('the daemon is %s, the plugin %s: choose "install the executable" in the palette; every agent goes on'):format(
-    daemon,
-    plugin
-  )
+  local what = M.compare(daemon, plugin) == 1 and NEWER or OLDER
+  return what:format(daemon, plugin)
 end
 
 return M

@@ -8,29 +8,20 @@ package.path = root .. '/plugin/?.lua;' .. here .. '/?.lua;' .. package.path
 -- where tests find the repository
 _G.ROOT = root
 
-local FILES = {
-  'colors_test',
-  'executable_test',
-  'feed_test',
-  'glyphs_test',
-  'install_test',
-  'intents_test',
-  'log_test',
-  'msgpack_test',
-  'options_test',
-  'problems_test',
-  'relay_test',
-  'segments_test',
-  'state_test',
-  'titles_test',
-  'toast_test',
-  'version_test',
-}
+local function files()
+  local list = {}
+  local pipe = assert(io.popen(("ls '%s'"):format(here)))
+  for name in pipe:lines() do
+    list[#list + 1] = name:match '^(.*_test)%.lua$'
+  end
+  pipe:close()
+  return list
+end
 
 local file_pattern, name_pattern = arg[1] or '', arg[2] or ''
 local passed, failed = 0, {}
-for _, file in ipairs(FILES) do
-  if file:find(file_pattern) and io.open(here .. '/' .. file .. '.lua') then
+for _, file in ipairs(files()) do
+  if file:find(file_pattern) then
     local tests = dofile(here .. '/' .. file .. '.lua')
     local names = {}
     for name in pairs(tests) do
