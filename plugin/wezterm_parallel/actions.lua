@@ -18,12 +18,12 @@ local M = {}
 ---@type string[][] name, brief, doc, icon, module, function
 local ROWS = {
   { 'create_workspace', 'create workspace', 'A directory, a name, a layout', 'md_plus_box', 'workspace', 'create' },
-  { 'switch_workspace', 'switch workspace', 'By name; those that need you first', 'md_view_list', 'workspace', 'switch' },
-  { 'next_that_needs_me', 'next process that needs me', 'From one to the next', 'md_bell', 'process', 'next_that_needs_me' },
+  { 'switch_workspace', 'switch workspace', 'Those that need you first', 'md_view_list', 'workspace', 'switch' },
+  { 'next_that_needs_me', 'next process that needs me', 'From one to the next', 'md_bell', 'process', 'next' },
   { 'show_dashboard', 'dashboard', 'All workspaces and processes', 'md_view_dashboard', 'system', 'dashboard' },
   { 'inbox', 'inbox', 'What agents ask: allow, deny, answer', 'md_inbox', 'inbox', 'open' },
   { 'send_prompt', 'send a prompt', 'To one agent or to several', 'md_send', 'prompt', 'send' },
-  { 'type_into_several', 'type into several panes', 'What is typed goes to all of them', 'md_keyboard', 'typing', 'toggle' },
+  { 'type_into_several', 'type into several panes', 'Typed once, sent to all', 'md_keyboard', 'typing', 'toggle' },
   { 'open_workspace', 'open workspace', 'Starts its processes', 'md_folder_open', 'workspace', 'open' },
   { 'close_workspace', 'close workspace', 'Stops its processes', 'md_folder', 'workspace', 'close' },
   { 'delete_workspace', 'delete workspace', 'One that a command made', 'md_folder_remove', 'workspace', 'delete' },

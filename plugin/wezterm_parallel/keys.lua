@@ -2,7 +2,6 @@
 -- that wins, as WezTerm takes the last of two equal keys.
 
 local actions = require 'wezterm_parallel.actions'
-local typing = require 'wezterm_parallel.actions.typing'
 
 local M = {}
 
@@ -79,13 +78,10 @@ end
 
 --- Adds keys to a config, but none that it has.
 ---@param config table
----@param given table<string, { key: string, mods?: string }|false>|false the option `keys`
+---@param given table<string, { key: string, mods?: string }|false> the option `keys`
 ---@return string[] unknown names that are no action
 function M.apply(config, given)
-  local wanted, unknown = {}, {}
-  if given then
-    wanted, unknown = M.wanted(given)
-  end
+  local wanted, unknown = M.wanted(given)
   local keys, taken = {}, {}
   for _, key in ipairs(config.keys or {}) do
     table.insert(keys, key)
@@ -93,26 +89,14 @@ function M.apply(config, given)
       taken[M.normal(key.key, key.mods)] = true
     end
   end
-  local end_key
   for _, key in ipairs(wanted) do
     local normal = M.normal(key.key, key.mods)
     if not taken[normal] then
       taken[normal] = true
       table.insert(keys, { key = key.key, mods = key.mods, action = actions[key.action] })
-      if key.action == 'type_into_several' then
-        end_key = key
-      end
     end
   end
   config.keys = keys
-  local tables = {}
-  for name, entries in pairs(config.key_tables or {}) do
-    tables[name] = entries
-  end
-  if not tables[typing.TABLE] then
-    tables[typing.TABLE] = typing.keys(end_key, end_key and actions.type_into_several)
-    config.key_tables = tables
-  end
   return unknown
 end
 

@@ -14,6 +14,9 @@ local M = {}
 --- What the dashboard says it is. No process is called so, as each has a `/` in it.
 M.DASHBOARD = 'dashboard'
 
+--- What the strip is that takes what is typed into several panes.
+M.TYPING = 'typing'
+
 local VAR = 'wezterm_parallel'
 local MEMORY = 'pane_'
 

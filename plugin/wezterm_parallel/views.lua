@@ -428,6 +428,10 @@ function M.show_workspace(window, name, how)
   if not plan then
     return nil, relay.line(err)
   end
+  if #existing == 0 and #(plan.windows or {}) == 0 then
+    -- it has nothing to show yet: a shell in its directory
+    plan.windows = { { tabs = { {} } } }
+  end
   local built, problem = M.build(plan, { window = window, show = true, into = existing[1] })
   if built then
     return true, problem

@@ -82,7 +82,7 @@ function M.attach(window, pane)
 end
 
 --- Goes to the process that needs its user most; from one that does, to the next one, round and round.
-function M.next_that_needs_me(window, pane)
+function M.next(window, pane)
   local wanting = state.needs_me()
   if #wanting == 0 then
     return outcome.say(window, TEXT.nobody)

@@ -25,7 +25,8 @@ local TEXT = {
   no_match = 'no running agent is called like `%s`',
   text = 'Prompt for %s:',
   send = 'Send to %s%s',
-  working = '; %d of them work',
+  works = '; it is working',
+  working = '; %d of them are working',
   queue = 'Send; where one works, when it is done',
   refuse = 'Send; leave out those that work',
   now = 'Send now, also into a turn that is under way',
@@ -109,7 +110,11 @@ local function confirm(window, pane, views, text)
   if #views == 1 and working == 0 then
     return send(window, views, text, 'refuse')
   end
-  local question = TEXT.send:format(in_words(views), working > 0 and TEXT.working:format(working) or '')
+  local busy = ''
+  if working > 0 then
+    busy = #views == 1 and TEXT.works or TEXT.working:format(working)
+  end
+  local question = TEXT.send:format(in_words(views), busy)
   dialogs.choose(window, pane, {
     title = question,
     text = question,

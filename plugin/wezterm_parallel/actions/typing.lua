@@ -1,11 +1,13 @@
---- Types into several panes at once.
----
---- WezTerm tells Lua of no key as such, only of keys that are bound. So while it lasts a key table is active
---- that binds every key that a keyboard sends as ASCII, and each is sent to all panes of the group: one sees
---- in all of them what one types, as it is typed. A line prompt instead would cover the panes, and could
---- send no Esc, no arrow and no Shift-Tab, which is what dialogs of agents are answered with. What has no
---- key of its own (other letters, an input method, the clipboard) is typed in a line all the same: Ctrl+Shift+V
---- opens it. Keys that the table does not have do what they always do.
+-- Types into several panes at once.
+--
+-- WezTerm's Lua hears of no key as such. Keys that are bound would do, but only those of ASCII, and of two
+-- events of one name that come quickly WezTerm drops one: letters get lost. A line prompt covers the panes,
+-- and cannot send Esc or an arrow, which dialogs of agents are answered with. So what is typed goes to a
+-- strip of two rows below the pane that has the focus: a shell script there reads the terminal byte by byte,
+-- and tells them by a user var, of which WezTerm drops none. Any letter, an input method and the clipboard
+-- work as always, one sees what arrives in each pane, and the strip is the mark that it lasts. Closing it
+-- ends it. It takes its rows from that one pane, which has them back exactly when it is closed; below all
+-- panes of the tab, it would leave them with other sizes than they had.
 
 local wezterm = require 'wezterm'
 
@@ -14,20 +16,35 @@ local dialogs = require 'wezterm_parallel.dialogs'
 local global = require 'wezterm_parallel.global'
 local outcome = require 'wezterm_parallel.actions.outcome'
 local panes = require 'wezterm_parallel.panes'
-local safe = require 'wezterm_parallel.safe'
 local state = require 'wezterm_parallel.state'
 
 local M = {}
 
---- Name of the key table.
-M.TABLE = 'wezterm_parallel_typing'
+--- The user var that the strip tells by.
+M.VAR = 'wezterm_parallel_typing'
 
-local EVENT = 'wezterm-parallel-type-'
 local GROUP = 'typing'
+local STRIP_ROWS = 2
 
---- How long a program has to take a pasted line before Enter comes: as one piece with it, agents take Enter
---- for a part of what was pasted.
-local ENTER_S = 0.1
+--- The key that ends it, as the strip reads it: Ctrl-\, which also detaches.
+local END = '\28'
+
+local PASTE_BEGINS, PASTE_ENDS = '\27[200~', '\27[201~'
+
+--- $1 is the text of the strip, $2 the name of the user var. Hex, as a user var that is not UTF-8 is dropped,
+--- and a letter may come in two pieces. What is pasted is bracketed, so that it can be pasted on.
+local SCRIPT = [[
+stty raw -echo
+printf '\033[?2004h\033[7m%s\033[K\033[0m' "$1"
+ended=
+while test -z "$ended"; do
+  bytes=$(dd bs=1024 count=1 2>/dev/null | od -An -v -tx1 | tr -s ' \n' ' ')
+  case $bytes in '' | *' 1c'*) ended=1 ;; esac
+  printf '\033]1337;SetUserVar=%s=%s\007' "$2" "$(printf %s "$bytes" | base64 | tr -d '\n')"
+done
+# the focus is to be back in its pane before this one goes
+sleep 0.2
+]]
 
 local TEXT = {
   title = 'Type into',
@@ -38,13 +55,25 @@ local TEXT = {
   few = 'there are no two panes to type into',
   exclude = 'Leave out? Enter begins',
   begin = 'Type into %d panes',
-  line = 'Text for %d panes (Enter sends it with Enter):',
+  strip = ' Typing into %d panes: %s. Ctrl-\\ ends ',
   mark = 'typing into %d panes',
-  ended = 'typing into one pane again',
+  no_strip = 'there is no room for the strip that takes what is typed',
 }
 
----@return integer[]? ids of the panes
-function M.group()
+--- Names that the strip has room for.
+local NAMES_MAX = 6
+
+local function alive(id)
+  local ok, pane = pcall(wezterm.mux.get_pane, id)
+  return ok and pane or nil
+end
+
+--- The strip, the panes that are typed into, and the one that had the focus; nil if there is no strip, or it
+--- was closed.
+---@return integer? strip
+---@return integer[]? ids
+---@return integer? origin
+local function current()
   local text = global.get(GROUP)
   if not text then
     return nil
@@ -53,14 +82,20 @@ function M.group()
   for id in text:gmatch '%d+' do
     table.insert(ids, math.tointeger(tonumber(id)))
   end
-  return ids
+  local strip, origin = table.remove(ids, 1), table.remove(ids, 1)
+  if not strip or not alive(strip) then
+    global.set(GROUP, nil)
+    return nil
+  end
+  return strip, ids, origin
 end
 
 --- Whether a pane is one of those that are typed into; for marks on tabs.
 ---@param pane_id integer
 ---@return boolean
 function M.includes(pane_id)
-  for _, id in ipairs(M.group() or {}) do
+  local _, ids = current()
+  for _, id in ipairs(ids or {}) do
     if id == pane_id then
       return true
     end
@@ -71,52 +106,113 @@ end
 --- What the status shows while it lasts.
 ---@return string?
 function M.mark()
-  local group = M.group()
-  return group and TEXT.mark:format(#group) or nil
+  local _, ids = current()
+  return ids and TEXT.mark:format(#ids) or nil
 end
 
-local function send(window, text, paste)
-  local gone = true
-  for _, id in ipairs(M.group() or {}) do
-    local ok, pane = pcall(wezterm.mux.get_pane, id)
-    if ok and pane then
-      gone = false
-      panes.ask(pane, paste and 'send_paste' or 'send_text', text)
+--- Ends it: the strip closes itself.
+local function stop(strip, origin)
+  global.set(GROUP, nil)
+  panes.ask(alive(origin), 'activate')
+  panes.ask(alive(strip), 'send_text', END)
+end
+
+--- What is being pasted, until its end has come. Of this evaluation of the config: a reload in the middle of
+--- pasting loses the beginning.
+local pasting
+
+--- Cuts what was typed into pieces that are sent as keys, and those that are pasted.
+---@param bytes string
+---@param send fun(text: string, paste: boolean)
+function M.pieces(bytes, send)
+  while bytes ~= '' do
+    if pasting then
+      pasting = pasting .. bytes
+      local at = pasting:find(PASTE_ENDS, 1, true)
+      if not at then
+        return
+      end
+      bytes = pasting:sub(at + #PASTE_ENDS)
+      local text = pasting:sub(1, at - 1)
+      pasting = nil
+      send(text, true)
+    else
+      local at = bytes:find(PASTE_BEGINS, 1, true)
+      if at ~= 1 then
+        send(bytes:sub(1, (at or 0) - 1), false)
+      end
+      if not at then
+        return
+      end
+      pasting, bytes = '', bytes:sub(at + #PASTE_BEGINS)
     end
   end
-  if gone then
-    M.stop(window)
-  end
 end
 
---- Ends it.
-function M.stop(window)
-  if not M.group() then
+--- Hears from the strip. For `user-var-changed`.
+---@param window any
+---@param pane any
+---@param name string
+---@param value string
+function M.heard(window, pane, name, value)
+  if name ~= M.VAR then
     return
   end
-  global.set(GROUP, nil)
-  local pane = panes.ask(window, 'active_pane')
-  if pane then
-    pcall(window.perform_action, window, wezterm.action.PopKeyTable, pane)
+  local strip, ids, origin = current()
+  if not strip or panes.id(pane) ~= strip then
+    return
   end
-  outcome.say(window, TEXT.ended)
-end
-
-local function begin(window, pane, records)
-  local ids = {}
-  for _, record in ipairs(records) do
-    table.insert(ids, panes.id(record.pane))
+  local bytes = value:gsub('%s*(%x%x)%s*', function(hex)
+    return string.char(tonumber(hex, 16))
+  end)
+  if bytes == '' or bytes:find(END, 1, true) then
+    return stop(strip, origin)
   end
-  if #ids < 2 then
+  local gone = true
+  for _, id in ipairs(ids or {}) do
+    gone = gone and not alive(id)
+  end
+  if gone then
+    stop(strip, origin)
     return outcome.say(window, TEXT.few)
   end
-  global.set(GROUP, table.concat(ids, ' '))
-  local action = wezterm.action.ActivateKeyTable { name = M.TABLE, one_shot = false, until_unknown = false }
-  window:perform_action(action, pane)
+  M.pieces(bytes, function(text, paste)
+    for _, id in ipairs(ids or {}) do
+      panes.ask(alive(id), paste and 'send_paste' or 'send_text', text)
+    end
+  end)
 end
 
 local function label_of(record)
   return record.shows or choices.plain(panes.ask(record.pane, 'get_title') or '', 60)
+end
+
+local function begin(window, pane, records)
+  local ids, names = {}, {}
+  for i, record in ipairs(records) do
+    table.insert(ids, panes.id(record.pane))
+    if i <= NAMES_MAX then
+      table.insert(names, label_of(record))
+    elseif i == NAMES_MAX + 1 then
+      table.insert(names, '…')
+    end
+  end
+  if #ids < 2 then
+    return outcome.say(window, TEXT.few)
+  end
+  local text = TEXT.strip:format(#ids, table.concat(names, ', '))
+  local ok, strip = pcall(pane.split, pane, {
+    args = { '/bin/sh', '-c', SCRIPT, 'sh', text, M.VAR },
+    direction = 'Bottom',
+    size = STRIP_ROWS,
+    domain = { DomainName = 'local' },
+  })
+  if not ok then
+    return outcome.say(window, TEXT.no_strip)
+  end
+  panes.remember(strip, { shows = panes.TYPING })
+  global.set(GROUP, ('%d %d %s'):format(panes.id(strip), panes.id(pane), table.concat(ids, ' ')))
+  panes.ask(strip, 'activate')
 end
 
 --- Which of them are left out.
@@ -144,19 +240,20 @@ end
 
 --- Begins, or ends if it lasts.
 function M.toggle(window, pane)
-  if M.group() then
-    return M.stop(window)
+  local strip, _, origin = current()
+  if strip then
+    return stop(strip, origin)
   end
   local tab = panes.ask(panes.ask(pane, 'tab'), 'tab_id')
   local active = panes.active_workspace()
   local sets = { tab = {}, workspace = {}, agents = {}, idle = {} }
   for _, record in ipairs(panes.all()) do
     local view = record.shows and state.process(record.shows)
-    local here = record.workspace == active
+    local here = record.workspace == active and record.shows ~= panes.DASHBOARD
     if panes.ask(record.tab, 'tab_id') == tab then
       table.insert(sets.tab, record)
     end
-    if here and record.shows ~= panes.DASHBOARD then
+    if here then
       table.insert(sets.workspace, record)
     end
     if view and view.kind == 'claude' then
@@ -180,77 +277,6 @@ function M.toggle(window, pane)
   dialogs.choose(window, pane, { title = TEXT.title, choices = list }, function(w, p, id)
     exclude(w, p, sets[id], {})
   end)
-end
-
---- A line for all of them, with Enter.
-local function line(window, pane)
-  dialogs.line(window, pane, TEXT.line:format(#(M.group() or {})), function(w, _, text)
-    if text ~= '' then
-      send(w, text, true)
-    end
-    wezterm.time.call_after(
-      ENTER_S,
-      safe.handler('typing', function()
-        send(w, '\r')
-      end)
-    )
-  end)
-end
-
-local NAMED = {
-  { 'Enter', 'NONE', '\r' },
-  { 'Tab', 'NONE', '\t' },
-  { 'Tab', 'SHIFT', '\27[Z' },
-  { 'Backspace', 'NONE', '\127' },
-  { 'Escape', 'NONE', '\27' },
-  { 'UpArrow', 'NONE', '\27[A' },
-  { 'DownArrow', 'NONE', '\27[B' },
-  { 'RightArrow', 'NONE', '\27[C' },
-  { 'LeftArrow', 'NONE', '\27[D' },
-  { 'Home', 'NONE', '\27[H' },
-  { 'End', 'NONE', '\27[F' },
-  { 'Delete', 'NONE', '\27[3~' },
-  { 'PageUp', 'NONE', '\27[5~' },
-  { 'PageDown', 'NONE', '\27[6~' },
-}
-
---- The keys of the table; registers what they do.
----@param end_key { key: string, mods?: string }? the key that ends it
----@param end_action any
----@return table[]
-function M.keys(end_key, end_action)
-  local keys = {}
-  local number = 0
-  local function bind(key, mods, text)
-    number = number + 1
-    local event = EVENT .. number
-    wezterm.on(event, function(window)
-      safe.call('typing', send, window, text)
-    end)
-    table.insert(keys, { key = key, mods = mods, action = wezterm.action.EmitEvent(event) })
-  end
-  for byte = 32, 126 do
-    local char = string.char(byte)
-    bind(char, 'NONE', char)
-    -- signs that are typed with Shift come with it or without, as the keyboard has it
-    if not char:find '[%a ]' then
-      bind(char, 'SHIFT', char)
-    end
-  end
-  for byte = string.byte 'a', string.byte 'z' do
-    local char = string.char(byte)
-    bind(char, 'CTRL', string.char(byte & 0x1f))
-    bind(char, 'ALT', '\27' .. char)
-  end
-  for _, named in ipairs(NAMED) do
-    bind(named[1], named[2], named[3])
-  end
-  wezterm.on(EVENT .. 'line', safe.handler('typing', line))
-  table.insert(keys, { key = 'V', mods = 'CTRL|SHIFT', action = wezterm.action.EmitEvent(EVENT .. 'line') })
-  if end_key then
-    table.insert(keys, { key = end_key.key, mods = end_key.mods, action = end_action })
-  end
-  return keys
 end
 
 return M
