@@ -16,6 +16,7 @@ mod durability;
 mod hooks;
 mod inbox;
 mod limits;
+mod relay;
 mod send;
 mod sessions;
 mod setup;

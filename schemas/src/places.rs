@@ -64,6 +64,10 @@ impl Places {
     pub fn lock(&self) -> PathBuf {
         self.state_dir.join("daemon.lock")
     }
+    /// Locked by whoever starts a daemon, until it serves: several that find none start one.
+    pub fn start_lock(&self) -> PathBuf {
+        self.state_dir.join("start.lock")
+    }
     /// [`DaemonInfo`] of the daemon that serves, or served last.
     pub fn info(&self) -> PathBuf {
         self.state_dir.join("daemon.json")

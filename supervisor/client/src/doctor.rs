@@ -410,7 +410,7 @@ mod tests {
     use super::*;
 
     fn app(dir: &Path) -> App {
-        App { places: Places::new(|_| None, dir), home: dir.to_owned(), json: false }
+        App { places: Places::new(|_| None, dir), home: dir.to_owned(), json: false, config_given: None }
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod limit;
 mod logs;
 mod process;
 mod prompt;
+pub mod relay;
 mod session;
 mod status;
 pub mod statusline;
