@@ -132,7 +132,7 @@ impl Tally {
             for line in log.lines() {
                 let Some((_, rest)) = line.split_once(DONE) else { continue };
                 if let Some((id, what)) = rest.split_once(' ')
-                    && what.contains("done")
+                    && what.starts_with("done: show")
                 {
                     *t.done.entry(id.to_owned()).or_default() += 1;
                 }
