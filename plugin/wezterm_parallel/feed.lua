@@ -167,6 +167,23 @@ local function failed(problem)
   return math.min(RETRY_MS_MAX, RETRY_MS_MIN << math.min(failures - 1, 10))
 end
 
+--- Tells what is done of what was asked. What cannot be told now goes with the next call.
+local function acknowledge()
+  local done = intents.done()
+  if #done == 0 then
+    return
+  end
+  local told = relay.call('gui.focus', {
+    gui = M.gui(),
+    focused_at = global.get 'focused_at' or 0,
+    workspace = global.get 'workspace',
+    done = done,
+  })
+  if told then
+    intents.told(done)
+  end
+end
+
 ---@param news wezterm_parallel.News
 ---@return integer? pause_ms
 local function heard(news)
@@ -184,9 +201,11 @@ local function heard(news)
   problems.set('config', news.problem)
   redraw()
   if news.intents and #news.intents > 0 then
-    intents.carry_out(news.intents, M.window())
-    -- who asked waits to hear that it is done
-    return nil
+    -- beside the loop: what else happens while panes are opened is heard, and the daemon sees us waiting
+    wezterm.time.call_after(0, function()
+      safe.call('intents', intents.carry_out, news.intents, M.window())
+      safe.call('intents', acknowledge)
+    end)
   end
   return is_burst and BURST_REST_MS or nil
 end
