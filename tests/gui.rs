@@ -165,7 +165,8 @@ fn something_is_shown_in_the_gui_that_had_the_focus_last_and_answered_when_it_is
     two.call();
     one.waits();
     two.waits();
-    let focus = GuiFocus { gui: "one".into(), focused_at: 3, workspace: Some("api".into()) };
+    let focus =
+        GuiFocus { gui: "one".into(), focused_at: 3, workspace: Some("api".into()), ..GuiFocus::default() };
     site.client().call::<FocusGui>(focus).expect("it is told");
     let shown = show_dashboard(&site);
     let news = one.heard();
