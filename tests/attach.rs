@@ -1,6 +1,6 @@
 //! Attaching from a terminal: the same screen, every key, any size, over restarts. Line 4 of what must work.
 
-use wezterm_parallel_schemas::process::State;
+use wezterm_parallel_schemas::{daemon::Empty, method::AnnounceToGui, process::State};
 
 use crate::support::{
     pty::Pty,
@@ -317,6 +317,22 @@ fn a_pane_knows_its_process_while_that_is_down_and_over_restarts() {
     kill(pid);
     pane.wait_until_count(&mark("w/p"), before + 2);
     assert!(!pane.saw(&mark("")));
+}
+
+#[test]
+fn panes_are_told_anew_when_a_gui_asks_and_when_a_workspace_gets_another_name() {
+    let site = site("true");
+    site.set_env("WEZTERM_PANE", "7");
+    site.run(&["workspace", "create", "one"]).ok();
+    site.run(&["process", "add", "one", "q", "--", "sh", "-c", "printf 'ready '; exec cat"]).ok();
+    let pane = site.terminal(80, 24, &["process", "attach", "one/q"]);
+    pane.wait_for_text("ready");
+    // from the program that attaches, and from the keeper
+    pane.wait_until_count(&mark("one/q"), 2);
+    site.client().call::<AnnounceToGui>(Empty {}).expect("it is known");
+    pane.wait_until_count(&mark("one/q"), 3);
+    site.run(&["workspace", "rename", "one", "two"]).ok();
+    pane.wait_for_bytes(&mark("two/q"));
 }
 
 #[test]
