@@ -359,6 +359,12 @@ impl Keeper {
                 }
                 self.clients[i].send_whole(frame::SCREEN, &out);
             }
+            frame::ANNOUNCE if role == Some(Role::Control) => {
+                let mark = std::str::from_utf8(payload).ok().filter(|mark| !mark.is_empty());
+                for client in self.clients.iter_mut().filter(|client| client.is_attached()) {
+                    client.announce(mark, &self.stage);
+                }
+            }
             frame::HELLO => self.clients[i].refuse("a second hello"),
             // a newer client may say what this keeper does not know
             _ => {}
@@ -579,6 +585,7 @@ impl Keeper {
             for (i, client) in self.clients.iter_mut().enumerate().filter(|(_, client)| client.is_attached())
             {
                 client.pass(&self.stage, leader == Some(i));
+                client.pass_mark(&self.stage);
             }
             self.stage.end_round();
         }

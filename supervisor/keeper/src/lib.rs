@@ -25,6 +25,7 @@ mod os;
 mod signals;
 mod spawn;
 
+pub mod mark;
 pub mod reset;
 
 pub use start::main;

@@ -29,6 +29,8 @@ use wezterm_parallel_schemas::keeper::{
     ExitRecord, Frames, Hello, PAYLOAD_BYTES_MAX, Role, Size, VERSION, encode, frame,
 };
 
+use crate::attach::pane;
+
 /// Read at one go, from the keeper or from the terminal.
 const BUFFER_BYTES: usize = 64 << 10;
 /// How long the keeper has to let go of the terminal. It takes microseconds, unless it is halted.
@@ -48,6 +50,8 @@ pub struct Options {
     pub relay: bool,
     /// Send no input and never decide the size. The detach key works all the same.
     pub read_only: bool,
+    /// What WezTerm is told that the pane shows; nothing is told if there is none.
+    pub mark: Option<String>,
 }
 
 /// How it ended.
@@ -83,6 +87,9 @@ pub fn attach(run_dir: &Path, options: &Options) -> io::Result<Outcome> {
     wait_until_let_go(socket);
     drop(restore);
     if let Ok(End::Signal(signal)) = result {
+        if options.mark.is_some() {
+            pane::take_back();
+        }
         signals.pass_on(signal);
     }
     match result? {
@@ -156,6 +163,7 @@ impl Attached<'_> {
             size: Some(size()),
             detach_key: options.detach_key.clone(),
             read_only: options.read_only,
+            mark: options.mark.clone(),
         };
         let mut bytes = vec![];
         encode(frame::HELLO, &rmp_serde::to_vec_named(&hello).map_err(io::Error::other)?, &mut bytes);
