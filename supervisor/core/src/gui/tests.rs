@@ -248,6 +248,9 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// An intent as it is kept, with whose it is.
+type Row = (Intent, Option<String>);
+
 /// A daemon with its disk, and three GUIs that remember what they have done.
 #[derive(Default)]
 struct World {
@@ -255,8 +258,8 @@ struct World {
     now: i64,
     ticket: Ticket,
     asked: u32,
-    disk: BTreeMap<String, (Intent, Option<String>)>,
-    writes: Vec<(String, Option<(Intent, Option<String>)>)>,
+    disk: BTreeMap<String, Row>,
+    writes: Vec<(String, Option<Row>)>,
     /// Who holds an intent, since when it was handed out.
     holder: BTreeMap<String, String>,
     /// The call that each GUI has open.
