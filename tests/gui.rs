@@ -3,6 +3,7 @@
 
 use wezterm_parallel_schemas::{
     daemon::Empty,
+    error::Code,
     gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind},
     method::{FocusGui, ListGuis},
     process::State,
@@ -220,4 +221,20 @@ fn an_intent_survives_the_daemon_and_goes_to_the_same_gui_until_it_is_done() {
     site.kill_daemon();
     site.daemon();
     assert_eq!(one.next().intents, [], "it is done for good");
+}
+
+#[test]
+fn a_gui_that_waits_is_told_when_the_daemon_is_stopped() {
+    let site = site();
+    for how in [&["stop", "--keep"][..], &["stop", "--yes"]] {
+        site.daemon();
+        let mut gui = Gui::new(&site, "one", 1);
+        gui.next();
+        let mut client = Client::connect(&site.socket());
+        let call = client.send("gui.wait", &gui.wait);
+        gui.waits();
+        site.run(how).ok();
+        let refused = client.answer(call).expect_err("there are no news any more");
+        assert_eq!(refused.code, Code::ShuttingDown, "{how:?}");
+    }
 }

@@ -44,6 +44,8 @@ local born = clock.now_ms()
 local turn
 local running = false
 local asked_at
+--- Which loop of this evaluation it is, and while it sleeps, how often a daemon had answered before.
+local round, answers_before = 0, nil
 local rest_until_ms = 0
 
 --- What the daemon told last.
@@ -212,6 +214,8 @@ local function loop()
     return
   end
   running, asked_at = true, nil
+  round = round + 1
+  local mine = round
   while is_ours() do
     local ok, pause = safe.call('feed', step)
     if not ok then
@@ -220,8 +224,13 @@ local function loop()
     if pause == false then
       break
     elseif pause then
+      answers_before = relay.answers
       -- sleeping here, not by call_after: each of those stays in WezTerm's memory until the next reload
       wezterm.sleep_ms(pause)
+      if round ~= mine then
+        return
+      end
+      answers_before = nil
     end
   end
   running = false
@@ -229,8 +238,18 @@ local function loop()
   rest_until_ms = clock.now_ms() + 2 * RETRY_MS_MIN
 end
 
+--- Leaves a loop that sleeps to itself if a daemon has answered another call meanwhile: it is there, so there
+--- is no reason to wait any longer.
+local function wake()
+  if answers_before and relay.answers > answers_before then
+    running, answers_before = false, nil
+    round = round + 1
+  end
+end
+
 --- Sees to it that the loop runs. Called by every event; costs a microsecond where it does.
 function M.poke()
+  wake()
   if running or not wezterm.gui then
     return
   end
