@@ -185,7 +185,7 @@ local function step()
   local bin, missing = executable.find()
   if not bin then
     local lost = state.lost()
-    if problems.set('executable', missing) or lost then
+    if problems.set('executable', ('%s: %s'):format(missing, executable.HINT)) or lost then
       redraw()
     end
     return false

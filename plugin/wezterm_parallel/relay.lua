@@ -164,8 +164,7 @@ function M.read(stdout, stderr)
   if stdout == '' then
     local line = stderr:match '[^\r\n]+' or 'it said nothing'
     if stderr:find('unrecognized subcommand', 1, true) then
-      local hint = 'choose "install the executable" in the palette'
-      return nil, failure('outdated', 'the executable is older than the plugin', hint)
+      return nil, failure('outdated', 'the executable is older than the plugin', executable.HINT)
     end
     return nil, failure('internal', 'relay failed: ' .. line)
   end
@@ -191,8 +190,7 @@ function M.call(method, params, how)
   how = how or {}
   local bin, missing = executable.find()
   if not bin then
-    local hint = 'choose "install the executable" in the palette'
-    return nil, failure('program_missing', missing or 'the executable is not there', hint)
+    return nil, failure('program_missing', missing or 'the executable is not there', executable.HINT)
   end
   local bytes, problem = M.frames(method, params or {})
   if not bytes then
