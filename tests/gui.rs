@@ -4,6 +4,8 @@
 use wezterm_parallel_schemas::{
     daemon::Empty,
     gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
+    error::Code,
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind},
     method::{FocusGui, ListGuis},
     process::State,
 };
@@ -312,4 +314,17 @@ workspaces:
     site.run(&["inbox", "allow", "api/lead"]).ok();
     let heard = gui.until("it goes on", |news| news.processes.iter().any(|p| p.asks == 0));
     assert_eq!(toasts(&heard), [], "it is told once");
+fn a_gui_that_waits_is_told_when_the_daemon_is_stopped() {
+    let site = site();
+    for how in [&["stop", "--keep"][..], &["stop", "--yes"]] {
+        site.daemon();
+        let mut gui = Gui::new(&site, "one", 1);
+        gui.next();
+        let mut client = Client::connect(&site.socket());
+        let call = client.send("gui.wait", &gui.wait);
+        gui.waits();
+        site.run(how).ok();
+        let refused = client.answer(call).expect_err("there are no news any more");
+        assert_eq!(refused.code, Code::ShuttingDown, "{how:?}");
+    }
 }

@@ -49,6 +49,8 @@ local born = clock.now_ms()
 local turn
 local running = false
 local asked_at
+--- Which loop of this evaluation it is, and while it sleeps, how often a daemon had answered before.
+local round, answers_before = 0, nil
 local rest_until_ms = 0
 
 --- What the daemon told last.
@@ -216,7 +218,7 @@ local function step()
   local bin, missing = executable.find()
   if not bin then
     local lost = state.lost()
-    if problems.set('executable', missing) or lost then
+    if problems.set('executable', ('%s: %s'):format(missing, executable.HINT)) or lost then
       redraw()
     end
     return false
@@ -245,6 +247,8 @@ local function loop()
     return
   end
   running, asked_at = true, nil
+  round = round + 1
+  local mine = round
   while is_ours() do
     local ok, pause = safe.call('feed', step)
     if not ok then
@@ -253,8 +257,13 @@ local function loop()
     if pause == false then
       break
     elseif pause then
+      answers_before = relay.answers
       -- sleeping here, not by call_after: each of those stays in WezTerm's memory until the next reload
       wezterm.sleep_ms(pause)
+      if round ~= mine then
+        return
+      end
+      answers_before = nil
     end
   end
   running = false
@@ -262,8 +271,18 @@ local function loop()
   rest_until_ms = clock.now_ms() + 2 * RETRY_MS_MIN
 end
 
+--- Leaves a loop that sleeps to itself if a daemon has answered another call meanwhile: it is there, so there
+--- is no reason to wait any longer.
+local function wake()
+  if answers_before and relay.answers > answers_before then
+    running, answers_before = false, nil
+    round = round + 1
+  end
+end
+
 --- Sees to it that the loop runs. Called by every event; costs a microsecond where it does.
 function M.poke()
+  wake()
   if running or not wezterm.gui then
     return
   end

@@ -19,6 +19,7 @@ local UNICODE = {
   problem = '▲',
   zoomed = '+',
   separator = ' · ',
+  ellipsis = '…',
 }
 
 local ASCII = {
@@ -36,6 +37,7 @@ local ASCII = {
   problem = '!',
   zoomed = '+',
   separator = ' | ',
+  ellipsis = '...',
 }
 
 --- By the names of wezterm.nerdfonts, of which a release may lack some.

@@ -216,6 +216,22 @@ function T.a_daemon_that_somebody_stopped_is_left_stopped()
   fake.same(words.start, nil)
 end
 
+function T.a_loop_that_sleeps_is_followed_by_another_one_as_soon_as_a_daemon_answers_anything()
+  fresh()
+  local old = begin()
+  fake.go_on(old, fake.refusal('no_daemon', 'no daemon listens'))
+  feed.poke()
+  fake.same(#fake.after, 0)
+  local thread = fake.begin(require('wezterm_parallel.relay').ask, 'process.list', {})
+  fake.go_on(thread, fake.answer {})
+  local _, waits = begin()
+  sent(waits)
+  -- the one that slept ends without a further call
+  fake.same(fake.go_on(old), nil)
+  feed.poke()
+  fake.same(#fake.after, 0)
+end
+
 function T.a_daemon_that_is_gone_for_a_moment_is_no_problem_and_one_that_stays_gone_is_said_once()
   fresh()
   local thread = begin()
