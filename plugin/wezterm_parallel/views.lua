@@ -5,12 +5,14 @@
 --- that is attached elsewhere stays where it is, and the rest is built without it.
 
 local wezterm = require 'wezterm'
+local clock = require 'wezterm_parallel.clock'
 local executable = require 'wezterm_parallel.executable'
 local global = require 'wezterm_parallel.global'
 local log = require 'wezterm_parallel.log'
 local options = require 'wezterm_parallel.options'
 local panes = require 'wezterm_parallel.panes'
 local relay = require 'wezterm_parallel.relay'
+local safe = require 'wezterm_parallel.safe'
 local tree = require 'wezterm_parallel.tree'
 
 local M = {}
@@ -28,7 +30,7 @@ local TEXT = {
 
 --- How long a window is waited for to take a workspace over. It takes a frame or two; after this the panes
 --- are built all the same, and WezTerm fits them later.
-local SWITCH_MS_MAX = 250
+local SWITCH_MS_MAX = 100
 
 --- Another attempt to open the same workspace is refused for so long at most: a config that was reloaded in
 --- the middle forgets the end of the first one.
@@ -128,7 +130,8 @@ local function wait_for_fit(tab, size)
   if not size then
     return
   end
-  for _ = 1, SWITCH_MS_MAX do
+  local until_ms = clock.now_ms() + SWITCH_MS_MAX
+  while clock.now_ms() < until_ms do
     local now = panes.size(tab)
     if not now or (now.pixel_width == size.pixel_width and now.cols == size.cols and now.rows == size.rows) then
       return
@@ -170,22 +173,41 @@ function M.any_window(window)
   return ok and windows[1] or nil
 end
 
---- Brings a tab to the front of its window. `activate` of the mux alone would not be seen before something
---- else has the window painted.
+--- Has a window paint its active tab. What the mux alone has changed is not seen before something else has
+--- the window painted. Not waited for: the window answers when it has painted.
 ---@param mux_window any
 ---@param tab any
-function M.activate_tab(mux_window, tab)
-  local gui = ask(mux_window, 'gui_window')
-  local pane = ask(tab, 'active_pane')
-  local id = ask(tab, 'tab_id')
-  if gui and pane then
-    for i, other in ipairs(ask(mux_window, 'tabs') or {}) do
-      if ask(other, 'tab_id') == id then
-        return pcall(gui.perform_action, gui, wezterm.action.ActivateTab(i - 1), pane)
+local function paint(mux_window, tab)
+  wezterm.time.call_after(
+    0,
+    safe.handler('paint a tab', function()
+      local gui = ask(mux_window, 'gui_window')
+      local pane = ask(tab, 'active_pane')
+      local id = ask(tab, 'tab_id')
+      for i, other in ipairs(gui and pane and ask(mux_window, 'tabs') or {}) do
+        if ask(other, 'tab_id') == id then
+          gui:perform_action(wezterm.action.ActivateTab(i - 1), pane)
+        end
       end
-    end
+    end)
+  )
+end
+
+--- Brings a tab to the front of its window, and a pane of it to the focus.
+---@param mux_window any
+---@param tab any
+---@param pane? any
+---@return boolean
+function M.bring_forward(mux_window, tab, pane)
+  local before = ask(ask(mux_window, 'active_tab'), 'tab_id')
+  local front = pane or tab
+  if not pcall(front.activate, front) then
+    return false
   end
-  return ask(tab, 'activate')
+  if ask(tab, 'tab_id') ~= before then
+    paint(mux_window, tab)
+  end
+  return true
 end
 
 --- Brings a pane to the front: its workspace, its window, its tab.
@@ -195,10 +217,9 @@ function M.focus(window, record)
   if not record.workspace or not M.switch_to(window, record.workspace) then
     return nil, TEXT.no_window
   end
-  if not pcall(record.pane.activate, record.pane) then
+  if not M.bring_forward(record.window, record.tab, record.pane) then
     return nil, TEXT.no_window
   end
-  M.activate_tab(record.window, record.tab)
   -- only where a workspace has several windows is there another one to raise
   if #panes.windows_of(record.workspace) > 1 then
     local gui = ask(record.window, 'gui_window')
@@ -337,7 +358,7 @@ local function build_window(window, plan, how, problems)
   end
   local tab = fronts[front(tabs)]
   if tab then
-    M.activate_tab(mux_window, tab)
+    M.bring_forward(mux_window, tab)
   end
   return mux_window
 end
