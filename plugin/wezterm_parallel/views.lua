@@ -305,62 +305,62 @@ local function front(tabs)
   return 1
 end
 
-local function build_window(window, plan, how, problems)
-  local shown = panes.shown()
-  local tabs = wanted_tabs(window, plan, shown)
-  if #tabs == 0 then
-    return nil
+--- Opens a tab with the first pane of a tree in it; the first one makes the window.
+---@param made { window?: any, size?: table, switch?: fun(tab: any), title?: string } what there is so far
+local function open_first(node, plan, made, problems)
+  local leaf = tree.to_splits(node)[1]
+  local opened = open_leaf(leaf, plan, problems, function(spawn)
+    if made.window then
+      local tab, pane = made.window:spawn_tab(spawn)
+      return { tab = tab, pane = pane }
+    end
+    spawn.workspace = plan.workspace
+    if made.size then
+      spawn.width, spawn.height = made.size.cols, made.size.rows
+    end
+    local tab, pane, window = wezterm.mux.spawn_window(spawn)
+    return { tab = tab, pane = pane, window = window }
+  end)
+  if opened and opened.window then
+    made.window = opened.window
+    if made.title then
+      ask(made.window, 'set_title', made.title)
+    end
+    if made.switch then
+      -- from here on it has the size of the glass
+      made.switch(opened.tab)
+    end
   end
-  local mux_window = how.into
-  local size = how.size
-  local fronts = {}
+  if opened and node.title then
+    ask(opened.tab, 'set_title', node.title)
+  end
+  return opened
+end
+
+--- Opens a window, or what is missing in one that is there.
+---@return boolean something of it was opened
+local function build_window(window, plan, how, problems)
+  local tabs = wanted_tabs(window, plan, panes.shown())
+  local made = { window = how.into, size = how.size, switch = how.switch, title = window.title }
+  local opened_tabs, some = {}, false
   local i = 1
+  -- what has no room in its tab is added at the end while this goes on
   while i <= #tabs do
-    local node = tabs[i]
-    local opened
-    local leaf = tree.to_splits(node)[1]
-    opened = open_leaf(leaf, plan, problems, function(spawn)
-      local tab, pane
-      if mux_window then
-        tab, pane = mux_window:spawn_tab(spawn)
-        return { tab = tab, pane = pane }
-      end
-      spawn.workspace = plan.workspace
-      if size then
-        spawn.width, spawn.height = size.cols, size.rows
-      end
-      local new_window
-      tab, pane, new_window = wezterm.mux.spawn_window(spawn)
-      return { tab = tab, pane = pane, window = new_window }
-    end)
-    if not opened then
-      return nil
-    end
-    if opened.window then
-      mux_window = opened.window
-      if how.switch then
-        -- from here on it has the size of the glass
-        how.switch(opened.tab)
-        how.switch = nil
-      end
-      if window.title then
-        ask(mux_window, 'set_title', window.title)
+    local opened = open_first(tabs[i], plan, made, problems)
+    if opened then
+      some = true
+      opened_tabs[i] = opened.tab
+      for _, left in ipairs(build_splits(tabs[i], opened, plan, problems)) do
+        table.insert(tabs, { process = left.process, command = left.command, cwd = left.cwd, title = left.process })
       end
     end
-    if node.title then
-      ask(opened.tab, 'set_title', node.title)
-    end
-    for _, left in ipairs(build_splits(node, opened, plan, problems)) do
-      table.insert(tabs, { process = left.process, command = left.command, cwd = left.cwd, title = left.process })
-    end
-    fronts[i] = opened.tab
     i = i + 1
   end
-  local tab = fronts[front(tabs)]
+  local tab = #tabs > 0 and opened_tabs[front(tabs)]
   if tab then
-    M.bring_forward(mux_window, tab)
+    M.bring_forward(made.window, tab)
   end
-  return mux_window
+  return some
 end
 
 --- Opens the windows of an arrangement, as far as what they show is not shown yet.
@@ -401,9 +401,8 @@ function M.build_now(plan, how)
   local size = panes.size(ask(window, 'active_tab'))
   local into = how.into
   local built = 0
-  local ordered = plan.windows or {}
-  for _, one in ipairs(ordered) do
-    local made = build_window(one, about, {
+  for _, one in ipairs(plan.windows or {}) do
+    local opened = build_window(one, about, {
       into = into,
       size = size,
       switch = how.show and built == 0 and function(tab)
@@ -411,7 +410,7 @@ function M.build_now(plan, how)
         wait_for_fit(tab, size)
       end or nil,
     }, problems)
-    if made then
+    if opened then
       built = built + 1
     end
     into = nil
