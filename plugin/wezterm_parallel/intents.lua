@@ -6,6 +6,7 @@
 
 local clock = require 'wezterm_parallel.clock'
 local global = require 'wezterm_parallel.global'
+local log = require 'wezterm_parallel.log'
 local safe = require 'wezterm_parallel.safe'
 
 local M = {}
@@ -71,6 +72,7 @@ local function mark(intent, state, problem)
   end
   it.state, it.problem = state, problem
   save(list)
+  log.debug(('intent %s %s: %s'):format(intent.id, problem and 'failed' or state, problem or intent.kind))
 end
 
 --- Does one. Each of these gives true, or nil and why not.

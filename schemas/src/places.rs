@@ -103,6 +103,10 @@ impl Places {
     pub fn config_schema(&self) -> PathBuf {
         self.data_dir.join("config.schema.json")
     }
+    /// The JSON Schema of a saved template for panes, which the modeline of its file names.
+    pub fn layout_schema(&self) -> PathBuf {
+        self.data_dir.join("layout.schema.json")
+    }
     /// Directory of our own executables, one directory per version.
     pub fn executables(&self) -> PathBuf {
         self.data_dir.join("bin")

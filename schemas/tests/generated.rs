@@ -97,19 +97,19 @@ fn wire_lua() -> String {
     );
     let _ = writeln!(out, "wire.version = '{}'", env!("CARGO_PKG_VERSION"));
     let [oldest, newest] = PROTOCOL;
-    let _ = writeln!(out, "--- Oldest and newest version of the protocol.\nwire.protocol = {{ {oldest}, {newest} }}");
+    let _ = writeln!(
+        out,
+        "--- Oldest and newest version of the protocol.\nwire.protocol = {{ {oldest}, {newest} }}"
+    );
     let _ = writeln!(out, "--- Largest request, in bytes.\nwire.frame_bytes_max = {}", rpc::FRAME_BYTES_MAX);
     let _ = writeln!(out, "--- Largest answer, in bytes.\nwire.answer_bytes_max = {}", rpc::ANSWER_BYTES_MAX);
-    let _ = writeln!(out, "--- Most values in one answer.\nwire.answer_items_max = {}", rpc::ANSWER_ITEMS_MAX);
+    let _ =
+        writeln!(out, "--- Most values in one answer.\nwire.answer_items_max = {}", rpc::ANSWER_ITEMS_MAX);
     let _ = writeln!(out, "--- Deepest nesting.\nwire.frame_depth_max = {}", rpc::FRAME_DEPTH_MAX);
     let named = |schema: Value| variants(&schema).into_iter().map(|(name, _)| name).collect();
     let lists: [(&str, &str, Vec<String>); 6] = [
         ("states", "States of a process.", named(root_schema::<State>())),
-        (
-            "statuses",
-            "Statuses of an agent.",
-            Status::ALL.iter().map(|s| s.name().to_string()).collect(),
-        ),
+        ("statuses", "Statuses of an agent.", Status::ALL.iter().map(|s| s.name().to_string()).collect()),
         ("intents", "What a GUI can be asked to do.", named(root_schema::<IntentKind>())),
         ("toasts", "What a toast can tell of.", named(root_schema::<ToastAbout>())),
         ("codes", "Codes of errors.", named(root_schema::<Code>())),
