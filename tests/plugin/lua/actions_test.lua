@@ -70,6 +70,21 @@ function T.the_palette_has_every_action_under_a_text_that_stays()
   end
 end
 
+function T.the_documentation_has_every_action_with_its_key()
+  fresh()
+  local file = assert(io.open(ROOT .. '/docs/PLUGIN.md'))
+  local text = file:read 'a'
+  file:close()
+  local keys = {}
+  for _, default in ipairs(require('wezterm_parallel.keys').DEFAULTS) do
+    keys[default.action] = 'Ctrl+Shift+' .. default.key
+  end
+  for _, action in ipairs(require('wezterm_parallel.actions').LIST) do
+    local brief = action.brief:gsub('^wezterm%-parallel: ', '')
+    fake.has(text, ('| `%s` | %s | %s |'):format(action.name, brief, keys[action.name] or ''))
+  end
+end
+
 function T.an_action_that_throws_is_logged_and_no_more()
   local gui = fresh()
   gui.active_pane = function()
