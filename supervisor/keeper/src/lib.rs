@@ -27,4 +27,5 @@ mod spawn;
 
 pub mod reset;
 
+pub use os::children;
 pub use start::main;
