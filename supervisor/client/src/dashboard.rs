@@ -19,6 +19,11 @@ mod terminal;
 mod update;
 mod view;
 
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     os::fd::AsFd,
@@ -319,36 +324,4 @@ impl Running<'_> {
 #[derive(Default)]
 struct Woken {
     keyboard: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_locale_decides_whether_only_ascii_is_drawn() {
-        for (set, expected) in [
-            (&[("LANG", "en_US.UTF-8")][..], true),
-            (&[("LANG", "C")], false),
-            (&[], false),
-            (&[("LANG", "de_DE.utf8"), ("LC_ALL", "C")], false),
-            (&[("LANG", "C"), ("LC_CTYPE", "C.UTF-8")], true),
-        ] {
-            let lookup = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-            assert_eq!(utf8(lookup), expected, "{set:?}");
-        }
-    }
-
-    #[test]
-    fn a_multiplexer_between_is_no_pane_of_wezterm() {
-        for (set, expected) in [
-            (&[("WEZTERM_PANE", "3")][..], true),
-            (&[("TERM_PROGRAM", "WezTerm")], true),
-            (&[("WEZTERM_PANE", "3"), ("TMUX", "/tmp/t,1,0")], false),
-            (&[("TERM_PROGRAM", "iTerm.app")], false),
-        ] {
-            let lookup = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-            assert_eq!(in_wezterm(lookup), expected, "{set:?}");
-        }
-    }
 }

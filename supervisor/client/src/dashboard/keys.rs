@@ -262,11 +262,12 @@ fn decide(model: &mut Model) -> Option<(AskView, String)> {
     match model.decidable().cloned() {
         None => {
             // what is decided must be seen first
-            if matches!(model.page, Page::Table) && model.areas().detail.is_none() {
+            let shown = model.whole.as_ref().is_some_and(|whole| whole.id == id);
+            if model.page == Page::Table && (model.areas().detail.is_none() || shown) {
                 let cursor = model.asks.iter().position(|ask| ask.id == id).unwrap_or_default();
                 model.page = Page::Inbox { cursor, scroll: 0 };
-                say(model, "this is what it asks: press the key again to decide it");
             }
+            say(model, "this is what it asks: press the key again to decide it");
             None
         }
         Some(_) if model.now - model.decidable_since.1 < UNSEEN_MS => {

@@ -20,8 +20,8 @@ const REASON_COLS_MIN: u16 = 12;
 pub struct Areas {
     /// Counts and cost.
     pub header: Rect,
-    /// Accounts.
-    pub accounts: Option<Rect>,
+    /// Accounts, or what is wrong.
+    pub second: Option<Rect>,
     /// Heads of the columns.
     pub heads: Rect,
     /// Rows of the table.
@@ -36,13 +36,13 @@ pub struct Areas {
     pub page: Rect,
 }
 
-/// Divides a terminal of `size`, given in columns and rows.
-pub fn areas(size: (u16, u16), accounts: bool) -> Areas {
+/// Divides a terminal of `size`, given in columns and rows. `second`: there is something for a second line.
+pub fn areas(size: (u16, u16), second: bool) -> Areas {
     let (width, rows) = size;
     let line = |y: u16, height: u16| Rect::new(0, y, width, height);
     let roomy = rows >= ROOMY_ROWS_MIN;
-    let accounts = (accounts && roomy).then(|| line(1, 1));
-    let first = 1 + u16::from(accounts.is_some());
+    let second = (second && roomy).then(|| line(1, 1));
+    let first = 1 + u16::from(second.is_some());
     let footer = rows.saturating_sub(1).max(first);
     let middle = footer - first;
     let below = match (rows >= DETAIL_ROWS_MIN, rows) {
@@ -56,7 +56,7 @@ pub fn areas(size: (u16, u16), accounts: bool) -> Areas {
     let detail = rows >= DETAIL_ROWS_MIN;
     Areas {
         header: line(0, rows.min(1)),
-        accounts,
+        second,
         heads,
         table,
         detail: detail.then_some(lower),
@@ -89,7 +89,7 @@ pub fn columns(width: u16) -> Vec<Column> {
     let name = match width {
         0..50 => 12,
         50..70 => 14,
-        70..100 => 18,
+        70..100 => 17,
         100..150 => 24,
         _ => 30,
     };
@@ -140,10 +140,9 @@ mod tests {
     fn at_any_size_nothing_lies_outside_and_nothing_overlaps() {
         for cols in 1..200 {
             for rows in 1..70 {
-                for accounts in [false, true] {
-                    let a = areas((cols, rows), accounts);
-                    let parts =
-                        [Some(a.header), a.accounts, Some(a.heads), Some(a.table), a.detail, a.reason];
+                for second in [false, true] {
+                    let a = areas((cols, rows), second);
+                    let parts = [Some(a.header), a.second, Some(a.heads), Some(a.table), a.detail, a.reason];
                     let mut y = 0;
                     for part in parts.into_iter().flatten().chain([a.footer]).filter(|p| p.height > 0) {
                         assert!(part.y >= y, "{cols}x{rows}: {a:?}");

@@ -18,6 +18,7 @@ use super::{
     layout::{self, Areas},
     line::Line,
     load::Load,
+    view,
 };
 
 /// All that the dashboard knows.
@@ -304,7 +305,13 @@ impl Model {
 
     /// Where what is drawn.
     pub fn areas(&self) -> Areas {
-        layout::areas(self.size, !self.accounts.is_empty())
+        layout::areas(self.size, !self.accounts.is_empty() || self.problem().is_some())
+    }
+
+    /// What is wrong with the daemon or its config, which may have several lines.
+    pub fn problem(&self) -> Option<&str> {
+        let daemon = self.daemon.as_ref()?;
+        daemon.problem.as_ref().or(daemon.config_error.as_ref()).map(String::as_str)
     }
 
     /// The process in the chosen row.
@@ -342,12 +349,13 @@ impl Model {
     /// The request that is on the screen, whole, so that one key may decide it.
     pub fn decidable(&self) -> Option<&AskView> {
         let shown = match self.page {
-            Page::Table => self.areas().detail.is_some(),
+            Page::Table => view::pane_is_whole(self),
+            // what does not fit is scrolled, and the page says so
             Page::Inbox { .. } | Page::Detail { .. } => true,
             Page::Log { .. } | Page::Help { .. } => false,
         };
-        let chosen = self.chosen_ask().filter(|_| shown)?;
-        self.whole.as_ref().filter(|whole| whole.id == chosen.id)
+        let chosen = self.chosen_ask()?;
+        self.whole.as_ref().filter(|whole| shown && whole.id == chosen.id)
     }
 
     /// How many there are of each need.

@@ -59,9 +59,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Ask> {
         Msg::Done(deed, Err(error)) => fail(model, &format!("failed to {}", deed.what()), &error),
         Msg::Shown(which, Ok(())) => say(model, format!("{which} is shown in WezTerm")),
         // no GUI has the plugin, or the daemon is older than it: there is this terminal
-        Msg::Shown(which, Err(e))
-            if matches!(e.code, Code::Conflict | Code::UnknownMethod | Code::Timeout) =>
-        {
+        Msg::Shown(which, Err(e)) if matches!(e.code, Code::Conflict | Code::UnknownMethod) => {
             attach(model, which, &mut asks);
         }
         Msg::Shown(which, Err(error)) => fail(model, &format!("failed to show {which}"), &error),
@@ -153,7 +151,7 @@ fn happened(model: &mut Model, event: &Event, asks: &mut Vec<Ask>) {
         _ => {}
     }
     // what a process has used is also the account's
-    if event.kind == EventKind::ProcessUsage && model.areas().accounts.is_some() {
+    if event.kind == EventKind::ProcessUsage && model.areas().second.is_some() {
         want(model, Fetch::Accounts, asks);
     }
 }

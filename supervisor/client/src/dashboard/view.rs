@@ -26,8 +26,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     let pen = Pen(model.look);
     let buffer = frame.buffer_mut();
     header(buffer, model, pen, areas.header);
-    if let Some(area) = areas.accounts {
-        pen.line(buffer, area, 0, accounts(model, pen, area.width));
+    if let Some(area) = areas.second {
+        let line = problem(model, pen).unwrap_or_else(|| accounts(model, pen, area.width));
+        pen.line(buffer, area, 0, line);
     }
     match &model.page {
         Page::Table => {
@@ -85,6 +86,14 @@ pub fn scrolled_height(model: &Model) -> u16 {
     }
 }
 
+/// Whether the pane below the table has room for all of the chosen process's request.
+pub fn pane_is_whole(model: &Model) -> bool {
+    model.areas().detail.is_some_and(|area| {
+        // one row of it is a rule
+        detail::decided_by(model, Pen(model.look), area.width) < usize::from(area.height)
+    })
+}
+
 /// Lines there are of it.
 pub fn scrolled_lines(model: &Model) -> usize {
     let (pen, width) = (Pen(model.look), model.areas().page.width);
@@ -108,6 +117,10 @@ fn header(buffer: &mut Buffer, model: &Model, pen: Pen, area: Rect) {
             Span::styled(format!("{} ", pen.glyph('✗')), pen.bad()),
             Span::raw(pen.text(&format!("{why}: {hint}"))),
         ]),
+        // where there is one line only
+        Link::Here if model.areas().second.is_none() && model.problem().is_some() => {
+            problem(model, pen).unwrap_or_default()
+        }
         Link::Here => counts(model, pen),
     };
     pen.line(buffer, area, 0, line);
@@ -122,11 +135,11 @@ fn counts(model: &Model, pen: Pen) -> Line<'static> {
         (count(&[Need::Working]), "working", pen.good()),
         (needed, needs_you, pen.notable()),
         (count(&[Need::Unread]), "unread", pen.notable()),
+        (count(&[Need::Idle]), "idle", Style::new()),
         (count(&[Need::Limited]), "limited", pen.notable()),
         (count(&[Need::Unknown]), "unknown", pen.notable()),
         (count(&[Need::Moving]), "starting", Style::new()),
         (count(&[Need::Running]), "running", Style::new()),
-        (count(&[Need::Idle]), "idle", Style::new()),
     ];
     let mut spans: Vec<Span<'static>> = Vec::new();
     let mut add = |text: String, style: Style| {
@@ -135,8 +148,9 @@ fn counts(model: &Model, pen: Pen) -> Line<'static> {
         }
         spans.push(Span::styled(text, style));
     };
-    for (n, what, style) in parts.into_iter().filter(|(n, ..)| *n > 0) {
-        add(format!("{n} {what}"), style);
+    let (often, seldom) = parts.split_at(4);
+    for (n, what, style) in often.iter().filter(|(n, ..)| *n > 0) {
+        add(format!("{n} {what}"), *style);
     }
     if model.processes.iter().all(|p| super::model::need(p) == Need::Stopped) {
         add("nothing runs".into(), pen.faint());
@@ -144,7 +158,10 @@ fn counts(model: &Model, pen: Pen) -> Line<'static> {
     if model.processes.iter().any(|p| p.usage.as_ref().is_some_and(|u| u.cost_usd.is_some())) {
         add(limit::cost(model.cost()), Style::new());
     }
-    if model.areas().accounts.is_none()
+    for (n, what, style) in seldom.iter().filter(|(n, ..)| *n > 0) {
+        add(format!("{n} {what}"), *style);
+    }
+    if model.areas().second.is_none()
         && let Some(until) = model.accounts.iter().filter_map(|a| a.limited_until).max()
     {
         add(format!("limited for {}", time::span(until - model.now)), pen.notable());
@@ -155,13 +172,15 @@ fn counts(model: &Model, pen: Pen) -> Line<'static> {
     if !model.table.marked.is_empty() {
         add(format!("{} marked", model.table.marked.len()), pen.strong());
     }
-    if let Some(problem) = model.daemon.as_ref().and_then(|d| d.problem.as_ref().or(d.config_error.as_ref()))
-    {
-        // an error of a config has lines, of which the first says what it is
-        let first = problem.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        add(pen.text(&format!("{} {first}", pen.glyph('✗'))), pen.bad());
-    }
     Line::from(spans)
+}
+
+/// What is wrong with the daemon or its config.
+fn problem(model: &Model, pen: Pen) -> Option<Line<'static>> {
+    let problem = model.problem()?;
+    // an error of a config has lines, of which the first says what it is
+    let first = problem.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Some(Line::styled(format!("{} {}", pen.glyph('✗'), pen.text(first)), pen.bad()))
 }
 
 /// Every account with its windows, those first that are limited.

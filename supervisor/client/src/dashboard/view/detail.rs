@@ -40,7 +40,16 @@ pub fn pane(buffer: &mut Buffer, model: &Model, pen: Pen, area: Rect) {
 
 /// All there is to say, in lines of this width.
 pub fn lines(model: &Model, pen: Pen, width: u16) -> Vec<Line<'static>> {
-    let mut out = Out { pen, width: usize::from(width), lines: Vec::new() };
+    all(model, pen, width).lines
+}
+
+/// How many of these lines have to be seen by whoever decides the request among them.
+pub fn decided_by(model: &Model, pen: Pen, width: u16) -> usize {
+    all(model, pen, width).decided_by
+}
+
+fn all(model: &Model, pen: Pen, width: u16) -> Out {
+    let mut out = Out::new(pen, width);
     match (model.chosen_process(), model.chosen_workspace()) {
         (Some(p), _) => process(&mut out, model, p),
         (None, Some(w)) => {
@@ -52,7 +61,7 @@ pub fn lines(model: &Model, pen: Pen, width: u16) -> Vec<Line<'static>> {
         }
         (None, None) => out.lines.push(Line::styled("nothing is chosen", pen.faint())),
     }
-    out.lines
+    out
 }
 
 fn process(out: &mut Out, model: &Model, p: &ProcessView) {
@@ -74,6 +83,15 @@ fn process(out: &mut Out, model: &Model, p: &ProcessView) {
     }
     let name = format!("{}/{}", p.workspace, p.name);
     out.head(&name, word(p), out.pen.need(need(p)), &facts.join(out.pen.dot()));
+    // what one is to decide comes before all that one only may want to know
+    if let Some(ask) = model.ask_of(&p.id) {
+        match model.whole.as_ref().filter(|whole| whole.id == ask.id) {
+            Some(whole) => request(out, whole, now),
+            None => request(out, ask, now),
+        }
+        out.decided_by = out.lines.len();
+        out.lines.push(Line::raw(""));
+    }
     let reasons = [p.state_reason.as_deref(), p.status_reason.as_deref()];
     out.named("reason", &reasons.into_iter().flatten().collect::<Vec<_>>().join("; "));
     if let Some(until) = p.limited_until {
@@ -111,18 +129,11 @@ fn process(out: &mut Out, model: &Model, p: &ProcessView) {
             out.named(if n == 1 { "prompts" } else { "" }, &text);
         }
     }
-    if let Some(ask) = model.ask_of(&p.id) {
-        out.lines.push(Line::raw(""));
-        match model.whole.as_ref().filter(|whole| whole.id == ask.id) {
-            Some(whole) => request(out, whole, now),
-            None => request(out, ask, now),
-        }
-    }
 }
 
 /// A request, with all that one decides by, in lines of this width.
 pub fn request_lines(ask: &AskView, now: i64, pen: Pen, width: u16) -> Vec<Line<'static>> {
-    let mut out = Out { pen, width: usize::from(width), lines: Vec::new() };
+    let mut out = Out::new(pen, width);
     request(&mut out, ask, now);
     out.lines
 }
@@ -166,9 +177,14 @@ struct Out {
     pen: Pen,
     width: usize,
     lines: Vec<Line<'static>>,
+    decided_by: usize,
 }
 
 impl Out {
+    fn new(pen: Pen, width: u16) -> Self {
+        Self { pen, width: usize::from(width), lines: Vec::new(), decided_by: 0 }
+    }
+
     /// A name, a word on how it stands, and facts.
     fn head(&mut self, name: &str, word: &str, style: Style, facts: &str) {
         let whole = format!("{name}  {word}  {facts}");

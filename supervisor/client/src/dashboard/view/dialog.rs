@@ -8,6 +8,8 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
+use wezterm_parallel_schemas::inbox::AskKind;
+
 use super::Pen;
 use crate::dashboard::{
     answer::Answering,
@@ -67,15 +69,22 @@ pub fn footer(buffer: &mut Buffer, model: &Model, pen: Pen, area: Rect) -> Optio
 
 /// The keys of this page, those first that matter most now.
 fn keys(model: &Model) -> Vec<(&'static str, &'static str)> {
-    let asks = model.chosen_ask().is_some();
-    let decide: &[_] = if asks { &[("a", "allow"), ("d", "deny")] } else { &[] };
+    let decide: &[_] = match model.chosen_ask().map(|ask| ask.kind) {
+        None => &[],
+        Some(AskKind::Question) => &[("A", "answer"), ("d", "deny")],
+        Some(_) => &[("a", "allow"), ("d", "deny")],
+    };
     let mut keys = Vec::new();
     match model.page {
         Page::Table => {
             if model.link == Link::Here && !model.table.rows.is_empty() {
                 keys.extend_from_slice(decide);
                 let go = if model.in_wezterm { "go to" } else { "attach" };
-                keys.extend([("Enter", go), ("p", "prompt"), ("s/S", "start/stop"), ("r", "restart")]);
+                if model.chosen_workspace().is_some() {
+                    keys.extend([("Enter", go), ("s/S", "open/close")]);
+                } else {
+                    keys.extend([("Enter", go), ("p", "prompt"), ("s/S", "start/stop"), ("r", "restart")]);
+                }
                 keys.extend([("n", "next"), ("i", "inbox"), ("/", "filter"), ("g", "group")]);
             }
             keys.extend([("?", "help"), ("q", "quit")]);

@@ -36,16 +36,18 @@ pub fn draw(buffer: &mut Buffer, model: &Model, pen: Pen, areas: &Areas) {
         };
         cell(buffer, pen, areas.heads, column, &format!("{}{mark}", column.head), style);
     }
-    if model.table.rows.is_empty() {
+    // of a daemon that cannot be talked to there is no picture, and what to do must be read whole
+    let refused = matches!(model.link, Link::Refused(..));
+    if model.table.rows.is_empty() || refused {
         let text = match (&model.link, model.processes.is_empty()) {
-            (Link::Here, true) => "no processes: `wezterm-parallel up` in a project directory begins",
-            (Link::Here, false) => "nothing here has these words; Esc shows all again",
-            (Link::Connecting, _) => "",
-            (Link::Gone(_), _) => "`wezterm-parallel up` starts a daemon",
-            (Link::Refused(..), _) => "",
+            (Link::Here, true) => "no processes: `wezterm-parallel up` in a project directory begins".into(),
+            (Link::Here, false) => "nothing here has these words; Esc shows all again".into(),
+            (Link::Connecting, _) => String::new(),
+            (Link::Gone(why), _) => format!("{why}; `wezterm-parallel up` starts a daemon"),
+            (Link::Refused(why, hint), _) => format!("{why}\n{hint}"),
         };
         let lines: Vec<Line<'_>> = pen
-            .fold(text, usize::from(areas.table.width))
+            .fold(&text, usize::from(areas.table.width))
             .into_iter()
             .map(|text| Line::styled(text, pen.faint()))
             .collect();
