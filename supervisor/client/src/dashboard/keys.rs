@@ -80,7 +80,7 @@ fn table(model: &mut Model, key: Key, asks: &mut Vec<Ask>) {
         }
         Key::Char('/') => {
             let before = model.table.filter.clone();
-            model.dialog = Some(Dialog::Filter(Line::new(&before), before));
+            model.dialog = Some(Dialog::Filter(Line::default(), before));
         }
         Key::Esc => {
             if model.table.filter.is_empty() {

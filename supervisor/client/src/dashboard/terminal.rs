@@ -21,6 +21,8 @@ use crate::{
 
 /// The title saved, another screen, no cursor, the mouse, the focus, pasted text as such.
 const ENTER: &str = "\x1b[22;0t\x1b[?1049h\x1b[?25l\x1b[?1000h\x1b[?1006h\x1b[?1004h\x1b[?2004h";
+/// A blank screen.
+const CLEAR: &str = "\x1b[0m\x1b[2J";
 /// All of that back.
 const LEAVE: &str =
     "\x1b[?2026l\x1b[?2004l\x1b[?1004l\x1b[?1006l\x1b[?1000l\x1b[0m\x1b[?25h\x1b[?1049l\x1b[23;0t";
@@ -42,9 +44,11 @@ struct Before {
     wezterm: bool,
 }
 
+type Canvas = ratatui::Terminal<CrosstermBackend<BufWriter<File>>>;
+
 /// The terminal, ours until this is dropped.
 pub struct Terminal {
-    canvas: ratatui::Terminal<CrosstermBackend<BufWriter<File>>>,
+    canvas: Canvas,
     signals: Signals,
     title: String,
 }
@@ -78,16 +82,8 @@ impl Terminal {
         raw.special_codes[SpecialCodeIndex::VEOF] = 0;
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Before { modes, wezterm });
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-        let out: OwnedFd = stdout().try_clone_to_owned()?;
-        let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::from(out));
-        write!(out, "{ENTER}{}", if wezterm { USER_VAR } else { "" })?;
-        out.flush()?;
-        // its size is asked of the terminal here: crossterm would start a program where that fails
-        let (cols, rows) = size();
-        let viewport = Viewport::Fixed(Rect::new(0, 0, cols, rows));
-        let mut canvas =
-            ratatui::Terminal::with_options(CrosstermBackend::new(out), TerminalOptions { viewport })?;
-        canvas.clear()?;
+        let enter = format!("{ENTER}{}", if wezterm { USER_VAR } else { "" });
+        let (canvas, _) = canvas(&enter)?;
         Ok(Self { canvas, signals, title: String::new() })
     }
 
@@ -96,11 +92,11 @@ impl Terminal {
         &self.signals
     }
 
-    /// Takes over the terminal's present size, and gives it. What is on the screen is drawn anew.
+    /// Takes over the terminal's present size, and gives it. All is drawn anew.
     pub fn resize(&mut self) -> io::Result<(u16, u16)> {
-        let (cols, rows) = size();
-        self.canvas.resize(Rect::new(0, 0, cols, rows))?;
-        Ok((cols, rows))
+        let (canvas, size) = canvas(CLEAR)?;
+        self.canvas = canvas;
+        Ok(size)
     }
 
     /// Shows what `draw` draws, all at once.
@@ -125,6 +121,20 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// A canvas for a blank screen of the terminal's present size, after `first` was written. One that exists is
+/// never cleared or resized: it would ask the terminal for its cursor, and a terminal need not answer. For
+/// its size the kernel is asked, as the library would start a program where that fails.
+fn canvas(first: &str) -> io::Result<(Canvas, (u16, u16))> {
+    let out: OwnedFd = stdout().try_clone_to_owned()?;
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::from(out));
+    out.write_all(first.as_bytes())?;
+    out.flush()?;
+    let (cols, rows) = size();
+    let viewport = Viewport::Fixed(Rect::new(0, 0, cols, rows));
+    let options = TerminalOptions { viewport };
+    Ok((ratatui::Terminal::with_options(CrosstermBackend::new(out), options)?, (cols, rows)))
 }
 
 /// The terminal's size in columns and rows.

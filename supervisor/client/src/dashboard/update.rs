@@ -27,6 +27,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Ask> {
         Msg::Input(input) => asks = keys::input(model, input),
         Msg::Linked(snapshot) => {
             model.link = Link::Here;
+            // what did not work for want of it may be tried again
+            model.notice = None;
             model.fetches = Default::default();
             model.workspaces = snapshot.workspaces;
             model.processes = snapshot.processes;
