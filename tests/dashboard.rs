@@ -67,10 +67,10 @@ fn foot(screen: &vt100::Screen) -> String {
 fn the_table_is_live_and_keys_stop_and_start_what_is_chosen() {
     let site = site();
     let mut pty = dashboard(&site);
-    pty.wait_for_text("1 needs you · 2 running");
+    pty.wait_for_text("1 failed · 2 running");
     pty.wait_for("who failed is first", |s| row(s, "w/broken").is_some_and(|row| row.starts_with(">✗")));
     // the title, for the tab
-    pty.wait_for_bytes(b"\x1b]2;dashboard: 1 needs you\x07");
+    pty.wait_for_bytes(b"\x1b]2;dashboard: 1 failed\x07");
 
     choose(&pty, "web");
     pty.type_keys("S");
@@ -112,7 +112,7 @@ fn with_the_daemon_gone_the_picture_stays_and_it_comes_back_by_itself() {
     pty.wait_for_text("there is no daemon to do it");
     site.daemon();
     pty.wait_for("it is live again", |s| {
-        s.contents().contains("1 needs you") && !s.contents().contains("no daemon")
+        s.contents().contains("1 failed") && !s.contents().contains("no daemon")
     });
     site.run(&["process", "stop", "w/web"]).ok();
     wait_row(&pty, "w/web", "stopped");

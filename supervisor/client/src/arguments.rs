@@ -99,13 +99,13 @@ pub struct Up {
     /// Answer every question with yes
     #[arg(short, long)]
     pub yes: bool,
-    /// Print the table instead of attaching
+    /// Print the table instead of attaching to the one agent, or showing the dashboard of several
     #[arg(long)]
     pub no_dashboard: bool,
 }
 
 /// `dashboard`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
 #[command(after_help = DASHBOARD_HELP)]
 pub struct Dashboard {
     /// Draw with ASCII characters only [default: if the locale is not UTF-8]

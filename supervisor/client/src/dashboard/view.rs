@@ -67,12 +67,14 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
 
 /// The title of the window: what a glance at a tab is to say.
 pub fn title(model: &Model) -> String {
-    let needed = model.count(|n| n <= Need::Error);
-    match (&model.link, needed) {
-        (Link::Here, 0) => "dashboard".into(),
-        (Link::Here, 1) => "dashboard: 1 needs you".into(),
-        (Link::Here, n) => format!("dashboard: {n} need you"),
-        (Link::Connecting | Link::Gone(_) | Link::Refused(..), _) => "dashboard: no daemon".into(),
+    let (needed, failed) =
+        (model.count(|n| n == Need::Blocked), model.count(|n| matches!(n, Need::Failed | Need::Error)));
+    match (&model.link, needed, failed) {
+        (Link::Here, 0, 0) => "dashboard".into(),
+        (Link::Here, 0, n) => format!("dashboard: {n} failed"),
+        (Link::Here, 1, _) => "dashboard: 1 needs you".into(),
+        (Link::Here, n, _) => format!("dashboard: {n} need you"),
+        (Link::Connecting | Link::Gone(_) | Link::Refused(..), ..) => "dashboard: no daemon".into(),
     }
 }
 
@@ -129,11 +131,12 @@ fn header(buffer: &mut Buffer, model: &Model, pen: Pen, area: Rect) {
 /// `3 working · 1 needs you · 2 idle · $12.34`, and what is wrong with the daemon.
 fn counts(model: &Model, pen: Pen) -> Line<'static> {
     let count = |needs: &[Need]| model.count(|n| needs.contains(&n));
-    let needed = count(&[Need::Blocked, Need::Failed, Need::Error]);
+    let needed = count(&[Need::Blocked]);
     let needs_you = if needed == 1 { "needs you" } else { "need you" };
     let parts = [
         (count(&[Need::Working]), "working", pen.good()),
         (needed, needs_you, pen.notable()),
+        (count(&[Need::Failed, Need::Error]), "failed", pen.bad()),
         (count(&[Need::Unread]), "unread", pen.notable()),
         (count(&[Need::Idle]), "idle", Style::new()),
         (count(&[Need::Limited]), "limited", pen.notable()),
@@ -148,7 +151,7 @@ fn counts(model: &Model, pen: Pen) -> Line<'static> {
         }
         spans.push(Span::styled(text, style));
     };
-    let (often, seldom) = parts.split_at(4);
+    let (often, seldom) = parts.split_at(5);
     for (n, what, style) in often.iter().filter(|(n, ..)| *n > 0) {
         add(format!("{n} {what}"), *style);
     }

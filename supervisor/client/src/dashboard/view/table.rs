@@ -63,7 +63,8 @@ pub fn draw(buffer: &mut Buffer, model: &Model, pen: Pen, areas: &Areas) {
         }
         if place == model.table.cursor {
             buffer.set_string(area.x, area.y, ">", pen.strong());
-            buffer.set_style(area, Style::new().add_modifier(Modifier::REVERSED));
+            // one bar; coloured cells of it would be patches
+            buffer.set_style(area, Style::reset().add_modifier(Modifier::REVERSED));
         }
     }
 }
