@@ -3,9 +3,8 @@
 
 use wezterm_parallel_schemas::{
     daemon::Empty,
-    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
     error::Code,
-    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind},
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
     method::{FocusGui, ListGuis},
     process::State,
 };
