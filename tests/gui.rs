@@ -4,6 +4,8 @@
 use wezterm_parallel_schemas::{
     daemon::Empty,
     gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
+    error::Code,
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind},
     method::{FocusGui, ListGuis},
     process::State,
 };
@@ -171,7 +173,8 @@ fn something_is_shown_in_the_gui_that_had_the_focus_last_and_answered_when_it_is
     two.call();
     one.waits();
     two.waits();
-    let focus = GuiFocus { gui: "one".into(), focused_at: 3, workspace: Some("api".into()) };
+    let focus =
+        GuiFocus { gui: "one".into(), focused_at: 3, workspace: Some("api".into()), ..GuiFocus::default() };
     site.client().call::<FocusGui>(focus).expect("it is told");
     let shown = show_dashboard(&site);
     let news = one.heard();
@@ -336,4 +339,17 @@ workspaces:
     site.run(&["inbox", "allow", "api/lead"]).ok();
     let heard = gui.until("it goes on", |news| news.processes.iter().any(|p| p.asks == 0));
     assert_eq!(toasts(&heard), [], "it is told once");
+fn a_gui_that_waits_is_told_when_the_daemon_is_stopped() {
+    let site = site();
+    for how in [&["stop", "--keep"][..], &["stop", "--yes"]] {
+        site.daemon();
+        let mut gui = Gui::new(&site, "one", 1);
+        gui.next();
+        let mut client = Client::connect(&site.socket());
+        let call = client.send("gui.wait", &gui.wait);
+        gui.waits();
+        site.run(how).ok();
+        let refused = client.answer(call).expect_err("there are no news any more");
+        assert_eq!(refused.code, Code::ShuttingDown, "{how:?}");
+    }
 }

@@ -136,6 +136,11 @@ impl Pty {
         self.child.wait().expect("the program is our child").code()
     }
 
+    /// Process id of the program.
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
     /// What the screen shows, a line each, without what is blank at the ends of lines.
     pub fn contents(&self) -> String {
         self.shared.lock().parser.screen().contents()

@@ -337,6 +337,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     // nobody shall find a socket without a daemon, nor the address of one that is gone
     let _ = std::fs::remove_file(&socket);
     let _ = std::fs::remove_file(shared.places.info());
+    let _ = shared.gui.send(actors::gui::End).await;
     let _ = shared.limits.send(actors::limit::Save).await;
     let _ = board.commit_and_wait(Vec::new(), Vec::new()).await;
     Ok(())

@@ -28,4 +28,5 @@ mod spawn;
 pub mod mark;
 pub mod reset;
 
+pub use os::children;
 pub use start::main;

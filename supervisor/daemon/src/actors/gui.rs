@@ -58,6 +58,8 @@ pub struct GuiActor {
     has_quiet_hours: bool,
     /// Hears events for as long as it is kept.
     ear: Option<Rc<dyn Listener>>,
+    /// The daemon is ending: nobody waits any more.
+    ending: bool,
     timer: Option<SpawnHandle>,
     minor_timer: Option<SpawnHandle>,
     /// Small changes are told up to this one.
@@ -95,6 +97,7 @@ impl GuiActor {
             notify,
             has_quiet_hours: false,
             ear: None,
+            ending: false,
             timer: None,
             minor_timer: None,
             ripe: 0,
@@ -365,6 +368,10 @@ impl Handler<Wait> for GuiActor {
     type Result = ();
     fn handle(&mut self, m: Wait, ctx: &mut Context<Self>) {
         let Wait { ticket, wait, reply } = m;
+        if self.ending {
+            let _ = reply.send(Err(ended()));
+            return;
+        }
         // numbers of another daemon mean nothing here
         let after = wait.after.filter(|_| wait.daemon.as_ref() == Some(&self.life));
         match self.guis.wait(ticket, &wait, self.clock.at()) {
@@ -378,6 +385,29 @@ impl Handler<Wait> for GuiActor {
             }
         }
     }
+}
+
+/// The daemon ends because somebody wants it to. All that wait are told so: a GUI starts a daemon again that
+/// was lost, and leaves one alone that was stopped.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct End;
+
+impl Handler<End> for GuiActor {
+    type Result = ();
+    fn handle(&mut self, _: End, _: &mut Context<Self>) {
+        self.ending = true;
+        for (_, wait) in self.waits.drain() {
+            let _ = wait.reply.send(Err(ended()));
+        }
+        for (_, reply) in self.shows.drain() {
+            let _ = reply.send(Err(ended()));
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Code::ShuttingDown, "the daemon was stopped").hint("start it with `wezterm-parallel daemon`")
 }
 
 /// The connection of a call that waits is over.
