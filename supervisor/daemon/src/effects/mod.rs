@@ -18,4 +18,5 @@ pub mod settings;
 mod status_line;
 pub mod stream;
 pub mod transcript;
+pub mod wezterm;
 pub mod zone;
