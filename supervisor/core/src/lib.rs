@@ -10,6 +10,7 @@ pub mod layout;
 pub mod limit;
 pub mod plan;
 pub mod process;
+pub mod project;
 pub mod prompt;
 pub mod registry;
 pub mod restart;
