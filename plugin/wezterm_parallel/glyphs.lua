@@ -18,7 +18,9 @@ local UNICODE = {
   unknown = '?',
   problem = '▲',
   zoomed = '+',
+  typing = '»',
   separator = ' · ',
+  ellipsis = '…',
 }
 
 local ASCII = {
@@ -35,7 +37,9 @@ local ASCII = {
   unknown = '?',
   problem = '!',
   zoomed = '+',
+  typing = '>>',
   separator = ' | ',
+  ellipsis = '...',
 }
 
 --- By the names of wezterm.nerdfonts, of which a release may lack some.
@@ -53,6 +57,7 @@ local NERD = {
   unknown = 'md_help',
   problem = 'md_alert',
   zoomed = 'md_magnify_plus',
+  typing = 'md_keyboard',
 }
 
 local function nerd()

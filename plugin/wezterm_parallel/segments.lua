@@ -10,6 +10,7 @@ local problems = require 'wezterm_parallel.problems'
 local safe = require 'wezterm_parallel.safe'
 local state = require 'wezterm_parallel.state'
 local toast = require 'wezterm_parallel.toast'
+local typing = require 'wezterm_parallel.typing'
 
 local M = {}
 
@@ -32,6 +33,13 @@ local COUNTS = {
 --- Claude's names of usage windows, shorter.
 local WINDOWS = { five_hour = '5h', seven_day = '7d' }
 
+local function cut(text, cells, ellipsis)
+  if wezterm.column_width(text) <= cells then
+    return text
+  end
+  return wezterm.truncate_right(text, cells - wezterm.column_width(ellipsis)) .. ellipsis
+end
+
 --- What the status line says now, piece by piece. Waits for nothing.
 ---@return wezterm_parallel.Piece[]
 function M.pieces()
@@ -41,13 +49,17 @@ function M.pieces()
   local function add(name, role, text, value)
     pieces[#pieces + 1] = { name = name, role = role, text = text, value = value }
   end
+  local mark = typing.mark()
+  if mark then
+    add('typing', 'needs_you', signs.typing .. ' ' .. mark)
+  end
   local message = toast.current()
   if message then
     add('toast', 'text', message)
   end
   local problem = problems.first()
   if problem then
-    add('problem', 'problem', signs.problem .. ' ' .. wezterm.truncate_right(problem, PROBLEM_CELLS_MAX))
+    add('problem', 'problem', signs.problem .. ' ' .. cut(problem, PROBLEM_CELLS_MAX, signs.ellipsis))
   end
   local summary = state.summary()
   for _, count in ipairs(COUNTS) do

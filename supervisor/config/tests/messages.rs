@@ -557,6 +557,24 @@ fn a_layout_that_is_wrong_is_shown_at_its_line() {
 }
 
 #[test]
+fn what_cannot_be_said_of_toasts_is_shown_where_it_stands() {
+    let text = "version: 1\nnotify:\n  at_most: 0\n  quiet_hours:\n    - 22:00-07:30\n    - 25:00-26:00\n";
+    assert_snapshot!(yaml(text), @r"
+        /etc/config.yaml:3:12: notify.at_most: a number from 1 to 60 is needed
+          |
+        3 |   at_most: 0
+          |            ^
+          = to be told nothing of a kind, switch it off, as in `finished: false`
+
+        /etc/config.yaml:6:7: notify.quiet_hours.1: `25:00-26:00` are no hours of the day
+          |
+        6 |     - 25:00-26:00
+          |       ^^^^^^^^^^^
+          = write when it begins and ends, as in `22:00-07:30`
+        ");
+}
+
+#[test]
 fn a_variable_of_the_environment_that_is_wrong_is_told_by_its_name() {
     let load = |name: &str, value: &str| {
         let text = "version: 1\ndefaults: { restart: { backoff: { factor: 3 } } }\n".to_owned();
