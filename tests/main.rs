@@ -16,6 +16,7 @@ mod durability;
 mod gui;
 mod hooks;
 mod inbox;
+mod install;
 mod layout;
 mod limits;
 mod relay;
