@@ -305,6 +305,16 @@ local function front(tabs)
   return 1
 end
 
+--- Tells a mux server the workspace of a window that it was just given: WezTerm tells it the one on the
+--- glass instead, and would have the window there after the next attach. Only a change is told on, so it is
+--- changed and changed back; what is told is what it is in the end.
+local function tell_workspace(window, pane, name)
+  if ask(pane, 'get_domain_name') ~= 'local' and panes.active_workspace() ~= name then
+    ask(window, 'set_workspace', name .. ' …')
+    ask(window, 'set_workspace', name)
+  end
+end
+
 --- Opens a tab with the first pane of a tree in it; the first one makes the window.
 ---@param made { window?: any, size?: table, switch?: fun(tab: any), title?: string } what there is so far
 local function open_first(node, plan, made, problems)
@@ -323,6 +333,7 @@ local function open_first(node, plan, made, problems)
   end)
   if opened and opened.window then
     made.window = opened.window
+    tell_workspace(made.window, opened.pane, plan.workspace)
     if made.title then
       ask(made.window, 'set_title', made.title)
     end
