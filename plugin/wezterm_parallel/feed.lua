@@ -170,6 +170,7 @@ local function heard(news)
   failures = 0
   global.set('gap', nil)
   after, daemon = news.seq, news.daemon
+  log.debug(('news up to %d: %d processes%s'):format(news.seq, #(news.processes or {}), news.whole and ', all' or ''))
   state.apply(news)
   problems.set('daemon', nil)
   problems.set('config', news.problem)
