@@ -75,7 +75,7 @@ local function claim()
   if owner > born then
     return false
   end
-  if owner < born or not turn then
+  if owner < born then
     global.set('born', born)
     turn = (global.get 'turn' or 0) + 1
     global.set('turn', turn)
