@@ -3,9 +3,8 @@
 
 use wezterm_parallel_schemas::{
     daemon::Empty,
-    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
     error::Code,
-    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind},
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
     method::{FocusGui, ListGuis},
     process::State,
 };
@@ -339,6 +338,9 @@ workspaces:
     site.run(&["inbox", "allow", "api/lead"]).ok();
     let heard = gui.until("it goes on", |news| news.processes.iter().any(|p| p.asks == 0));
     assert_eq!(toasts(&heard), [], "it is told once");
+}
+
+#[test]
 fn a_gui_that_waits_is_told_when_the_daemon_is_stopped() {
     let site = site();
     for how in [&["stop", "--keep"][..], &["stop", "--yes"]] {
