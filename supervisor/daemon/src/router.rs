@@ -5,6 +5,7 @@ mod hook;
 mod inbox;
 mod layout;
 mod limit;
+mod project;
 mod prompt;
 mod session;
 
@@ -156,6 +157,9 @@ impl Router {
             call::ShowLayout::NAME => self.answer::<call::ShowLayout>(params, |p| self.show_layout(p)).await,
             call::LeftLayouts::NAME => {
                 self.answer::<call::LeftLayouts>(params, |_| self.left_layouts()).await
+            }
+            call::ListProjects::NAME => {
+                self.answer::<call::ListProjects>(params, |p| self.list_projects(p)).await
             }
             call::DiffConfig::NAME => self.answer::<call::DiffConfig>(params, |p| self.diff(p)).await,
             call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,

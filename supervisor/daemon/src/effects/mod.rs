@@ -11,6 +11,7 @@ pub mod machine;
 pub mod pid;
 pub mod plain;
 pub mod probe;
+pub mod project;
 pub mod registry;
 pub mod scope;
 pub mod sessions;
