@@ -33,6 +33,11 @@ local REFUSED_MS = 30000
 local LOST_AFTER_MS = 3000
 --- A connection that held this long was a good one: the waits begin anew after it.
 local GOOD_AFTER_MS = 10000
+--- News that follow one another closer than this are a burst, and further ones are taken together: fifty busy
+--- agents would otherwise have a call made, and the status drawn, for each of their words.
+local BURST_MS = 100
+--- Rest between two calls in a burst. Less than a person sees.
+local BURST_REST_MS = 20
 
 local TEXT = {
   gone = 'no daemon answers; every agent goes on. Start it: wezterm-parallel daemon',
@@ -52,6 +57,8 @@ local rest_until_ms = 0
 local after, daemon
 --- Attempts in a row that failed, and when the last connection began.
 local failures, connected_at = 0, 0
+--- When it told something last.
+local heard_at = 0
 
 --- The name of this GUI process.
 ---@return string
@@ -162,8 +169,29 @@ local function failed(problem)
   return math.min(RETRY_MS_MAX, RETRY_MS_MIN << math.min(failures - 1, 10))
 end
 
+--- Tells what is done of what was asked. What cannot be told now goes with the next call.
+local function acknowledge()
+  local done = intents.done()
+  if #done == 0 then
+    return
+  end
+  local told = relay.call('gui.focus', {
+    gui = M.gui(),
+    focused_at = global.get 'focused_at' or 0,
+    workspace = global.get 'workspace',
+    done = done,
+  })
+  if told then
+    intents.told(done)
+  end
+end
+
 ---@param news wezterm_parallel.News
+---@return integer? pause_ms
 local function heard(news)
+  local now = clock.now_ms()
+  local is_burst = now - heard_at < BURST_MS
+  heard_at = now
   if failures > 0 or connected_at == 0 then
     connected_at = clock.now_ms()
   end
@@ -176,8 +204,13 @@ local function heard(news)
   problems.set('config', news.problem)
   redraw()
   if news.intents and #news.intents > 0 then
-    intents.carry_out(news.intents, M.window())
+    -- beside the loop: what else happens while panes are opened is heard, and the daemon sees us waiting
+    wezterm.time.call_after(0, function()
+      safe.call('intents', intents.carry_out, news.intents, M.window())
+      safe.call('intents', acknowledge)
+    end)
   end
+  return is_burst and BURST_REST_MS or nil
 end
 
 --- One call. Gives the time to wait before the next one; nil for none; false to end.
@@ -207,7 +240,7 @@ local function step()
     global.set('turn', turn)
     return RETRY_MS_MIN
   end
-  heard(news)
+  return heard(news)
 end
 
 local function loop()

@@ -18,6 +18,7 @@ local UNICODE = {
   unknown = '?',
   problem = '▲',
   zoomed = '+',
+  typing = '»',
   separator = ' · ',
   ellipsis = '…',
 }
@@ -36,6 +37,7 @@ local ASCII = {
   unknown = '?',
   problem = '!',
   zoomed = '+',
+  typing = '>>',
   separator = ' | ',
   ellipsis = '...',
 }
@@ -55,6 +57,7 @@ local NERD = {
   unknown = 'md_help',
   problem = 'md_alert',
   zoomed = 'md_magnify_plus',
+  typing = 'md_keyboard',
 }
 
 local function nerd()

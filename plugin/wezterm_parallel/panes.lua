@@ -14,8 +14,8 @@ local M = {}
 --- What the dashboard says it is. No process is called so, as each has a `/` in it.
 M.DASHBOARD = 'dashboard'
 
---- What the strip is that takes what is typed into several panes.
-M.TYPING = 'typing'
+--- What is not opened again: the strip that takes what is typed into several panes, doctor, logs.
+M.PASSING = 'passing'
 
 local VAR = 'wezterm_parallel'
 local MEMORY = 'pane_'
@@ -98,11 +98,17 @@ function M.process_of(pane)
   end
 end
 
---- All windows of all workspaces.
+--- All windows of all workspaces, in the order in which they were made: WezTerm gives them in any.
 ---@return any[]
 function M.windows()
   local ok, windows = pcall(wezterm.mux.all_windows)
-  return ok and windows or {}
+  if not ok then
+    return {}
+  end
+  table.sort(windows, function(a, b)
+    return (ask(a, 'window_id') or 0) < (ask(b, 'window_id') or 0)
+  end)
+  return windows
 end
 
 --- The windows of a workspace.
