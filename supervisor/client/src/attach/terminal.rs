@@ -87,7 +87,6 @@ pub fn attach(run_dir: &Path, options: &Options) -> io::Result<Outcome> {
         if options.mark.is_some() {
             pane::take_back();
         }
-        signals.pass_on(signal);
         signals::pass_on(signal);
     }
     match result? {
