@@ -41,6 +41,7 @@ mod stop;
 mod uninstall;
 mod unit;
 mod up;
+mod wezterm;
 mod workspace;
 
 pub mod connection;

@@ -50,6 +50,7 @@ use crate::{
         workspace,
     },
     caller::Caller,
+    effects::wezterm,
     listener::CONNECTIONS_MAX,
     shared::Shared,
 };
@@ -66,6 +67,8 @@ pub struct Router {
     stopping: Cell<bool>,
     /// Number of the last hook that was held.
     holders: Cell<u64>,
+    /// The WezTerm that was connected last.
+    wezterm: wezterm::Last,
     /// As many as there are connections of hooks that were held, and one more.
     held: Rc<()>,
 }
@@ -106,6 +109,7 @@ impl Router {
             under_way: RefCell::default(),
             stopping: Cell::new(false),
             holders: Cell::new(0),
+            wezterm: wezterm::Last::default(),
             held: Rc::new(()),
         })
     }

@@ -19,4 +19,5 @@ pub mod settings;
 mod status_line;
 pub mod stream;
 pub mod transcript;
+pub mod wezterm;
 pub mod zone;
