@@ -246,6 +246,8 @@ impl Connection {
                         Err(error) => Err(CallError::Refused(error)),
                     };
                 }
+                // why the daemon ends this connection: it belongs to no call
+                Some(Received::Answer(0, Err(error))) => return Err(CallError::Refused(error)),
                 // the answer to a call that was given up
                 Some(Received::Answer(..)) => {}
                 Some(Received::Event(event)) => self.events.push_back(*event),
