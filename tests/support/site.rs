@@ -145,6 +145,11 @@ impl Site {
         self.env.borrow_mut().retain(|(n, _)| n != name);
     }
 
+    /// The environment of what is run here.
+    pub fn env_vars(&self) -> Vec<(String, String)> {
+        self.env.borrow().clone()
+    }
+
     /// Puts an executable script on this place's PATH, before everything else.
     pub fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path("bin").join(name);
