@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::{
     rpc::{NOTIFICATION, REQUEST, RESPONSE},
-    scan::{Refused, Scanner},
+    scan::{Limits, Refused, Scanner},
 };
 
 /// What a call without parameters is given to decode: an empty map.
@@ -122,9 +122,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One value of any kind, whole.
+    /// One value of any kind, whole. The frame has been held to its limits as it came in; here an answer
+    /// may be as large as any.
     fn value(&mut self) -> Result<&'a [u8], Refused> {
-        match Scanner::default().scan(self.rest)? {
+        match Scanner::new(Limits::ANSWER).scan(self.rest)? {
             Some(end) => Ok(self.take(end).expect("a value ends within its bytes")),
             None => Err(Refused::Shape("expected more members")),
         }
@@ -214,6 +215,15 @@ mod tests {
         };
         assert_eq!(rmp_serde::from_slice::<rpc::WireError>(body).expect("an error").0, error);
         assert_eq!(rmp_serde::from_slice::<Error>(result).expect("the same error"), error);
+    }
+
+    #[test]
+    fn an_answer_larger_than_any_request_is_taken_apart() {
+        let large = bytes(&rpc::Success(RESPONSE, 3, (), vec!["x".repeat(1_000); 2_000]));
+        assert!(large.len() > rpc::FRAME_BYTES_MAX);
+        assert!(matches!(split(&large), Ok(Message::Response { id: 3, error: None, .. })));
+        let many = bytes(&rpc::Success(RESPONSE, 3, (), vec![1; 100_000]));
+        assert!(matches!(split(&many), Ok(Message::Response { id: 3, error: None, .. })));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub struct GuiWait {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GuiNews {
-    /// Number of the newest event that these news hold.
+    /// Number of the newest change that these news hold: `after` of the next call.
     pub seq: u64,
     /// Names this life of the daemon.
     pub daemon: String,

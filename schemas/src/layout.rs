@@ -145,9 +145,9 @@ pub struct LayoutKeep {
     pub gui: String,
     /// The workspace.
     pub workspace: String,
-    /// Its windows.
+    /// Its windows. Without any, what was told before stays: closing the last pane forgets nothing.
     pub windows: Vec<Window>,
-    /// The GUI shows this workspace.
+    /// The GUI shows this workspace, and no other one.
     pub shown: bool,
 }
 
@@ -172,8 +172,8 @@ pub struct LayoutPlan {
     pub key: Option<String>,
 }
 
-/// Which panes a workspace is to have. Directories in it are absolute, and each `process` is one that is
-/// there, unless `missing` names it.
+/// Which panes a workspace is to have, ready to be built: each `process` is one that is there, and in one
+/// pane; directories are absolute and there; the sizes of a split are 100 % together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Arrangement {
     /// The workspace.
@@ -188,9 +188,13 @@ pub struct Arrangement {
     /// When it was last told, in milliseconds since 1970; none if it comes from a template.
     #[serde(default)]
     pub at: Option<i64>,
-    /// Processes that it names and that the workspace does not have.
+    /// Processes that it names and that the workspace does not have: they have no pane.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// What else is not as it was meant to be, in words: a directory that is gone, a template that cannot
+    /// be read, a process that could not be made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// Where an arrangement comes from.

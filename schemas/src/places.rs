@@ -64,6 +64,10 @@ impl Places {
     pub fn lock(&self) -> PathBuf {
         self.state_dir.join("daemon.lock")
     }
+    /// Locked by whoever starts a daemon, until it serves: several that find none start one.
+    pub fn start_lock(&self) -> PathBuf {
+        self.state_dir.join("start.lock")
+    }
     /// [`DaemonInfo`] of the daemon that serves, or served last.
     pub fn info(&self) -> PathBuf {
         self.state_dir.join("daemon.json")
@@ -98,6 +102,10 @@ impl Places {
     /// The JSON Schema of the config, which the modeline of the template names.
     pub fn config_schema(&self) -> PathBuf {
         self.data_dir.join("config.schema.json")
+    }
+    /// The JSON Schema of a saved template for panes, which the modeline of its file names.
+    pub fn layout_schema(&self) -> PathBuf {
+        self.data_dir.join("layout.schema.json")
     }
     /// Directory of our own executables, one directory per version.
     pub fn executables(&self) -> PathBuf {

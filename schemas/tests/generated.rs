@@ -17,9 +17,11 @@ use wezterm_parallel_schemas::{
     config::{Config, ProjectConfig},
     error::{Code, Error},
     event::{Event, EventKind},
+    gui::{IntentKind, ToastAbout},
     keeper,
     method::METHODS,
     process::{State, Status},
+    rpc,
 };
 
 #[test]
@@ -76,6 +78,52 @@ fn the_reference_in_config_md_is_up_to_date() {
             ("project", object_reference("`.wezterm-parallel.yaml`", &project, "##").replace(" or null", "")),
         ],
     );
+}
+
+#[test]
+fn what_the_plugin_must_agree_on_is_up_to_date() {
+    write("plugin/wezterm_parallel/wire.lua", &wire_lua());
+}
+
+/// The names and numbers of the wire as a module of Lua, in the form that stylua leaves as it is.
+fn wire_lua() -> String {
+    let mut out = String::from(
+        "-- What the plugin and the daemon must agree on. Generated from the types by schemas/tests/generated.rs.\n\
+         \n\
+         ---@class (exact) wezterm_parallel.Wire\n\
+         local wire = {}\n\
+         \n\
+         --- Version of the plugin: that of the release that it came with.\n",
+    );
+    let _ = writeln!(out, "wire.version = '{}'", env!("CARGO_PKG_VERSION"));
+    let [oldest, newest] = PROTOCOL;
+    let _ = writeln!(
+        out,
+        "--- Oldest and newest version of the protocol.\nwire.protocol = {{ {oldest}, {newest} }}"
+    );
+    let _ = writeln!(out, "--- Largest request, in bytes.\nwire.frame_bytes_max = {}", rpc::FRAME_BYTES_MAX);
+    let _ = writeln!(out, "--- Largest answer, in bytes.\nwire.answer_bytes_max = {}", rpc::ANSWER_BYTES_MAX);
+    let _ =
+        writeln!(out, "--- Most values in one answer.\nwire.answer_items_max = {}", rpc::ANSWER_ITEMS_MAX);
+    let _ = writeln!(out, "--- Deepest nesting.\nwire.frame_depth_max = {}", rpc::FRAME_DEPTH_MAX);
+    let named = |schema: Value| variants(&schema).into_iter().map(|(name, _)| name).collect();
+    let lists: [(&str, &str, Vec<String>); 6] = [
+        ("states", "States of a process.", named(root_schema::<State>())),
+        ("statuses", "Statuses of an agent.", Status::ALL.iter().map(|s| s.name().to_string()).collect()),
+        ("intents", "What a GUI can be asked to do.", named(root_schema::<IntentKind>())),
+        ("toasts", "What a toast can tell of.", named(root_schema::<ToastAbout>())),
+        ("codes", "Codes of errors.", named(root_schema::<Code>())),
+        ("methods", "Calls.", METHODS.iter().map(|row| row.name.to_string()).collect()),
+    ];
+    for (name, about, values) in lists {
+        let _ = writeln!(out, "--- {about}\nwire.{name} = {{");
+        for value in values {
+            let _ = writeln!(out, "  '{value}',");
+        }
+        out.push_str("}\n");
+    }
+    out.push_str("\nreturn wire\n");
+    out
 }
 
 /// Everything on the wire in one schema: `$defs` has the types, `methods` what each call takes and gives.

@@ -599,7 +599,13 @@ fn layouts(g: &Golden) {
             environment: environment(),
             key: key(),
         },
-        Arrangement { missing: vec!["tests".into()], ..arrangement() },
+        Arrangement {
+            missing: vec!["tests".into()],
+            problems: vec![
+                "the directory /home/u/src/api/web is not there; its pane begins in /home/u/src/api".into(),
+            ],
+            ..arrangement()
+        },
     );
     g.call::<method::KeepLayout>(
         LayoutKeep {
@@ -742,6 +748,7 @@ fn arrangement() -> Arrangement {
         shown: true,
         at: Some(AT),
         missing: Vec::new(),
+        problems: Vec::new(),
     }
 }
 

@@ -130,6 +130,16 @@ impl Client {
         }
     }
 
+    /// The result of the call that was sent last.
+    pub fn result<T: DeserializeOwned>(&mut self) -> T {
+        let frame = self.frame().expect("the daemon answers");
+        match split(&frame) {
+            Ok(Message::Response { error: None, result, .. }) => decode(result),
+            Ok(Message::Response { error: Some(error), .. }) => panic!("{:?}", decode::<WireError>(error).0),
+            other => panic!("not an answer: {other:?}"),
+        }
+    }
+
     /// Subscribes to everything.
     pub fn subscribe(&mut self) -> Snapshot {
         self.call::<SubscribeCall>(Subscribe::default()).expect("everybody may subscribe")

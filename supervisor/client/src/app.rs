@@ -19,6 +19,8 @@ pub struct App {
     pub home: PathBuf,
     /// JSON instead of tables.
     pub json: bool,
+    /// A config file that was named, and goes before what the environment says.
+    pub config_given: Option<PathBuf>,
 }
 
 impl App {
@@ -33,12 +35,16 @@ impl App {
         {
             *path = std::path::absolute(&*path).failed_to(what)?;
         }
-        Ok(Self { places, home, json })
+        Ok(Self { places, home, json, config_given: None })
     }
 
     /// The config file that this environment means, which need not exist.
     pub fn config(&self) -> Outcome<PathBuf> {
-        place::locate(|name| std::env::var_os(name), &self.home).failed_to(|| "find the config file".into())
+        let given = |name: &str| match &self.config_given {
+            Some(config) if name == CONFIG_VARIABLE => Some(config.clone().into_os_string()),
+            _ => std::env::var_os(name),
+        };
+        place::locate(given, &self.home).failed_to(|| "find the config file".into())
     }
 
     /// The places as they are handed to a daemon, so that it finds the same ones however it is started.

@@ -66,6 +66,9 @@ pub enum Verb {
     /// What agents ask: permissions, questions, plans
     #[command(subcommand)]
     Inbox(Inbox),
+    /// WezTerms with the plugin in them
+    #[command(subcommand)]
+    Gui(Gui),
     /// The config file
     #[command(subcommand)]
     Config(Config),
@@ -404,6 +407,29 @@ pub enum Limit {
     List,
 }
 
+/// `gui …`.
+#[derive(Debug, Subcommand)]
+pub enum Gui {
+    /// Show all WezTerms that are connected, the one that had the focus last first
+    List,
+    /// Show a workspace, a process or the dashboard in WezTerm. Returns when it is on the glass
+    Show(Show),
+}
+
+/// `gui show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The workspace, or a process of it
+    #[arg(value_name = "WORKSPACE[/PROCESS]", required_unless_present = "dashboard")]
+    pub target: Option<String>,
+    /// The dashboard
+    #[arg(long, conflicts_with = "target")]
+    pub dashboard: bool,
+    /// The WezTerm, by its name in `gui list` [default: the one that had the focus last]
+    #[arg(long, value_name = "GUI")]
+    pub gui: Option<String>,
+}
+
 /// `config …`.
 #[derive(Debug, Subcommand)]
 pub enum Config {
@@ -604,6 +630,11 @@ mod tests {
             "inbox test",
             "inbox test --allow Bash --pattern cargo* --process api/* --limit 10",
             "inbox test --deny Edit --path src/**",
+            "gui list",
+            "gui list --json",
+            "gui show api",
+            "gui show api/lead --gui 4711-a1 --json",
+            "gui show --dashboard",
             "config check",
             "config check some/file.toml",
             "config diff",
@@ -647,6 +678,8 @@ mod tests {
             ("inbox test --pattern x", ErrorKind::MissingRequiredArgument),
             ("inbox test --allow x --deny y", ErrorKind::ArgumentConflict),
             ("inbox list --limit 0", ErrorKind::ValueValidation),
+            ("gui show", ErrorKind::MissingRequiredArgument),
+            ("gui show api --dashboard", ErrorKind::ArgumentConflict),
             ("daemon --foreground install", ErrorKind::ArgumentConflict),
             ("process add api lead cargo test", ErrorKind::UnknownArgument),
         ] {

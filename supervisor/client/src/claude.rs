@@ -119,7 +119,12 @@ mod tests {
     fn claude_is_looked_for_on_the_path_then_at_home_then_in_our_prefix() {
         let dir = tempfile::tempdir().expect("a directory");
         let home = dir.path();
-        let app = App { places: Places::new(|_| None, home), home: home.to_owned(), json: false };
+        let app = App {
+            places: Places::new(|_| None, home),
+            home: home.to_owned(),
+            json: false,
+            config_given: None,
+        };
         let path = home.join("bin").into_os_string();
         assert_eq!(find(&app, &path), None);
         for place in app.places.claude_programs().into_iter().rev().chain([home.join(".local/bin/claude")]) {

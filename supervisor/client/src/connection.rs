@@ -5,14 +5,18 @@ use std::{
     fmt,
     io::{self, Read, Write},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use wezterm_parallel_schemas::{
     PROTOCOL,
@@ -290,6 +294,15 @@ pub fn daemon_info(places: &Places) -> Option<DaemonInfo> {
     serde_json::from_slice(&std::fs::read(places.info()).ok()?).ok()
 }
 
+/// Connects without ever waiting.
+pub fn knock(path: &Path) -> Result<OwnedFd, Errno> {
+    let fd = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    connect(&fd, &SocketAddrUnix::new(path)?)?;
+    Ok(fd)
+}
+
 /// Whether `fd` can be read before `deadline`. Signals do not end the wait.
 pub fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
     loop {
@@ -301,7 +314,7 @@ pub fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<boo
         match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], timeout.as_ref()) {
             Ok(0) => return Ok(false),
             Ok(_) => return Ok(true),
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
     }

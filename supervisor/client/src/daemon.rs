@@ -14,6 +14,7 @@ use std::{
 };
 
 use rustix::{
+    fs::{FlockOperation, flock},
     io::{FdFlags, fcntl_setfd},
     pipe::{PipeFlags, pipe_with},
 };
@@ -70,10 +71,18 @@ fn background(app: &App) -> Outcome {
     output::print(format_args!("the daemon serves at {}\n", connection.socket().display()))
 }
 
-/// Starts `exe` as the daemon and returns once it serves.
+/// Starts `exe` as the daemon and returns once one serves. Where several do that at once, the first one
+/// starts it, and the others find it.
 pub fn start(app: &App, exe: &Path) -> Outcome {
     let what = || "start the daemon".to_owned();
     private_directory(&app.places.state_dir).failed_to(what)?;
+    let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(app.places.start_lock());
+    // held until this returns, or this program ends; nothing that is started inherits it
+    let lock = lock.failed_to(what)?;
+    flock(&lock, FlockOperation::LockExclusive).failed_to(what)?;
+    if app.connect_or_none()?.is_some() {
+        return Ok(());
+    }
     if let Some(systemd_run) = scope_maker() {
         // in a scope of its own the daemon stays when the scope of the terminal is ended
         if start_as(app, exe, Some(&systemd_run)).is_ok() || app.connect_or_none()?.is_some() {
@@ -205,7 +214,12 @@ mod tests {
         let written =
             Command::new("sh").arg("-c").arg(write).arg(&exe).arg(script).status().expect("a shell");
         assert!(written.success());
-        let app = App { places: Places::new(|_| None, dir.path()), home: dir.path().to_owned(), json: false };
+        let app = App {
+            places: Places::new(|_| None, dir.path()),
+            home: dir.path().to_owned(),
+            json: false,
+            config_given: None,
+        };
         private_directory(&app.places.state_dir).expect("made");
         std::fs::write(app.places.log(), "of yesterday\n").expect("a log");
         let outcome = start_as(&app, &exe, None);

@@ -18,8 +18,9 @@ use crate::{
     connection::{ConnectError, Connection, daemon_info},
     executable,
     failure::{Failure, Outcome},
+    gui,
     output::{self, ADVICE, BAD, GOOD, NOTABLE, STRONG},
-    program, unit,
+    program, unit, view,
 };
 
 /// How a thing was found.
@@ -61,6 +62,7 @@ pub fn run(app: &App) -> Outcome {
     findings.extend(directories(app));
     findings.push(socket_path(app));
     findings.push(daemon_answers(app, daemon));
+    findings.extend(Connection::open(&app.places, &config).ok().and_then(|mut d| plugin(&mut d)));
     findings.push(config_file(app));
     findings.push(stale_files(app, serves));
     findings.push(wezterm());
@@ -294,6 +296,15 @@ fn stale_files(app: &App, serves: bool) -> Finding {
     Finding::warn(CHECK, stale.join("; "), HINT)
 }
 
+/// Whether a WezTerm has the plugin in it and has found the daemon.
+fn plugin(daemon: &mut Connection) -> Option<Finding> {
+    let message = match gui::connected(daemon)? {
+        0 => "no WezTerm is connected; one with the plugin in its config connects by itself".into(),
+        n => format!("connected: {}", view::count(n, "WezTerm")),
+    };
+    Some(Finding::ok("plugin", message))
+}
+
 fn wezterm() -> Finding {
     const CHECK: &str = "WezTerm";
     let inside = std::env::var_os("WEZTERM_EXECUTABLE_DIR").map(|dir| Path::new(&dir).join("wezterm"));
@@ -410,7 +421,7 @@ mod tests {
     use super::*;
 
     fn app(dir: &Path) -> App {
-        App { places: Places::new(|_| None, dir), home: dir.to_owned(), json: false }
+        App { places: Places::new(|_| None, dir), home: dir.to_owned(), json: false, config_given: None }
     }
 
     #[test]

@@ -139,7 +139,7 @@ mod tests {
 
     fn app(dir: &Path) -> App {
         let places = wezterm_parallel_schemas::places::Places::new(|_| None, dir);
-        App { places, home: dir.to_owned(), json: false }
+        App { places, home: dir.to_owned(), json: false, config_given: None }
     }
 
     #[test]

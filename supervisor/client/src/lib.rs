@@ -23,12 +23,14 @@ mod doctor;
 mod events;
 mod executable;
 mod explain;
+mod gui;
 pub mod hook;
 mod inbox;
 mod limit;
 mod logs;
 mod process;
 mod prompt;
+pub mod relay;
 mod session;
 mod status;
 pub mod statusline;
@@ -91,6 +93,7 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Limit(verb) => limit::run(&app, verb),
         Verb::Prompt(verb) => prompt::run(&app, verb),
         Verb::Inbox(verb) => inbox::run(&app, verb),
+        Verb::Gui(verb) => gui::run(&app, verb),
         Verb::Config(verb) => config::run(&app, verb),
         Verb::Events(args) => events::run(&app, args),
         Verb::Doctor => doctor::run(&app),

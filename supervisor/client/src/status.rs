@@ -2,7 +2,7 @@
 
 use wezterm_parallel_schemas::{daemon::Empty, method::DaemonStatus};
 
-use crate::{app::App, connection::CallContext, failure::Outcome, output, time, view};
+use crate::{app::App, connection::CallContext, failure::Outcome, gui, output, time, view};
 
 /// `status`.
 pub fn run(app: &App) -> Outcome {
@@ -11,5 +11,9 @@ pub fn run(app: &App) -> Outcome {
     if app.json {
         return output::print_json(&all);
     }
-    output::print(view::status_of_all(&all, time::now(), output::width()))
+    let mut text = view::status_of_all(&all, time::now(), output::width());
+    if let Some(n @ 1..) = gui::connected(&mut daemon) {
+        text += &format!("\nconnected: {}\n", view::count(n, "WezTerm"));
+    }
+    output::print(text)
 }

@@ -89,7 +89,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let home = dir.path().join("home/u");
         fs::create_dir_all(&home).expect("made");
-        let app = App { places: Places::new(|_| None, &home), home: home.clone(), json: false };
+        let app =
+            App { places: Places::new(|_| None, &home), home: home.clone(), json: false, config_given: None };
         assert!(!ours(&app, &home), "not even an empty home");
         for (name, files, expected) in [
             ("a", &["daemon.lock", "daemon.sock", "runs"][..], true),

@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn app(home: &Path) -> App {
-        App { places: Places::new(|_| None, home), home: home.to_owned(), json: false }
+        App { places: Places::new(|_| None, home), home: home.to_owned(), json: false, config_given: None }
     }
 
     #[test]

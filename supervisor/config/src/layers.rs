@@ -147,6 +147,7 @@ fn variable(below: &Config, name: &str, value: &str) -> Result<Layer, Problem> {
     for part in &parts {
         let known: Option<Vec<&String>> = match keys.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["agents"] => Some(below.agents.keys().collect()),
+            ["layouts"] => Some(below.layouts.keys().collect()),
             ["workspaces"] => Some(below.workspaces.keys().collect()),
             ["workspaces", workspace, "processes"] | ["workspaces", workspace, "processes", _, "after"] => {
                 Some(

@@ -16,6 +16,8 @@ mod resolve;
 
 pub mod project;
 
+pub mod layout;
+
 pub mod error;
 mod lines;
 mod suggest;

@@ -13,6 +13,7 @@ use wezterm_parallel_schemas::config::Config;
 use crate::{
     error::{ConfigError, invalid},
     layers::{VARIABLE_PREFIX, layered},
+    layout,
     parse::{self, Format},
     resolve::{Dirs, resolve},
 };
@@ -47,10 +48,11 @@ pub fn load(
     variables: impl IntoIterator<Item = (String, String)>,
     home: &Path,
 ) -> Result<Loaded, ConfigError> {
-    load_text(read(path)?, path, variables, home)
+    let text = read(path)?;
+    load_with(text, path, variables, home, Some(&layout::saved_names(&layout::dir(path))))
 }
 
-/// The same of a text at hand: the last good config, say, that was kept.
+/// The same of a text at hand: the last good config, say, that was kept. Names of templates are not checked.
 ///
 /// # Errors
 /// [`ConfigError::Invalid`].
@@ -60,8 +62,18 @@ pub fn load_text(
     variables: impl IntoIterator<Item = (String, String)>,
     home: &Path,
 ) -> Result<Loaded, ConfigError> {
+    load_with(text, path, variables, home, None)
+}
+
+fn load_with(
+    text: String,
+    path: &Path,
+    variables: impl IntoIterator<Item = (String, String)>,
+    home: &Path,
+    saved: Option<&[String]>,
+) -> Result<Loaded, ConfigError> {
     let refuse = |problems| invalid(path, &text, Format::of(path), problems);
-    let dirs = Dirs { home, base: path.parent().unwrap_or(home) };
+    let dirs = Dirs { home, base: path.parent().unwrap_or(home), saved };
     let user = parse::config(&text, path)?;
     // the file by itself first: what is wrong with it is shown in its lines
     resolve(&user, dirs).map_err(refuse)?;

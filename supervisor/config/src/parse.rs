@@ -5,7 +5,10 @@ use std::{ops::Range, path::Path};
 
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error as YamlError, MessageFormatter, Options, UserMessageFormatter};
-use wezterm_parallel_schemas::config::{Config, ProjectConfig};
+use wezterm_parallel_schemas::{
+    config::{Config, ProjectConfig},
+    layout::Layout,
+};
 
 use crate::{
     error::{ConfigError, KeyPath, Problem, invalid},
@@ -57,6 +60,14 @@ pub fn project(text: &str, path: &Path) -> Result<ProjectConfig, ConfigError> {
     let config: ProjectConfig = typed(text, path)?;
     check_version(config.version, text, path)?;
     Ok(config)
+}
+
+/// Reads the text of a template's file.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] with the first thing that is wrong.
+pub fn layout(text: &str, path: &Path) -> Result<Layout, ConfigError> {
+    typed(text, path)
 }
 
 fn check_version(version: u32, text: &str, path: &Path) -> Result<(), ConfigError> {

@@ -115,7 +115,8 @@ pub fn find(dir: &Path) -> Result<Option<ProjectFile>, ConfigError> {
 }
 
 /// Checks a project's file under the user's config, as it must be before it can be trusted. `workspace`
-/// is the one it would add to, if there is one: processes of it may be named in `after`.
+/// is the one it would add to, if there is one: processes of it may be named in `after`. `saved` are the
+/// user's saved templates: a project names one, and defines none.
 ///
 /// # Errors
 /// All that is wrong with it.
@@ -124,10 +125,11 @@ pub fn check(
     config: &Config,
     workspace: Option<&WorkspaceSpec>,
     home: &Path,
+    saved: &[String],
 ) -> Result<ProjectConfig, ConfigError> {
-    let dir = file.path.parent().unwrap_or(home);
+    let base = file.path.parent().unwrap_or(home);
     let project = parse::project(&file.text, &file.path)?;
-    added(&project, config, workspace, dir, home)
+    added(&project, config, workspace, Dirs { home, base, saved: Some(saved) })
         .map_err(|problems| invalid(&file.path, &file.text, Format::of(&file.path), problems))?;
     Ok(project)
 }
@@ -180,7 +182,7 @@ pub fn add(
     });
     let dir = file.path.parent().unwrap_or(home);
     let result = parse::project(&trusted.text, &file.path).and_then(|project| {
-        added(&project, config, Some(workspace), dir, home)
+        added(&project, config, Some(workspace), Dirs { home, base: dir, saved: None })
             .map(|processes| (project, processes))
             .map_err(|problems| invalid(&file.path, &trusted.text, Format::of(&file.path), problems))
     });
@@ -209,12 +211,13 @@ fn added(
     project: &ProjectConfig,
     config: &Config,
     workspace: Option<&WorkspaceSpec>,
-    dir: &Path,
-    home: &Path,
+    dirs: Dirs<'_>,
 ) -> Result<IndexMap<String, ProcessSpec>, Vec<Problem>> {
     let at = KeyPath::of(["workspace"]);
     let own = &project.workspace;
-    let mut work = Resolver::new(config, Dirs { home, base: dir }, Source::Project);
+    let dir = dirs.base;
+    let mut work = Resolver::new(config, dirs, Source::Project);
+    work.check_layout_name(&at, own.layout.as_ref());
     let no_processes = IndexMap::new();
     // what the file itself brought the last time is not in its way
     let others: IndexMap<String, ProcessSpec> = workspace

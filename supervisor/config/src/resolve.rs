@@ -7,31 +7,31 @@ use std::{
 };
 
 use indexmap::IndexMap;
+use wezterm_parallel_core::layout::check::check;
 use wezterm_parallel_core::rule as core_rule;
 use wezterm_parallel_core::spec::{
     AgentSpec, BackoffSpec, DaemonSpec, Desired, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT,
-    Millis, ProcessSpec, READY_TIMEOUT_MS_DEFAULT, RestartSpec, START_AT_ONCE_DEFAULT, STOP_GRACE_MS_DEFAULT,
-    StatusSpec, WorkspaceSpec,
+    Millis, NAME_BYTES_MAX, ProcessSpec, READY_TIMEOUT_MS_DEFAULT, RestartSpec, START_AT_ONCE_DEFAULT,
+    STOP_GRACE_MS_DEFAULT, StatusSpec, WorkspaceSpec, is_name,
 };
 use wezterm_parallel_schemas::{
     config::{
         Agent, AgentKind, Condition, Config, OnLimit, Process, Ready, Restart, RestartPolicy, Rule, Screen,
         StatusFrom, Workspace,
     },
+    layout::Layout,
     process::{Kind, Source},
     units::Span,
 };
 
 use crate::{
     error::{KeyPath, PROBLEMS_MAX, Problem},
+    layout,
     suggest::did_you_mean,
 };
 
 /// The agent that is always there, and the program that makes an agent one of this kind.
 pub(crate) const CLAUDE: &str = "claude";
-/// Longest name of a workspace, process or agent, in bytes. Names become parts of file names and tab
-/// titles.
-const NAME_BYTES_MAX: usize = 64;
 
 /// What paths in a config are relative to. Both must be absolute.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,9 @@ pub struct Dirs<'a> {
     pub home: &'a Path,
     /// What a relative `cwd` of a workspace is relative to: the directory of the config file.
     pub base: &'a Path,
+    /// Names of saved templates for panes. Without them no name of a template is checked: what was kept of
+    /// a config, or was trusted, holds also when a file has gone.
+    pub saved: Option<&'a [String]>,
 }
 
 /// A config in which nothing is left open.
@@ -82,8 +85,21 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
     for (at, rule) in config.permissions.iter().enumerate() {
         work.check_rule(&KeyPath::of(["permissions"]).key(&at.to_string()), rule);
     }
-    let desired =
-        Desired { agents: work.agents, workspaces, daemon, permissions: config.permissions.clone() };
+    for (name, layout) in &config.layouts {
+        work.check_layout(name, layout);
+    }
+    let roots = config.project_roots.iter().enumerate();
+    let project_roots = roots
+        .map(|(i, root)| work.path(&KeyPath::of(["project_roots", &i.to_string()]), root, dirs.base))
+        .collect();
+    let desired = Desired {
+        agents: work.agents,
+        workspaces,
+        daemon,
+        permissions: config.permissions.clone(),
+        layouts: config.layouts.clone(),
+        project_roots,
+    };
     if work.problems.is_empty() {
         Ok(Resolved { desired, warnings: work.warnings })
     } else {
@@ -176,6 +192,35 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    fn check_layout(&mut self, name: &str, layout: &Layout) {
+        let at = KeyPath::of(["layouts", name]);
+        self.check_name(&at, "a layout", name);
+        self.problems.extend(check(layout).into_iter().map(|fault| layout::problem(&at, fault)));
+        let mut unknown = Vec::new();
+        layout::agents(&at, layout, &mut |at, agent| {
+            if !self.agents.contains_key(agent) {
+                unknown.push((at, agent.to_owned()));
+            }
+        });
+        for (at, agent) in unknown {
+            let hint = self.suggest(&agent, self.agents.keys().map(String::as_str));
+            self.problem_with_hint(at, format!("there is no agent `{agent}`"), hint);
+        }
+    }
+
+    /// That a template which is named is there.
+    pub(crate) fn check_layout_name(&mut self, at: &KeyPath, name: Option<&String>) {
+        let (Some(name), Some(saved)) = (name, self.dirs.saved) else { return };
+        let config = self.config;
+        let known = || config.layouts.keys().chain(saved).map(String::as_str).chain(layout::shipped_names());
+        if !known().any(|k| k == name) {
+            let hint = self.suggest(name, known()).unwrap_or_else(|| {
+                "`wezterm-parallel layout list` shows all; leave it out for processes side by side".into()
+            });
+            self.problem_with_hint(at.key("layout"), format!("there is no layout `{name}`"), Some(hint));
+        }
+    }
+
     fn check_rule(&mut self, at: &KeyPath, rule: &Rule) {
         match (&rule.allow, &rule.deny) {
             (Some(_), Some(_)) => {
@@ -208,6 +253,7 @@ impl<'a> Resolver<'a> {
     fn workspace(&mut self, name: &str, workspace: &Workspace) -> WorkspaceSpec {
         let at = KeyPath::of(["workspaces", name]);
         self.check_name(&at, "a workspace", name);
+        self.check_layout_name(&at, workspace.layout.as_ref());
         self.check_env(&at.key("env"), &workspace.env);
         let cwd = if workspace.cwd.as_os_str().is_empty() {
             self.problem_with_hint(
@@ -474,13 +520,6 @@ impl<'a> Resolver<'a> {
         // drops `.` and doubled slashes; `..` stays, since it means another place behind a symbolic link
         whole.components().collect()
     }
-}
-
-/// Whether this can be the name of a workspace, a process or an agent.
-pub(crate) fn is_name(name: &str) -> bool {
-    name.len() <= NAME_BYTES_MAX
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// The text made into a name: what cannot stand in one becomes `-`. `fallback` if nothing is left.

@@ -403,7 +403,7 @@ proptest! {
 
 #[test]
 fn a_config_made_by_hand_resolves_without_a_file() {
-    let dirs = Dirs { home: Path::new("/home/me"), base: Path::new("/") };
+    let dirs = Dirs { home: Path::new("/home/me"), base: Path::new("/"), saved: None };
     let resolved = resolve(&Config::default(), dirs).expect("right");
     assert_eq!(resolved.desired.agents.keys().collect::<Vec<_>>(), ["claude"]);
 }

@@ -50,7 +50,7 @@ impl Home {
     }
     fn check(&self) -> String {
         let file = project::find(&self.dir.path().join("api")).expect("readable").expect("there");
-        match project::check(&file, &self.config, self.desired.workspaces.get("api"), self.dir.path()) {
+        match project::check(&file, &self.config, self.desired.workspaces.get("api"), self.dir.path(), &[]) {
             Ok(_) => "right".into(),
             Err(error) => self.clean(&error.to_string()),
         }

@@ -4,7 +4,9 @@
 
 pub mod claude;
 pub mod gate;
+pub mod gui;
 pub mod inbox;
+pub mod layout;
 pub mod limit;
 pub mod plan;
 pub mod process;

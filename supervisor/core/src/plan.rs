@@ -5,11 +5,14 @@
 //! touching what runs; then restarts and additions, in start order. What a command has made
 //! ([`Source::Runtime`]) belongs to the user, not to the file: no step touches it.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use wezterm_parallel_schemas::{
     config::Rule,
     daemon::{ConfigAction, ConfigChange},
+    layout::Layout,
     process::Source,
 };
 
@@ -46,6 +49,20 @@ pub enum Step {
     ChangePermissions {
         /// The rules from now on.
         to: Vec<Rule>,
+    },
+    /// A template for panes comes to be, goes, or is another. Panes that are there stay as they are.
+    ChangeLayout {
+        /// Its name.
+        layout: String,
+        /// What it was, if it was there.
+        from: Option<Layout>,
+        /// What it is from now on, if it is there.
+        to: Option<Layout>,
+    },
+    /// The directories whose subdirectories are offered are others.
+    ChangeProjectRoots {
+        /// They, from now on.
+        to: Vec<PathBuf>,
     },
     /// An agent comes to be.
     AddAgent {
@@ -159,6 +176,10 @@ pub fn diff(old: &Desired, new: &Desired) -> Plan {
     if old.permissions != new.permissions {
         parts.changes.push(Step::ChangePermissions { to: new.permissions.clone() });
     }
+    diff_layouts(old, new, &mut parts);
+    if old.project_roots != new.project_roots {
+        parts.changes.push(Step::ChangeProjectRoots { to: new.project_roots.clone() });
+    }
     diff_agents(old, new, &mut parts);
     for (name, from) in &old.workspaces {
         if from.source != Source::Runtime && !new.workspaces.contains_key(name) {
@@ -198,6 +219,16 @@ fn diff_daemon(old: &Desired, new: &Desired, parts: &mut Parts) {
     keys.differ("min_free_memory", min_free_memory != &new.daemon.min_free_memory);
     if let Some(keys) = keys.any() {
         parts.changes.push(Step::ChangeDaemon { keys, to: new.daemon.clone() });
+    }
+}
+
+fn diff_layouts(old: &Desired, new: &Desired, parts: &mut Parts) {
+    let gone = old.layouts.keys().filter(|name| !new.layouts.contains_key(*name));
+    for layout in gone.chain(new.layouts.keys()) {
+        let (from, to) = (old.layouts.get(layout).cloned(), new.layouts.get(layout).cloned());
+        if from != to {
+            parts.changes.push(Step::ChangeLayout { layout: layout.clone(), from, to });
+        }
     }
 }
 
@@ -470,6 +501,15 @@ impl Step {
             Self::RemoveAgent { agent } => (ConfigAction::Remove, agent.clone(), &[]),
             Self::ChangeDaemon { keys, .. } => (ConfigAction::Change, "daemon".into(), keys),
             Self::ChangePermissions { .. } => (ConfigAction::Change, "permissions".into(), &[]),
+            Self::ChangeLayout { layout, from, to } => {
+                let action = match (from, to) {
+                    (None, _) => ConfigAction::Add,
+                    (_, None) => ConfigAction::Remove,
+                    (Some(_), Some(_)) => ConfigAction::Change,
+                };
+                (action, format!("layout {layout}"), &[])
+            }
+            Self::ChangeProjectRoots { .. } => (ConfigAction::Change, "project_roots".into(), &[]),
             Self::AddAgent { agent, .. } => (ConfigAction::Add, agent.clone(), &[]),
             Self::ChangeAgent { agent, keys, .. } => (ConfigAction::Change, agent.clone(), keys),
             Self::AddWorkspace { workspace, .. } => (ConfigAction::Add, workspace.clone(), &[]),
@@ -500,6 +540,13 @@ impl Step {
             }
             Self::ChangeDaemon { to, .. } => desired.daemon = to.clone(),
             Self::ChangePermissions { to } => desired.permissions.clone_from(to),
+            Self::ChangeLayout { layout, to: Some(to), .. } => {
+                desired.layouts.insert(layout.clone(), to.clone());
+            }
+            Self::ChangeLayout { layout, to: None, .. } => {
+                desired.layouts.shift_remove(layout);
+            }
+            Self::ChangeProjectRoots { to } => desired.project_roots.clone_from(to),
             Self::AddAgent { agent, to } | Self::ChangeAgent { agent, to, .. } => {
                 desired.agents.insert(agent.clone(), to.clone());
             }

@@ -10,6 +10,7 @@ use wezterm_parallel_schemas::{
         TitleMeaning,
     },
     evidence::EvidenceSource,
+    layout::Layout,
     process::{Kind, Source},
 };
 
@@ -28,6 +29,12 @@ pub struct Desired {
     /// What is decided of agents' requests without asking the user; the first that fits.
     #[serde(default)]
     pub permissions: Vec<Rule>,
+    /// Templates for panes, by name.
+    #[serde(default)]
+    pub layouts: IndexMap<String, Layout>,
+    /// Directories whose subdirectories are offered for a new workspace, absolute.
+    #[serde(default)]
+    pub project_roots: Vec<PathBuf>,
 }
 
 /// What the daemon keeps to.
@@ -206,6 +213,17 @@ pub struct BackoffSpec {
     pub jitter: f64,
     /// A run this long forgets the failures before it.
     pub reset_after: Millis,
+}
+
+/// Longest name of a workspace, process, agent or template, in bytes. Names become parts of file names and
+/// tab titles.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Whether this can be the name of a workspace, a process, an agent or a template.
+pub fn is_name(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// Free memory below which agents wait: a Claude takes 200 MB at once and as much again while it works.

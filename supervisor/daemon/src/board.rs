@@ -12,12 +12,17 @@ use tokio::sync::mpsc;
 use wezterm_parallel_schemas::{
     error::{Code, Error},
     event::Event,
+    gui::GuiNews,
+    limit::AccountView,
     process::ProcessView,
     workspace::WorkspaceView,
 };
 use wezterm_parallel_store::{Change, Store, StoreError};
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    news::{Changes, Weight, accounts_weight, process_weight},
+};
 
 /// Events kept in memory, so that a client that was away for a moment is not sent to the disk.
 const RING_EVENTS_MAX: usize = 512;
@@ -45,7 +50,11 @@ pub struct Board {
     ring: RefCell<VecDeque<Rc<Event>>>,
     workspaces: RefCell<BTreeMap<(u32, String), WorkspaceView>>,
     processes: RefCell<BTreeMap<(String, u32, String), ProcessView>>,
+    accounts: RefCell<Vec<AccountView>>,
+    /// What of all that has changed since when.
+    changes: Changes,
     problem: RefCell<Option<String>>,
+    config_problem: RefCell<Option<String>>,
     /// How many commits have been refused so far, and why the last one.
     refusals: RefCell<(u64, Option<Error>)>,
 }
@@ -75,7 +84,10 @@ impl Board {
             ring: RefCell::default(),
             workspaces: RefCell::default(),
             processes: RefCell::default(),
+            accounts: RefCell::default(),
+            changes: Changes::default(),
             problem: RefCell::new(problem),
+            config_problem: RefCell::default(),
             refusals: RefCell::default(),
         });
         let weak = Rc::downgrade(&board);
@@ -166,10 +178,25 @@ impl Board {
             *refusals = (refusals.0 + 1, Some(e.clone()));
         }
         let mut problem = self.problem.borrow_mut();
+        let before = problem.clone();
         match error {
             Some(e) if e.code == Code::Storage => *problem = Some(e.line()),
             None if problem.as_ref().is_some_and(|p| p.starts_with("storage:")) => *problem = None,
             _ => {}
+        }
+        let changed = *problem != before;
+        drop(problem);
+        if changed {
+            self.changes.change_problem();
+        }
+    }
+
+    /// What is wrong with the config, in words, if anything is.
+    pub fn put_config_problem(&self, problem: Option<&str>) {
+        // the first line says it all
+        let line = problem.and_then(|text| text.lines().next()).map(str::to_owned);
+        if self.config_problem.replace(line.clone()) != line {
+            self.changes.change_problem();
         }
     }
 
@@ -230,26 +257,99 @@ impl Board {
 
     /// Puts a workspace up, in place of what stood there of the same id.
     pub fn put_workspace(&self, position: u32, view: WorkspaceView) {
+        let key = (position, view.id.clone());
         let mut all = self.workspaces.borrow_mut();
-        all.retain(|(_, id), _| *id != view.id);
-        all.insert((position, view.id.clone()), view);
+        let id = view.id.clone();
+        let before = all.get(&key).map(|old| *old == view);
+        if before.is_none() {
+            all.retain(|(_, other), _| *other != id);
+        }
+        all.insert(key, view);
+        drop(all);
+        match before {
+            None => self.changes.place(&id),
+            Some(false) => self.changes.change(&id, Weight::Urgent),
+            Some(true) => {}
+        }
     }
     /// Takes a workspace down.
     pub fn drop_workspace(&self, id: &str) {
         self.workspaces.borrow_mut().retain(|(_, i), _| i != id);
+        self.changes.remove(id);
     }
     /// Puts a process up, in place of what stood there of the same id.
     pub fn put_process(&self, position: u32, view: ProcessView) {
         let mut all = self.processes.borrow_mut();
         let key = (view.workspace.clone(), position, view.id.clone());
-        if !all.contains_key(&key) {
-            all.retain(|(_, _, id), _| *id != view.id);
+        let (id, workspace, runs) = (view.id.clone(), view.workspace.clone(), view.pid.is_some());
+        let old = all.get(&key).map(|old| (process_weight(old, &view), old.pid.is_some() != runs));
+        if old.is_none() {
+            all.retain(|(_, _, other), _| *other != id);
         }
         all.insert(key, view);
+        drop(all);
+        match old {
+            None => self.changes.place(&id),
+            Some((Some(weight), counts)) => {
+                self.changes.change(&id, weight);
+                if counts {
+                    self.recount(&workspace);
+                }
+            }
+            Some((None, _)) => {}
+        }
     }
     /// Takes a process down.
     pub fn drop_process(&self, id: &str) {
+        let Some(view) = self.process(id) else { return };
         self.processes.borrow_mut().retain(|(_, _, i), _| i != id);
+        self.changes.remove(id);
+        self.recount(&view.workspace);
+    }
+    /// The processes of a workspace are counted in its view.
+    fn recount(&self, name: &str) {
+        let all = self.workspaces.borrow();
+        let id = all.values().find(|w| w.name == name).map(|w| w.id.clone());
+        drop(all);
+        if let Some(id) = id {
+            self.changes.change(&id, Weight::Urgent);
+        }
+    }
+    /// Puts all accounts up.
+    pub fn put_accounts(&self, accounts: Vec<AccountView>) {
+        let weight = accounts_weight(&self.accounts.borrow(), &accounts);
+        self.accounts.replace(accounts);
+        if let Some(weight) = weight {
+            self.changes.change_accounts(weight);
+        }
+    }
+    /// What has changed since when.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+    /// What has changed after number `after`; everything where that is not known, or not given.
+    pub fn news(&self, after: Option<u64>) -> GuiNews {
+        let changes = &self.changes;
+        let after = after.filter(|after| !changes.is_lost(*after));
+        let (mut processes, mut workspaces) = (self.processes(), self.workspaces());
+        if let Some(after) = after {
+            processes.retain(|p| changes.has_changed(&p.id, after));
+            workspaces.retain(|w| changes.has_changed(&w.id, after));
+        }
+        let removed = after.map_or_else(Vec::new, |after| changes.removed(after));
+        let accounts = after.is_none_or(|after| changes.accounts_changed(after));
+        let problems = [self.config_problem.borrow().clone(), self.problem()];
+        let problem: Vec<String> = problems.into_iter().flatten().collect();
+        GuiNews {
+            seq: changes.newest(),
+            whole: after.is_none(),
+            processes,
+            workspaces,
+            removed,
+            accounts: accounts.then(|| self.accounts.borrow().clone()),
+            problem: (!problem.is_empty()).then(|| problem.join("\n")),
+            ..GuiNews::default()
+        }
     }
     /// All workspaces, in order.
     pub fn workspaces(&self) -> Vec<WorkspaceView> {

@@ -17,6 +17,8 @@ mod effects;
 
 mod board;
 mod clock;
+mod layouts;
+mod news;
 mod sessions;
 mod shared;
 
@@ -35,6 +37,7 @@ use std::{
 use actors::{
     config::ConfigActor,
     gate::GateActor,
+    gui::GuiActor,
     inbox::InboxActor,
     limit::LimitActor,
     registry::RegistryActor,
@@ -231,6 +234,8 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let agents = Rc::default();
     let inbox = InboxActor::new(board.clone(), clock, Rc::clone(&agents), loaded.asks);
     let inbox = guard::start("inbox".into(), inbox, shared::panic_report(board.clone()));
+    let gui = GuiActor::new(board.clone(), clock, loaded.intents);
+    let gui = guard::start("gui".into(), gui, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
         home: home.clone(),
@@ -246,7 +251,9 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         ending: Cell::new(false),
         prompts: RefCell::new(prompts),
         agents,
+        layouts: layouts::Layouts::new(loaded.arrangements),
         inbox,
+        gui,
         places,
     });
     let stored = Stored {

@@ -1,7 +1,9 @@
 //! From calls to actors. The only place that matches on methods.
 
+mod gui;
 mod hook;
 mod inbox;
+mod layout;
 mod limit;
 mod prompt;
 mod session;
@@ -144,6 +146,13 @@ impl Router {
                 self.answer::<call::ListSessions>(params, |p| self.list_sessions(p)).await
             }
             call::ListLimits::NAME => self.answer::<call::ListLimits>(params, |_| self.list_limits()).await,
+            call::ListLayouts::NAME => {
+                self.answer::<call::ListLayouts>(params, |_| self.list_layouts()).await
+            }
+            call::ShowLayout::NAME => self.answer::<call::ShowLayout>(params, |p| self.show_layout(p)).await,
+            call::LeftLayouts::NAME => {
+                self.answer::<call::LeftLayouts>(params, |_| self.left_layouts()).await
+            }
             call::DiffConfig::NAME => self.answer::<call::DiffConfig>(params, |p| self.diff(p)).await,
             call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,
             call::ExportConfig::NAME => self.answer::<call::ExportConfig>(params, |_| self.export()).await,
@@ -157,6 +166,11 @@ impl Router {
             call::ListAsks::NAME => self.answer::<call::ListAsks>(params, |p| self.list_asks(p)).await,
             call::ShowAsk::NAME => self.answer::<call::ShowAsk>(params, |p| self.show_ask(p)).await,
             call::TestRules::NAME => self.answer::<call::TestRules>(params, |p| self.test_rules(p)).await,
+            call::ListGuis::NAME => self.answer::<call::ListGuis>(params, |_| self.list_guis()).await,
+            call::WaitGui::NAME => {
+                self.answer::<call::WaitGui>(params, |p| self.wait_for_news(caller, p)).await
+            }
+            call::FocusGui::NAME => self.answer::<call::FocusGui>(params, |p| self.focus(p)).await,
             // not kept waiting for the disk: Claude waits for it
             call::ReportHook::NAME => {
                 self.answer::<call::ReportHook>(params, |p| self.report_hook(caller, p)).await
@@ -292,6 +306,19 @@ impl Router {
             call::DenyAsk::NAME => self.answer::<call::DenyAsk>(params, |p| self.deny_ask(caller, p)).await,
             call::AnswerAsk::NAME => {
                 self.answer::<call::AnswerAsk>(params, |p| self.answer_ask(caller, p)).await
+            }
+            call::ShowInGui::NAME => self.answer::<call::ShowInGui>(params, |p| self.show_in_gui(p)).await,
+            call::SaveLayout::NAME => {
+                self.answer::<call::SaveLayout>(params, |p| self.save_layout(caller, p)).await
+            }
+            call::DeleteLayout::NAME => {
+                self.answer::<call::DeleteLayout>(params, |p| self.delete_layout(caller, p)).await
+            }
+            call::PlanLayout::NAME => {
+                self.answer::<call::PlanLayout>(params, |p| self.plan_layout(caller, p)).await
+            }
+            call::KeepLayout::NAME => {
+                self.answer::<call::KeepLayout>(params, |p| self.keep_layout(caller, p)).await
             }
             call::ReloadConfig::NAME => self.answer::<call::ReloadConfig>(params, |_| self.reload()).await,
             call::TrustProject::NAME => {
@@ -431,6 +458,9 @@ impl Router {
 
     async fn create(&self, p: WorkspaceCreate) -> Result<WorkspaceView, Error> {
         let cwd = directory(&p.cwd)?;
+        if let Some(layout) = &p.layout {
+            self.usable_layout(layout).await?;
+        }
         let before = self.shared.board.refusals().0;
         let create = supervisor::Create { name: p.name, cwd, layout: p.layout };
         let id = self.supervisor.send(create).await.map_err(gone)??;
@@ -664,6 +694,11 @@ fn directory(path: &Path) -> Result<PathBuf, Error> {
                 .hint("make the directory first"))
         }
     }
+}
+
+/// Asks the disk something, which may take its time, on another thread.
+async fn off_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(ask).await.map_err(|_| fault())
 }
 
 fn gone(e: actix::MailboxError) -> Error {

@@ -19,11 +19,13 @@ use wezterm_parallel_store::PromptRow;
 
 use crate::{
     actors::{
-        gate::GateActor, inbox::InboxActor, limit::LimitActor, process::ProcessActor, registry::RegistryActor,
+        gate::GateActor, gui::GuiActor, inbox::InboxActor, limit::LimitActor, process::ProcessActor,
+        registry::RegistryActor,
     },
     board::Board,
     clock::Clock,
     guard::OnPanic,
+    layouts::Layouts,
     sessions::Sessions,
 };
 
@@ -59,8 +61,12 @@ pub struct Shared {
     pub agents: Rc<Agents>,
     /// Prompts that were not over when the daemon before this one ended, by process: taken by its actor.
     pub prompts: RefCell<HashMap<String, Vec<PromptRow>>>,
+    /// Templates for panes, and how they were last left.
+    pub layouts: Layouts,
     /// What agents ask.
     pub inbox: Addr<InboxActor>,
+    /// GUIs.
+    pub gui: Addr<GuiActor>,
 }
 
 /// Actors of processes, by the processes' ids.

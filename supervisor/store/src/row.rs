@@ -245,6 +245,8 @@ pub struct ArrangementRow {
     pub at: i64,
     /// It was on the glass.
     pub shown: bool,
+    /// The GUI that told it, by the name that it gave itself.
+    pub gui: String,
     /// Its windows.
     pub windows: Vec<Glass>,
 }

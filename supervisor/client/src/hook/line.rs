@@ -3,18 +3,13 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::net::UnixStream,
-    },
-    path::Path,
+    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket},
 };
 use serde::Serialize;
 use wezterm_parallel_schemas::{
@@ -28,7 +23,7 @@ use wezterm_parallel_schemas::{
     scan::{Limits, Scanner},
 };
 
-use crate::connection::daemon_info;
+use crate::connection::{daemon_info, knock};
 
 /// Between two tries to reach a daemon whose queue of clients is full.
 const KNOCK_MS: u64 = 2;
@@ -213,15 +208,6 @@ pub fn claude_is_gone(within: Duration) -> bool {
             done => return done != Ok(0),
         }
     }
-}
-
-/// Connects without ever waiting.
-fn knock(path: &Path) -> Result<OwnedFd, Errno> {
-    let fd = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
-    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(fd.as_fd(), true)?;
-    connect(&fd, &SocketAddrUnix::new(path)?)?;
-    Ok(fd)
 }
 
 fn hello() -> Vec<u8> {

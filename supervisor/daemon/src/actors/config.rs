@@ -12,7 +12,7 @@ use actix::{
     WrapFuture as _,
 };
 use tokio::sync::oneshot;
-use wezterm_parallel_config::{ConfigError, Loaded, project, to_yaml, watch};
+use wezterm_parallel_config::{ConfigError, Loaded, layout, project, to_yaml, watch};
 use wezterm_parallel_schemas::{
     daemon::ConfigPlan,
     error::{Code, Error},
@@ -54,6 +54,7 @@ impl ConfigActor {
         loaded: Option<Loaded>,
         error: Option<String>,
     ) -> Self {
+        shared.board.put_config_problem(error.as_deref());
         Self {
             shared,
             supervisor,
@@ -85,6 +86,7 @@ impl ConfigActor {
             event.message = Some(text.clone());
             self.shared.board.commit(Vec::new(), vec![event], None);
         }
+        self.shared.board.put_config_problem(Some(&text));
         self.error = Some(text.clone());
         self.answer(reply, Err(bad(&text)));
     }
@@ -120,6 +122,7 @@ impl ConfigActor {
         let changed =
             self.loaded.as_ref().is_none_or(|l| l.hash != loaded.hash) || !adopted.changes.is_empty();
         let mended = self.error.take().is_some();
+        self.shared.board.put_config_problem(None);
         // whoever asked is told, even that nothing changed
         if changed || mended || asked {
             self.generation += 1;
@@ -287,6 +290,7 @@ impl Handler<Trust> for ConfigActor {
             if m.path.is_dir() { m.path.clone() } else { m.path.parent().unwrap_or(&m.path).to_owned() };
         let config = self.loaded.as_ref().map(|l| l.config.clone()).unwrap_or_default();
         let home = self.sources.home.clone();
+        let layouts = layout::dir(&self.sources.path);
         let trust = m.trust;
         let check = tokio::task::spawn_blocking(move || {
             let file = project::find(&dir).map_err(|e| bad(&e.to_string()))?;
@@ -295,7 +299,8 @@ impl Handler<Trust> for ConfigActor {
             };
             let file = file.ok_or_else(missing)?;
             if trust {
-                project::check(&file, &config, None, &home).map_err(|e| bad(&e.to_string()))?;
+                project::check(&file, &config, None, &home, &layout::saved_names(&layouts))
+                    .map_err(|e| bad(&e.to_string()))?;
             }
             Ok(file)
         });

@@ -133,7 +133,35 @@ impl LimitActor {
             self.unsaved.insert(account.to_owned());
         }
         self.save(save_now, events, ctx);
+        self.publish();
         self.arm(ctx);
+    }
+
+    /// Shows how all of them stand.
+    fn publish(&self) {
+        self.board.put_accounts(self.views());
+    }
+
+    fn views(&self) -> Vec<AccountView> {
+        let now = self.clock.at();
+        let view = |(name, account): (&String, &Account)| {
+            let record = account.record();
+            let members = self.members.values().filter(|m| m.account == *name);
+            let mut processes: Vec<String> = members.map(|m| m.name.clone()).collect();
+            processes.sort();
+            let windows = record.windows.into_iter().filter(|w| w.resets_at.is_none_or(|at| at > now));
+            AccountView {
+                account: name.clone(),
+                limited_until: record.limited_until,
+                reason: record.reason,
+                windows: windows.collect(),
+                processes,
+                cost_usd: record.cost_usd,
+                input_tokens: record.input_tokens,
+                output_tokens: record.output_tokens,
+            }
+        };
+        self.accounts.iter().map(view).collect()
     }
 
     /// Tells all of an account whether it is limited.
@@ -217,6 +245,7 @@ impl Actor for LimitActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.publish();
         self.arm(ctx);
     }
 }
@@ -264,6 +293,7 @@ impl Handler<Join> for LimitActor {
         m.address.do_send(Tell(ProcessInput::Limited(self.limit_of(&m.account))));
         let member = Member { account: m.account, name: m.name, continues: m.continues, address: m.address };
         self.members.insert(m.process, member);
+        self.publish();
     }
 }
 
@@ -318,25 +348,7 @@ pub struct List;
 impl Handler<List> for LimitActor {
     type Result = MessageResult<List>;
     fn handle(&mut self, _: List, _: &mut Context<Self>) -> Self::Result {
-        let now = self.clock.at();
-        let view = |(name, account): (&String, &Account)| {
-            let record = account.record();
-            let members = self.members.values().filter(|m| m.account == *name);
-            let mut processes: Vec<String> = members.map(|m| m.name.clone()).collect();
-            processes.sort();
-            let windows = record.windows.into_iter().filter(|w| w.resets_at.is_none_or(|at| at > now));
-            AccountView {
-                account: name.clone(),
-                limited_until: record.limited_until,
-                reason: record.reason,
-                windows: windows.collect(),
-                processes,
-                cost_usd: record.cost_usd,
-                input_tokens: record.input_tokens,
-                output_tokens: record.output_tokens,
-            }
-        };
-        MessageResult(self.accounts.iter().map(view).collect())
+        MessageResult(self.views())
     }
 }
 

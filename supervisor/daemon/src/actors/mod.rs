@@ -8,11 +8,13 @@
 //!             ├─ gate            (the queue of starts)
 //!             ├─ registry        (Claude's files of living sessions)
 //!             ├─ limit           (accounts and their limits)
-//!             └─ inbox           (what agents ask)
+//!             ├─ inbox           (what agents ask)
+//!             └─ gui             (what GUIs hear, and what they are asked to do)
 //! ```
 
 pub mod config;
 pub mod gate;
+pub mod gui;
 pub mod inbox;
 pub mod limit;
 pub mod process;

@@ -127,6 +127,7 @@ impl SupervisorActor {
         let limits = desired.agents.iter().map(|(name, a)| (name.clone(), a.start_at_once)).collect();
         self.shared.gate.do_send(gate::Limit(limits, desired.daemon.min_free_memory));
         self.shared.inbox.do_send(inbox::Rules(desired.permissions.clone()));
+        self.shared.layouts.become_as(&desired);
         self.desired = desired;
         waits
     }
@@ -198,7 +199,8 @@ impl SupervisorActor {
             ..Workspace::default()
         };
         config.workspaces = [(workspace.to_owned(), own)].into();
-        let resolved = resolve(&config, Dirs { home: &self.home, base: &spec.cwd }).map_err(|problems| {
+        let dirs = Dirs { home: &self.home, base: &spec.cwd, saved: None };
+        let resolved = resolve(&config, dirs).map_err(|problems| {
             let text: Vec<String> = problems.iter().map(|p| p.message.clone()).collect();
             Error::new(Code::BadParams, text.join("; "))
         })?;

@@ -265,6 +265,7 @@ impl WorkspaceActor {
             && let Some(told) = self.deleting.take()
         {
             self.shared.board.drop_workspace(&self.row.id);
+            self.shared.layouts.forget(&self.row.id);
             let event = self.event(EventKind::WorkspaceRemoved);
             let then: Box<dyn FnOnce(Result<(), wezterm_parallel_schemas::error::Error>)> =
                 Box::new(move |_| {

@@ -6,6 +6,7 @@ pub mod config_file;
 pub mod conversation;
 pub mod edit;
 pub mod keeper;
+pub mod layout;
 pub mod machine;
 pub mod pid;
 pub mod plain;

@@ -186,7 +186,7 @@ fn as_it_stands(kept: AskView, open: &mut HashMap<String, AskView>) -> AskView {
 }
 
 /// As many from the beginning as an answer has room for.
-fn fitting<T: serde::Serialize>(all: Vec<T>) -> Vec<T> {
+pub(super) fn fitting<T: serde::Serialize>(all: Vec<T>) -> Vec<T> {
     let mut bytes = 0;
     let fits = |one: &T| {
         bytes += rmp_serde::to_vec_named(one).map_or(LIST_BYTES_MAX, |encoded| encoded.len());

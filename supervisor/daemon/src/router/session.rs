@@ -17,7 +17,7 @@ use wezterm_parallel_schemas::{
     session::{ProcessAdopt, SessionList, SessionOpen, SessionView},
 };
 
-use super::{Router, client_environment, directory, fault, gone};
+use super::{Router, client_environment, directory, fault, gone, off_thread};
 use crate::{
     actors::{registry::Ask, supervisor},
     effects::{
@@ -290,11 +290,6 @@ impl Router {
 fn no_account() -> Error {
     Error::new(Code::BadParams, "nothing says where Claude keeps its sessions")
         .hint("set HOME or CLAUDE_CONFIG_DIR")
-}
-
-/// Asks the disk something, which may take its time, on another thread.
-async fn off_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(ask).await.map_err(|_| fault())
 }
 
 /// The one session of an account that begins with `wanted`.

@@ -205,6 +205,7 @@ pub fn arrangement(workspace_id: &str) -> ArrangementRow {
         workspace_id: workspace_id.into(),
         at: 1_700_000_000_000,
         shown: true,
+        gui: String::new(),
         windows: vec![Window { title: None, tabs: vec![tab] }],
     }
 }

@@ -1,0 +1,255 @@
+--- Panes by the name of their process: focus, zoom, move, swap, resize.
+---
+--- WezTerm's Lua can move a pane only to a tab or window of its own, and swaps two only by a letter that
+--- the user types (PaneSelect). But a pane of ours is only a view: what it shows can be attached anywhere.
+--- So a process is moved by a new pane at the new place, after which the old one detaches and closes, and
+--- two processes are swapped by doing that twice; places and sizes stay exactly as they are.
+
+local wezterm = require 'wezterm'
+
+local choices = require 'wezterm_parallel.choices'
+local dialogs = require 'wezterm_parallel.dialogs'
+local outcome = require 'wezterm_parallel.actions.outcome'
+local panes = require 'wezterm_parallel.panes'
+local process = require 'wezterm_parallel.actions.process'
+local views = require 'wezterm_parallel.views'
+
+local M = {}
+
+--- The key that `attach` detaches at, as it arrives there.
+local DETACH = '\28'
+
+--- How long a pane that was told to detach is waited for before it is said that it stays.
+local DETACH_MS_MAX = 2000
+local DETACH_STEP_MS = 20
+
+local TEXT = {
+  focus = 'Go to the pane of',
+  zoom = 'Zoom the pane of',
+  move = 'Move the pane of',
+  move_where = 'Where is `%s` to go?',
+  right = 'to the right of this pane',
+  down = 'below this pane',
+  tab = 'into a tab of its own',
+  window = 'into a window of its own',
+  swap = 'Swap `%s` with',
+  resize = 'Resize the pane of',
+  resize_to = 'How large is `%s` to be?',
+  width = '%d %% of the width of its tab',
+  height = '%d %% of the height of its tab',
+  stays = 'the old pane of `%s` did not close; close it by hand',
+  itself = 'that is this pane itself',
+  not_moved = 'the pane cannot be moved: %s',
+  alone = 'it is alone in its tab',
+}
+
+local PARTS = { 25, 33, 50, 67, 75 }
+
+local function shown(view)
+  return panes.find(choices.id(view)) ~= nil
+end
+
+local function any()
+  return true
+end
+
+function M.focus(window, pane)
+  process.choose(window, pane, TEXT.focus, shown, function(w, _, view)
+    outcome.report(w, views.show_process(w, choices.id(view)))
+  end)
+end
+
+local function is_zoomed(tab)
+  for _, info in ipairs(panes.ask(tab, 'panes_with_info') or {}) do
+    if info.is_zoomed then
+      return true, panes.id(info.pane)
+    end
+  end
+  return false
+end
+
+--- Zooms it, or takes that back if it is zoomed.
+function M.zoom(window, pane)
+  process.choose(window, pane, TEXT.zoom, any, function(w, _, view)
+    local id = choices.id(view)
+    local record = panes.find(id)
+    local zoomed, which = is_zoomed(record and record.tab)
+    if zoomed then
+      panes.ask(record.tab, 'set_zoomed', false)
+      if which == panes.id(record.pane) then
+        return
+      end
+    end
+    if outcome.report(w, views.show_process(w, id)) then
+      record = panes.find(id)
+      panes.ask(record and record.tab, 'set_zoomed', true)
+    end
+  end)
+end
+
+--- Has a pane of ours detach, and waits until it is gone.
+local function detach(window, record)
+  local id = panes.id(record.pane)
+  panes.ask(record.pane, 'send_text', DETACH)
+  for _ = 1, DETACH_MS_MAX // DETACH_STEP_MS do
+    if not pcall(wezterm.mux.get_pane, id) then
+      return
+    end
+    wezterm.sleep_ms(DETACH_STEP_MS)
+  end
+  outcome.say(window, TEXT.stays:format(record.shows))
+end
+
+--- Splits `place`, and shows a process in the new half.
+local function split_for(place, id, direction)
+  local args, environment = views.command { 'attach', id }
+  local made = place:split {
+    args = args,
+    set_environment_variables = environment,
+    direction = direction,
+    size = 0.5,
+    domain = 'CurrentPaneDomain',
+  }
+  panes.remember(made, { shows = id })
+  return made
+end
+
+local function move(window, pane, id, where)
+  local record = panes.find(id)
+  if not record then
+    return outcome.report(window, views.show_process(window, id))
+  end
+  local ok, problem
+  if where == 'tab' then
+    ok, problem = pcall(record.pane.move_to_new_tab, record.pane)
+  elseif where == 'window' then
+    ok, problem = pcall(record.pane.move_to_new_window, record.pane, record.workspace)
+  else
+    if panes.id(record.pane) == panes.id(pane) then
+      return outcome.say(window, TEXT.itself)
+    end
+    ok, problem = pcall(split_for, pane, id, where)
+    if ok then
+      detach(window, record)
+      panes.ask(problem, 'activate')
+      return
+    end
+  end
+  if not ok then
+    outcome.say(window, TEXT.not_moved:format(tostring(problem)))
+  else
+    outcome.report(window, views.show_process(window, id))
+  end
+end
+
+function M.move(window, pane)
+  process.choose(window, pane, TEXT.move, any, function(w, p, view)
+    local id = choices.id(view)
+    dialogs.choose(w, p, {
+      title = TEXT.move_where:format(id),
+      text = TEXT.move_where:format(id),
+      choices = {
+        { id = 'Right', label = TEXT.right },
+        { id = 'Bottom', label = TEXT.down },
+        { id = 'tab', label = TEXT.tab },
+        { id = 'window', label = TEXT.window },
+      },
+    }, function(w2, p2, where)
+      move(w2, p2, id, where)
+    end)
+  end)
+end
+
+local function swap(window, one, other)
+  local ok, problem = pcall(function()
+    local first = split_for(one.pane, other.shows, 'Right')
+    split_for(other.pane, one.shows, 'Right')
+    detach(window, one)
+    detach(window, other)
+    panes.ask(first, 'activate')
+  end)
+  if not ok then
+    outcome.say(window, TEXT.not_moved:format(tostring(problem)))
+  end
+end
+
+--- Swaps this pane with that of another process. If this one shows none, WezTerm's own way: its panes get
+--- letters, and one is typed.
+function M.swap(window, pane)
+  local here = panes.process_of(pane)
+  local by_letter = wezterm.action.PaneSelect { mode = 'SwapWithActive' }
+  local one = here and panes.find(here)
+  if not one then
+    return window:perform_action(by_letter, pane)
+  end
+  process.choose(window, pane, TEXT.swap:format(here), function(view)
+    return choices.id(view) ~= here and shown(view)
+  end, function(w, _, view)
+    local other = panes.find(choices.id(view))
+    one = panes.find(here)
+    if one and other then
+      swap(w, one, other)
+    end
+  end)
+end
+
+local function info_of(record)
+  local infos = panes.ask(record.tab, 'panes_with_info') or {}
+  for _, info in ipairs(infos) do
+    if panes.id(info.pane) == panes.id(record.pane) then
+      return info, #infos
+    end
+  end
+end
+
+--- Moves the line beside a pane until the pane has so many cells. Which way a line goes depends on the side
+--- that the pane is on, which is not known: if it went the wrong way, it is moved back twice as far.
+local function resize(window, record, length, directions, wanted)
+  local info = info_of(record)
+  local delta = info and wanted - info[length] or 0
+  if delta == 0 then
+    return
+  end
+  local way = delta > 0 and directions[2] or directions[1]
+  local back = delta > 0 and directions[1] or directions[2]
+  local function adjust(direction, cells)
+    window:perform_action(wezterm.action.AdjustPaneSize { direction, cells }, record.pane)
+  end
+  adjust(way, math.abs(delta))
+  local now = info_of(record)
+  if now and math.abs(wanted - now[length]) > math.abs(delta) then
+    adjust(back, 2 * math.abs(delta))
+  end
+end
+
+function M.resize(window, pane)
+  process.choose(window, pane, TEXT.resize, shown, function(w, p, view)
+    local id = choices.id(view)
+    local list = {}
+    for _, part in ipairs(PARTS) do
+      table.insert(list, { id = 'width ' .. part, label = TEXT.width:format(part) })
+    end
+    for _, part in ipairs(PARTS) do
+      table.insert(list, { id = 'height ' .. part, label = TEXT.height:format(part) })
+    end
+    dialogs.choose(w, p, { title = TEXT.resize_to:format(id), choices = list }, function(w2, _, chosen)
+      local record = panes.find(id)
+      if not record or not outcome.report(w2, views.focus(w2, record)) then
+        return
+      end
+      local _, count = info_of(record)
+      if count == 1 then
+        return outcome.say(w2, TEXT.alone)
+      end
+      local size = panes.size(record.tab)
+      local what, part = chosen:match '^(%a+) (%d+)$'
+      if what == 'width' then
+        resize(w2, record, 'width', { 'Left', 'Right' }, size.cols * part // 100)
+      else
+        resize(w2, record, 'height', { 'Up', 'Down' }, size.rows * part // 100)
+      end
+    end)
+  end)
+end
+
+return M

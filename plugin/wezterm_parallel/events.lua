@@ -1,0 +1,88 @@
+-- Listens to WezTerm. Each handler is short, calls what belongs to it, and throws nothing.
+
+local wezterm = require 'wezterm'
+
+local colors = require 'wezterm_parallel.colors'
+local feed = require 'wezterm_parallel.feed'
+local options = require 'wezterm_parallel.options'
+local problems = require 'wezterm_parallel.problems'
+local safe = require 'wezterm_parallel.safe'
+local segments = require 'wezterm_parallel.segments'
+local titles = require 'wezterm_parallel.titles'
+local toast = require 'wezterm_parallel.toast'
+
+local M = {}
+
+local registered = false
+local problems_told = -1
+
+--- Tells what is wrong and has not been told: once there is a window to tell it in.
+local function tell_problems(window)
+  if problems_told == problems.changes() then
+    return
+  end
+  problems_told = problems.changes()
+  for _, problem in ipairs(problems.untold()) do
+    toast.problem(window, problem.text)
+  end
+end
+
+--- Each second and more often, in each window.
+local function update_status(window)
+  feed.poke()
+  feed.focus(window, false)
+  tell_problems(window)
+  segments.draw(window)
+  safe.call('keep', function()
+    require('wezterm_parallel.keep').tick()
+  end)
+  safe.call('restore', function()
+    require('wezterm_parallel.restore').tick(window)
+  end)
+end
+
+local function config_reloaded(window)
+  colors.forget()
+  feed.poke()
+  segments.draw(window)
+end
+
+local function focus_changed(window)
+  feed.poke()
+  feed.focus(window, window:is_focused())
+end
+
+--- Registers all handlers; once, however often the config calls.
+function M.register()
+  if registered then
+    return
+  end
+  registered = true
+  local function on(name, f)
+    wezterm.on(name, safe.handler(name, f))
+  end
+  on('gui-startup', feed.poke)
+  on('gui-attached', feed.poke)
+  on('window-config-reloaded', config_reloaded)
+  on('window-focus-changed', focus_changed)
+  on('update-status', update_status)
+  -- of these WezTerm calls the first handler alone: each can be switched off, and is exported
+  if options.get().tab_titles then
+    wezterm.on(
+      'format-tab-title',
+      safe.formatter('format-tab-title', function(tab, _, _, config, _, max_width)
+        return titles.format(tab, config, max_width)
+      end)
+    )
+  end
+  if options.get().palette then
+    wezterm.on(
+      'augment-command-palette',
+      safe.formatter('augment-command-palette', function(window, pane)
+        return require('wezterm_parallel.palette').entries(window, pane)
+      end)
+    )
+  end
+end
+
+return M

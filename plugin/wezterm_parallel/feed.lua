@@ -1,0 +1,288 @@
+-- Hears from the daemon: one call `gui.wait` is open all the time, one per GUI process, and everything that
+-- is new comes through it.
+--
+-- The loop is begun by the first event of WezTerm, never by the evaluation of the config, which happens
+-- several times and in processes that have no windows. It belongs to the newest evaluation: `born` and
+-- `turn` in wezterm.GLOBAL say whose it is. After a reload the new one's first event claims it, with a
+-- higher turn; the daemon then ends the old one's call, and the old loop ends with it. An evaluation for the
+-- overrides of a window gets no events, so it never claims anything.
+
+local wezterm = require 'wezterm'
+
+local clock = require 'wezterm_parallel.clock'
+local executable = require 'wezterm_parallel.executable'
+local global = require 'wezterm_parallel.global'
+local intents = require 'wezterm_parallel.intents'
+local log = require 'wezterm_parallel.log'
+local options = require 'wezterm_parallel.options'
+local problems = require 'wezterm_parallel.problems'
+local relay = require 'wezterm_parallel.relay'
+local safe = require 'wezterm_parallel.safe'
+local state = require 'wezterm_parallel.state'
+
+local M = {}
+
+--- Wait before the first further attempt. A daemon that was killed and is started anew is there after it.
+local RETRY_MS_MIN = 200
+--- Longest wait: nobody waits longer for the glass to be right again after the daemon is back.
+local RETRY_MS_MAX = 5000
+--- Wait where the daemon answers but cannot be talked to (another protocol): only an update helps.
+local REFUSED_MS = 30000
+--- A loop that was asked for and has not begun by then never will: WezTerm drops it if the config is
+--- evaluated anew in that moment.
+local LOST_AFTER_MS = 3000
+--- A connection that held this long was a good one: the waits begin anew after it.
+local GOOD_AFTER_MS = 10000
+
+local TEXT = {
+  gone = 'no daemon answers; every agent goes on. Start it: wezterm-parallel daemon',
+  stopped = 'the daemon was stopped. Start it: wezterm-parallel daemon',
+}
+
+--- Of this evaluation of the config. Two are never made in the same millisecond.
+local born = clock.now_ms()
+local turn
+local running = false
+local asked_at
+local rest_until_ms = 0
+
+--- What the daemon told last.
+local after, daemon
+--- Attempts in a row that failed, and when the last connection began.
+local failures, connected_at = 0, 0
+
+--- The name of this GUI process.
+---@return string
+function M.gui()
+  local id = global.get 'gui'
+  if not id then
+    id = ('%d-%08x'):format(wezterm.procinfo.pid(), math.random(0, 0xffffffff))
+    global.set('gui', id)
+  end
+  return id
+end
+
+--- Whether the loop belongs to this evaluation of the config.
+local function is_ours()
+  return global.get 'born' == born
+end
+
+--- Makes it belong to this one, unless a newer one has it.
+local function claim()
+  local owner = global.get 'born' or 0
+  if owner > born then
+    return false
+  end
+  if owner < born or not turn then
+    global.set('born', born)
+    turn = (global.get 'turn' or 0) + 1
+    global.set('turn', turn)
+  end
+  return true
+end
+
+local function redraw()
+  require('wezterm_parallel.segments').redraw()
+end
+
+--- A window to show things in: one that has the focus before others. Waits.
+---@return any?
+function M.window()
+  local ok, windows = pcall(wezterm.gui.gui_windows)
+  for _, window in ipairs(ok and windows or {}) do
+    local asked, focused = pcall(window.is_focused, window)
+    if asked and focused then
+      return window
+    end
+  end
+  return ok and windows[1] or nil
+end
+
+local function parameters(done)
+  return {
+    gui = M.gui(),
+    pid = wezterm.procinfo.pid(),
+    socket = os.getenv 'WEZTERM_UNIX_SOCKET',
+    executables = wezterm.executable_dir,
+    version = wezterm.version,
+    focused_at = global.get 'focused_at' or 0,
+    workspace = global.get 'workspace',
+    after = after,
+    daemon = daemon,
+    turn = turn,
+    done = #done > 0 and done or nil,
+  }
+end
+
+--- Whether this attempt also starts the daemon: once in each gap, and not if somebody has stopped it.
+local function may_start()
+  if failures == 0 and connected_at > 0 then
+    return false
+  end
+  if not options.get().auto_start or global.get 'gap' then
+    return false
+  end
+  global.set('gap', 'tried')
+  return true
+end
+
+---@param problem wezterm_parallel.Error
+---@return integer pause_ms
+local function failed(problem)
+  log.debug(('gui.wait failed: %s: %s'):format(problem.code, problem.message))
+  local was_good = connected_at > 0 and clock.now_ms() - connected_at >= GOOD_AFTER_MS
+  failures = was_good and state.connected() and 1 or failures + 1
+  if problem.code == 'shutting_down' then
+    global.set('gap', 'stopped')
+  end
+  local lost = state.lost()
+  local said = false
+  if problem.code == 'bad_hello' or problem.code == 'unknown_method' or problem.code == 'outdated' then
+    said = problems.set('daemon', relay.line(problem))
+    failures = 0
+    connected_at = 0
+  elseif problem.code == 'program_missing' then
+    said = problems.set('executable', problem.message)
+  elseif global.get 'gap' == 'stopped' then
+    said = problems.set('daemon', TEXT.stopped)
+  elseif failures > 1 or not options.get().auto_start or problem.code ~= 'no_daemon' then
+    -- the first one may be the moment between a daemon that ends and the one that follows it
+    if failures > 1 or not options.get().auto_start then
+      said = problems.set('daemon', problem.code == 'no_daemon' and TEXT.gone or relay.line(problem))
+    end
+  end
+  if lost or said then
+    redraw()
+  end
+  if failures == 0 then
+    return REFUSED_MS
+  end
+  return math.min(RETRY_MS_MAX, RETRY_MS_MIN << math.min(failures - 1, 10))
+end
+
+---@param news wezterm_parallel.News
+local function heard(news)
+  if failures > 0 or connected_at == 0 then
+    connected_at = clock.now_ms()
+  end
+  failures = 0
+  global.set('gap', nil)
+  after, daemon = news.seq, news.daemon
+  state.apply(news)
+  problems.set('daemon', nil)
+  problems.set('config', news.problem)
+  redraw()
+  if news.intents and #news.intents > 0 then
+    intents.carry_out(news.intents, M.window())
+  end
+end
+
+--- One call. Gives the time to wait before the next one; nil for none; false to end.
+---@return integer|nil|false
+local function step()
+  local bin, missing = executable.find()
+  if not bin then
+    local lost = state.lost()
+    if problems.set('executable', missing) or lost then
+      redraw()
+    end
+    return false
+  end
+  problems.set('executable', nil)
+  local done = intents.done()
+  local news, problem = relay.call('gui.wait', parameters(done), { wait = true, start = may_start() })
+  if not is_ours() then
+    return false
+  end
+  if not news then
+    return failed(problem)
+  end
+  intents.told(done)
+  if news.superseded then
+    -- nobody else has our name, so it can only be an earlier call of ours that the daemon still has
+    turn = (global.get 'turn' or 0) + 1
+    global.set('turn', turn)
+    return RETRY_MS_MIN
+  end
+  heard(news)
+end
+
+local function loop()
+  if running or not claim() then
+    return
+  end
+  running, asked_at = true, nil
+  while is_ours() do
+    local ok, pause = safe.call('feed', step)
+    if not ok then
+      pause = RETRY_MS_MAX
+    end
+    if pause == false then
+      break
+    elseif pause then
+      -- sleeping here, not by call_after: each of those stays in WezTerm's memory until the next reload
+      wezterm.sleep_ms(pause)
+    end
+  end
+  running = false
+  -- where there is no executable: the next event looks again, but not each one
+  rest_until_ms = clock.now_ms() + 2 * RETRY_MS_MIN
+end
+
+--- Sees to it that the loop runs. Called by every event; costs a microsecond where it does.
+function M.poke()
+  if running or not wezterm.gui then
+    return
+  end
+  local now = clock.now_ms()
+  if now < rest_until_ms or (asked_at and now - asked_at < LOST_AFTER_MS) then
+    return
+  end
+  if not claim() then
+    return
+  end
+  asked_at = now
+  wezterm.time.call_after(0, loop)
+end
+
+-- the focus
+
+local telling = false
+local told
+
+--- Tells the daemon which window had the focus last, and the workspace: toasts and the like go there.
+local function tell_focus()
+  while true do
+    local focused_at, workspace = global.get 'focused_at' or 0, global.get 'workspace'
+    local now = ('%d %s'):format(focused_at, workspace)
+    if now == told or not state.connected() then
+      break
+    end
+    told = now
+    relay.call('gui.focus', { gui = M.gui(), focused_at = focused_at, workspace = workspace })
+  end
+end
+
+--- A window has got or lost the focus, or shows another workspace. Waits for the window.
+---@param window any
+---@param got_focus boolean
+function M.focus(window, got_focus)
+  if got_focus then
+    global.set('focused_at', clock.now_ms())
+  end
+  local workspace = window:active_workspace()
+  if not got_focus and workspace == global.get 'workspace' then
+    return
+  end
+  global.set('workspace', workspace)
+  if telling or not state.connected() then
+    return
+  end
+  telling = true
+  wezterm.time.call_after(0, function()
+    safe.call('focus', tell_focus)
+    telling = false
+  end)
+end
+
+return M

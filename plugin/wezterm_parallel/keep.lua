@@ -1,0 +1,228 @@
+--- Tells the daemon how the panes of its workspaces lie, when that has changed, so that they can be opened
+--- again as they were left.
+---
+--- It looks at the mux objects once a second, which costs some microseconds a pane and starts nothing. What
+--- is seen twice the same is told. An empty workspace never is: a GUI that is being closed loses its windows
+--- one after another, and what was left is what was there before.
+
+local feed = require 'wezterm_parallel.feed'
+local panes = require 'wezterm_parallel.panes'
+local relay = require 'wezterm_parallel.relay'
+local state = require 'wezterm_parallel.state'
+local tree = require 'wezterm_parallel.tree'
+local views = require 'wezterm_parallel.views'
+
+local M = {}
+
+local ask = panes.ask
+
+--- WezTerm finds a shell's directory by a walk through all processes, if the shell does not tell it. So it
+--- is asked for when something else has changed, and else only this often.
+local DIRECTORIES_S = 60
+
+---@class wezterm_parallel.Kept what is known of a workspace
+---@field seen? string how it was at the last look
+---@field told? string how it was when it was last told
+---@field directories? string the same, with directories
+---@field looked_at integer when directories were last asked for
+
+--- Windows of WezTerm's own, which tell of an error in the config, are panes of this domain.
+local OWN_DOMAIN = 'TermWizTerminalDomain'
+
+--- Of this evaluation of the config alone: after a reload each is told once more, which changes nothing.
+---@type table<string, wezterm_parallel.Kept>
+local kept = {}
+local last_tick = 0
+
+---@param pane any
+---@return string?
+function M.directory(pane)
+  local url = ask(pane, 'get_current_working_dir')
+  if type(url) == 'string' then
+    return (url:gsub('^file://[^/]*', ''))
+  end
+  local ok, path = pcall(function()
+    return url and url.file_path
+  end)
+  path = ok and path or nil
+  -- WezTerm ends it with a slash or not, as the shell told it
+  return path and #path > 1 and path:gsub('/$', '') or path
+end
+
+--- What a pane shows, as the protocol says it.
+---@param workspace string
+---@param info table
+---@param alone boolean it is the only pane of its tab
+---@param directories boolean
+---@return wezterm_parallel.Pane
+local function describe(workspace, info, alone, directories)
+  local leaf = {}
+  local shows = panes.shows(info.pane)
+  if shows then
+    local of, process = panes.names(shows)
+    if of == workspace then
+      leaf.process = process
+    elseif shows == panes.DASHBOARD then
+      leaf.command = (views.command { 'dashboard' })
+    else
+      leaf.command = (views.command { 'attach', shows })
+    end
+  else
+    leaf.command = panes.memory(info.pane).command
+    if directories then
+      leaf.cwd = M.directory(info.pane)
+    end
+  end
+  -- a single pane has the focus of its tab in any case
+  leaf.focus = not alone and info.is_active or nil
+  leaf.zoomed = info.is_zoomed or nil
+  return leaf
+end
+
+local function filled(text)
+  return text and text ~= '' and text or nil
+end
+
+--- How the panes of a workspace lie; without windows if there are none.
+---@param workspace string
+---@param directories boolean also where shells and commands are
+---@return { title?: string, tabs: wezterm_parallel.Pane[] }[]
+function M.windows(workspace, directories)
+  local windows = {}
+  for _, window in ipairs(panes.windows_of(workspace)) do
+    local tabs = {}
+    local infos = ask(window, 'tabs_with_info') or {}
+    for _, tab_info in ipairs(infos) do
+      local infos_of_tab = {}
+      for _, info in ipairs(ask(tab_info.tab, 'panes_with_info') or {}) do
+        if ask(info.pane, 'get_domain_name') ~= OWN_DOMAIN and panes.shows(info.pane) ~= panes.TYPING then
+          table.insert(infos_of_tab, info)
+        end
+      end
+      local node = tree.from_panes(infos_of_tab, function(info)
+        return describe(workspace, info, #infos_of_tab == 1, directories)
+      end)
+      if node then
+        node.title = filled(ask(tab_info.tab, 'get_title'))
+        if tab_info.is_active and #infos > 1 then
+          node.focus = true
+        end
+        table.insert(tabs, node)
+      end
+    end
+    if #tabs > 0 then
+      table.insert(windows, { title = filled(ask(window, 'get_title')), tabs = tabs })
+    end
+  end
+  return windows
+end
+
+local KEYS = { 'title', 'process', 'cwd', 'split', 'size', 'focus', 'zoomed' }
+
+--- A text that is the same for the same arrangement.
+---@param windows table[]
+---@return string
+function M.signature(windows)
+  local parts = {}
+  local function add(node)
+    for _, key in ipairs(KEYS) do
+      if node[key] ~= nil then
+        table.insert(parts, key .. '=' .. tostring(node[key]))
+      end
+    end
+    for _, word in ipairs(node.command or {}) do
+      table.insert(parts, 'command=' .. word)
+    end
+    for _, children in ipairs { node.tabs or false, node.panes or false } do
+      if children then
+        table.insert(parts, '(')
+        for _, child in ipairs(children) do
+          add(child)
+        end
+        table.insert(parts, ')')
+      end
+    end
+    table.insert(parts, ';')
+  end
+  for _, window in ipairs(windows) do
+    add(window)
+  end
+  return table.concat(parts, '\0')
+end
+
+local function tell(workspace, windows, shown)
+  return relay.call('layout.keep', { gui = feed.gui(), workspace = workspace, windows = windows, shown = shown })
+end
+
+---@param name string
+---@param now integer seconds
+---@param shown boolean
+local function look(name, now, shown)
+  local windows = M.windows(name, false)
+  if #windows == 0 then
+    -- what is told of it next is told even if it is as it was
+    kept[name] = nil
+    return
+  end
+  local known = kept[name] or { looked_at = now }
+  kept[name] = known
+  local seen = M.signature(windows) .. (shown and '+' or '-')
+  local stable = seen == known.seen
+  known.seen = seen
+  if not stable or (seen == known.told and now - known.looked_at < DIRECTORIES_S) then
+    return
+  end
+  known.looked_at = now
+  local whole = M.windows(name, true)
+  local directories = M.signature(whole)
+  if seen ~= known.told or directories ~= known.directories then
+    if tell(name, whole, shown) then
+      known.told, known.directories = seen, directories
+    end
+  end
+end
+
+--- Looks at the workspaces of the daemon. Called with every `update-status`, of every window; looks once a
+--- second.
+function M.tick()
+  local now = os.time()
+  if now == last_tick or not state.connected() then
+    return
+  end
+  last_tick = now
+  local active = panes.active_workspace()
+  for _, workspace in ipairs(state.workspaces()) do
+    if not views.is_opening(workspace.name) then
+      look(workspace.name, now, workspace.name == active)
+    end
+  end
+end
+
+--- Takes a workspace as it is now for told: what could not be opened is not forgotten by that.
+---@param name string
+function M.accept(name)
+  local windows = M.windows(name, true)
+  local shown = name == panes.active_workspace()
+  local seen = M.signature(M.windows(name, false)) .. (shown and '+' or '-')
+  kept[name] = { seen = seen, told = seen, directories = M.signature(windows), looked_at = os.time() }
+end
+
+--- The panes of a workspace as they are now, told at once: for what asks the daemon about them next.
+---@param name string
+---@return true?
+---@return table? err
+function M.now(name)
+  local windows = M.windows(name, true)
+  if #windows == 0 then
+    return true
+  end
+  local ok, err = tell(name, windows, name == panes.active_workspace())
+  return ok and true or nil, err
+end
+
+---@package
+function M.forget()
+  kept, last_tick = {}, 0
+end
+
+return M

@@ -1,0 +1,193 @@
+--- Which pane shows what. `wezterm-parallel attach` has its pane told by the user var `wezterm_parallel`;
+--- a pane that was just opened has none yet, and for it what it was opened for is remembered in
+--- wezterm.GLOBAL, which outlives a reload of the config.
+---
+--- Every handle may be of something that is gone by now, and then WezTerm raises. Here that is `gone`, and
+--- never an error.
+
+local wezterm = require 'wezterm'
+
+local global = require 'wezterm_parallel.global'
+
+local M = {}
+
+--- What the dashboard says it is. No process is called so, as each has a `/` in it.
+M.DASHBOARD = 'dashboard'
+
+--- What the strip is that takes what is typed into several panes.
+M.TYPING = 'typing'
+
+local VAR = 'wezterm_parallel'
+local MEMORY = 'pane_'
+
+---@class wezterm_parallel.PaneRecord where a pane lies
+---@field shows? string `WORKSPACE/PROCESS` or `dashboard`
+---@field pane any
+---@field tab any
+---@field window any the mux window
+---@field workspace string
+
+--- Calls a method of a handle; nil if what it stands for is gone.
+---@param object any
+---@param method string
+function M.ask(object, method, ...)
+  if object == nil then
+    return nil
+  end
+  local ok, value = pcall(object[method], object, ...)
+  if ok then
+    return value
+  end
+end
+
+local ask = M.ask
+
+---@param pane any
+---@return integer?
+function M.id(pane)
+  return ask(pane, 'pane_id')
+end
+
+--- Remembers what a pane was opened for.
+---@param pane any
+---@param memory { shows?: string, command?: string[] }
+function M.remember(pane, memory)
+  local id = M.id(pane)
+  if id then
+    global.set(MEMORY .. id, wezterm.json_encode(memory))
+  end
+end
+
+--- What a pane was opened for.
+---@param pane any
+---@return { shows?: string, command?: string[] }
+function M.memory(pane)
+  local id = M.id(pane)
+  local text = id and global.get(MEMORY .. id)
+  if text then
+    local ok, memory = pcall(wezterm.json_parse, text)
+    if ok and type(memory) == 'table' then
+      return memory
+    end
+  end
+  return {}
+end
+
+--- What a pane shows: a process as `WORKSPACE/PROCESS`, `dashboard`, or nothing of ours.
+---@param pane any
+---@return string?
+function M.shows(pane)
+  local vars = ask(pane, 'get_user_vars')
+  if not vars then
+    return nil
+  end
+  local told = vars[VAR]
+  if told == nil then
+    return M.memory(pane).shows
+  end
+  return told ~= '' and told or nil
+end
+
+--- The process that a pane shows, as `WORKSPACE/PROCESS`.
+---@param pane any
+---@return string?
+function M.process_of(pane)
+  local shows = M.shows(pane)
+  if shows and shows:find('/', 1, true) then
+    return shows
+  end
+end
+
+--- All windows of all workspaces.
+---@return any[]
+function M.windows()
+  local ok, windows = pcall(wezterm.mux.all_windows)
+  return ok and windows or {}
+end
+
+--- The windows of a workspace.
+---@param workspace string
+---@return any[]
+function M.windows_of(workspace)
+  local found = {}
+  for _, window in ipairs(M.windows()) do
+    if ask(window, 'get_workspace') == workspace then
+      table.insert(found, window)
+    end
+  end
+  return found
+end
+
+--- Every pane there is.
+---@return wezterm_parallel.PaneRecord[]
+function M.all()
+  local records = {}
+  for _, window in ipairs(M.windows()) do
+    local workspace = ask(window, 'get_workspace')
+    for _, tab in ipairs(workspace and ask(window, 'tabs') or {}) do
+      for _, pane in ipairs(ask(tab, 'panes') or {}) do
+        table.insert(records, {
+          shows = M.shows(pane),
+          pane = pane,
+          tab = tab,
+          window = window,
+          workspace = workspace,
+        })
+      end
+    end
+  end
+  return records
+end
+
+--- The pane that shows something; the one of the workspace on the glass before others.
+---@param shows string `WORKSPACE/PROCESS` or `dashboard`
+---@return wezterm_parallel.PaneRecord?
+function M.find(shows)
+  local active = M.active_workspace()
+  local found
+  for _, record in ipairs(M.all()) do
+    if record.shows == shows then
+      if record.workspace == active then
+        return record
+      end
+      found = found or record
+    end
+  end
+  return found
+end
+
+--- What is shown anywhere in this GUI, each with its pane.
+---@return table<string, wezterm_parallel.PaneRecord>
+function M.shown()
+  local shown = {}
+  for _, record in ipairs(M.all()) do
+    if record.shows and not shown[record.shows] then
+      shown[record.shows] = record
+    end
+  end
+  return shown
+end
+
+---@return string?
+function M.active_workspace()
+  local ok, name = pcall(wezterm.mux.get_active_workspace)
+  return ok and name or nil
+end
+
+--- The size of a tab in cells.
+---@param tab any
+---@return { cols: integer, rows: integer, pixel_width: integer }?
+function M.size(tab)
+  return ask(tab, 'get_size')
+end
+
+--- Splits `WORKSPACE/PROCESS`.
+---@param id string
+---@return string workspace
+---@return string process
+function M.names(id)
+  local workspace, process = id:match '^([^/]*)/(.*)$'
+  return workspace or '', process or id
+end
+
+return M

@@ -1,0 +1,260 @@
+--- Opens the panes of all open workspaces again as they were last left: after a GUI that ended, a crash, a
+--- reboot. What the panes show are processes, which live on without them or are resumed by the daemon; no
+--- text of a screen is kept or written anywhere.
+---
+--- Twice is the same as once: only what no pane shows is opened. With two GUIs one restores: see `may_begin`.
+
+local wezterm = require 'wezterm'
+
+local feed = require 'wezterm_parallel.feed'
+local global = require 'wezterm_parallel.global'
+local keep = require 'wezterm_parallel.keep'
+local log = require 'wezterm_parallel.log'
+local options = require 'wezterm_parallel.options'
+local panes = require 'wezterm_parallel.panes'
+local relay = require 'wezterm_parallel.relay'
+local safe = require 'wezterm_parallel.safe'
+local state = require 'wezterm_parallel.state'
+local toast = require 'wezterm_parallel.toast'
+local tree = require 'wezterm_parallel.tree'
+local views = require 'wezterm_parallel.views'
+
+local M = {}
+
+local TEXT = {
+  nothing = 'there is nothing to restore: all that was open is on the glass',
+  title = 'Restore the panes of %s?',
+  yes = 'Restore as they were left',
+  no = 'Not now (the palette has it as "restore")',
+  one = 'the workspace `%s`',
+  several = '%d workspaces',
+  partly = '%s: %s',
+}
+
+--- What this GUI process has done about it: 'done', or nothing yet. In wezterm.GLOBAL, as a reload of the
+--- config is no new GUI.
+local CLAIM = 'restore'
+
+--- How long the panes of a mux server are waited for to say what they show. They are told to at once; a
+--- round trip to a far server takes a few hundred milliseconds.
+local ANNOUNCE_MS_MAX = 1500
+local ANNOUNCE_STEP_MS = 20
+
+--- How long a GUI leaves another one that began at the same moment the time to attach.
+local OTHER_GUI_MS = 1000
+
+--- Which processes an arrangement shows, as `WORKSPACE/PROCESS`.
+local function processes_of(arrangement)
+  local ids = {}
+  for _, window in ipairs(arrangement.windows or {}) do
+    for _, tab in ipairs(window.tabs or {}) do
+      tree.each_leaf(tab, function(leaf)
+        if leaf.process then
+          table.insert(ids, arrangement.workspace.name .. '/' .. leaf.process)
+        end
+      end)
+    end
+  end
+  return ids
+end
+
+--- Panes of a domain other than this GUI's own may show our processes without our knowing: user vars that
+--- were set before we connected are not told to us. Has them told again, and waits for it.
+local function hear_remote_panes()
+  local function unknown()
+    for _, record in ipairs(panes.all()) do
+      local domain = panes.ask(record.pane, 'get_domain_name')
+      local vars = panes.ask(record.pane, 'get_user_vars')
+      if domain and domain ~= 'local' and vars and vars.wezterm_parallel == nil then
+        return true
+      end
+    end
+    return false
+  end
+  if not unknown() then
+    return
+  end
+  relay.call('gui.announce', {})
+  for _ = 1, ANNOUNCE_MS_MAX // ANNOUNCE_STEP_MS do
+    if not unknown() then
+      return
+    end
+    wezterm.sleep_ms(ANNOUNCE_STEP_MS)
+  end
+end
+
+--- Whether this GUI is the one that restores. With others there, only the first of them by name does, and
+--- after a while in which another one that began earlier has attached: the daemon then counts terminals at
+--- the processes, and what is attached anywhere is left alone.
+local function may_begin()
+  local guis = relay.call('gui.list', {}) or {}
+  local mine = feed.gui()
+  local first, others = mine, 0
+  for _, gui in ipairs(guis) do
+    if gui.gui ~= mine and gui.waiting > 0 then
+      others = others + 1
+      if gui.gui < first then
+        first = gui.gui
+      end
+    end
+  end
+  if others > 0 then
+    wezterm.sleep_ms(OTHER_GUI_MS)
+  end
+  return first == mine
+end
+
+--- Which processes have a terminal somewhere that is not a pane of this GUI.
+local function attached_elsewhere()
+  local attached = {}
+  local here = panes.shown()
+  for _, process in ipairs(relay.call('process.list', {}) or {}) do
+    local id = process.workspace .. '/' .. process.name
+    if (process.attached or 0) > 0 and not here[id] then
+      attached[id] = true
+    end
+  end
+  return attached
+end
+
+--- The arrangements that are not on the glass.
+---@param automatic boolean leave alone what another terminal shows
+---@return table[]? arrangements
+---@return table? err
+local function missing(automatic)
+  hear_remote_panes()
+  local left, err = relay.call('layout.left', {})
+  if not left then
+    return nil, err
+  end
+  local elsewhere = automatic and attached_elsewhere() or {}
+  local here = panes.shown()
+  local arrangements = {}
+  for _, arrangement in ipairs(left) do
+    local wanted = #panes.windows_of(arrangement.workspace.name) == 0
+    for _, id in ipairs(processes_of(arrangement)) do
+      if elsewhere[id] then
+        wanted = false
+      end
+      -- asked for by hand, it also fills up what has windows already
+      if not automatic and not here[id] then
+        wanted = true
+      end
+    end
+    if wanted and #(arrangement.windows or {}) > 0 then
+      table.insert(arrangements, arrangement)
+    end
+  end
+  return arrangements
+end
+
+--- Opens arrangements; shows the one that was on the glass.
+---@param window any?
+---@param arrangements table[]
+local function open(window, arrangements)
+  local shown
+  for _, arrangement in ipairs(arrangements) do
+    local name = arrangement.workspace.name
+    local into = panes.windows_of(name)[1]
+    -- the one that is shown is opened on the glass, where its size is known
+    local show = arrangement.shown and not shown
+    local ok, problem = views.build(arrangement, { window = window, show = show, into = into })
+    if ok and show then
+      shown = name
+    end
+    if problem then
+      log.warn(TEXT.partly:format(name, problem))
+      toast.show(window, TEXT.partly:format(name, problem))
+      keep.accept(name)
+    end
+  end
+end
+
+local function count(arrangements)
+  if #arrangements == 1 then
+    return TEXT.one:format(arrangements[1].workspace.name)
+  end
+  return TEXT.several:format(#arrangements)
+end
+
+local function ask(window, arrangements)
+  local pane = panes.ask(window, 'active_pane')
+  if not pane then
+    return
+  end
+  window:perform_action(
+    wezterm.action.InputSelector {
+      title = 'wezterm-parallel',
+      description = TEXT.title:format(count(arrangements)),
+      choices = { { id = 'yes', label = TEXT.yes }, { id = 'no', label = TEXT.no } },
+      action = wezterm.action_callback(function(inner, _, id)
+        if id == 'yes' then
+          M.by_hand(inner)
+        end
+      end),
+    },
+    pane
+  )
+end
+
+--- Restores because somebody asked for it.
+---@param window any?
+---@return true?
+---@return string? problem
+function M.by_hand(window)
+  local arrangements, err = missing(false)
+  if not arrangements then
+    return nil, relay.line(err)
+  end
+  if #arrangements == 0 then
+    return nil, TEXT.nothing
+  end
+  open(window, arrangements)
+  return true
+end
+
+local function begin(window, how)
+  if global.get(CLAIM) then
+    return
+  end
+  global.set(CLAIM, 'done')
+  if not may_begin() then
+    return
+  end
+  local arrangements, err = missing(true)
+  if not arrangements then
+    -- the daemon went away in between: another try when it is back
+    log.warn('cannot restore: ' .. relay.line(err))
+    global.set(CLAIM, nil)
+    return
+  end
+  if #arrangements == 0 then
+    return
+  end
+  if how == 'ask' then
+    ask(window, arrangements)
+  else
+    open(window, arrangements)
+  end
+end
+
+--- Of this evaluation of the config: `begin` has been put on its way.
+local scheduled = false
+
+--- Restores when a GUI begins, as the option `restore` says. Called with every `update-status`; does
+--- something once in the life of a GUI process, as soon as the daemon is there.
+---@param window any?
+function M.tick(window)
+  local how = options.get().restore
+  if how == 'never' or scheduled or global.get(CLAIM) or not state.connected() then
+    return
+  end
+  scheduled = true
+  -- not here: what waits in update-status keeps the next one of this window from coming
+  wezterm.time.call_after(0, function()
+    safe.call('restore', begin, window, how)
+    scheduled = false
+  end)
+end
+
+return M

@@ -1,0 +1,155 @@
+-- The status line: `3 working · 1 needs you · 2 idle`, what it costs, and what is wrong. As pieces for those
+-- who draw it themselves, and drawn at once when something changes for those who do not.
+
+local wezterm = require 'wezterm'
+
+local colors = require 'wezterm_parallel.colors'
+local glyphs = require 'wezterm_parallel.glyphs'
+local options = require 'wezterm_parallel.options'
+local problems = require 'wezterm_parallel.problems'
+local safe = require 'wezterm_parallel.safe'
+local state = require 'wezterm_parallel.state'
+local toast = require 'wezterm_parallel.toast'
+
+local M = {}
+
+--- Widest problem in cells; the toast and the log have all of it.
+local PROBLEM_CELLS_MAX = 60
+--- From here on a usage window has the color of a limit.
+local LIMIT_PERCENT_NEAR = 80
+
+--- In the order of the line, with their words.
+local COUNTS = {
+  { 'working', '%d working' },
+  { 'needs_you', '%d needs you', '%d need you' },
+  { 'failed', '%d failed' },
+  { 'limited', '%d limited' },
+  { 'unread', '%d unread' },
+  { 'idle', '%d idle' },
+  { 'unknown', '%d unknown' },
+}
+
+--- Claude's names of usage windows, shorter.
+local WINDOWS = { five_hour = '5h', seven_day = '7d' }
+
+--- What the status line says now, piece by piece. Waits for nothing.
+---@return wezterm_parallel.Piece[]
+function M.pieces()
+  local set = options.get()
+  local signs = glyphs.set(set.glyphs)
+  local pieces = {}
+  local function add(name, role, text, value)
+    pieces[#pieces + 1] = { name = name, role = role, text = text, value = value }
+  end
+  local message = toast.current()
+  if message then
+    add('toast', 'text', message)
+  end
+  local problem = problems.first()
+  if problem then
+    add('problem', 'problem', signs.problem .. ' ' .. wezterm.truncate_right(problem, PROBLEM_CELLS_MAX))
+  end
+  local summary = state.summary()
+  for _, count in ipairs(COUNTS) do
+    local name, one, many = count[1], count[2], count[3]
+    local n = summary[name]
+    if n > 0 then
+      add(name, colors.ROLES[name], (n > 1 and many or one):format(n), n)
+    end
+  end
+  if set.status_cost and (summary.cost_usd or 0) >= 0.005 then
+    add('cost', 'text', ('$%.2f'):format(summary.cost_usd), summary.cost_usd)
+  end
+  if set.status_limits and summary.limit_percent then
+    local percent = math.floor(summary.limit_percent + 0.5)
+    local role = percent >= LIMIT_PERCENT_NEAR and 'limited' or 'text'
+    local name = WINDOWS[summary.limit_name] or summary.limit_name
+    add('limit', role, ('%s %d%%'):format(name, percent), summary.limit_percent)
+  end
+  return pieces
+end
+
+--- The pieces, each with its color: for status lines of other plugins and of one's own.
+---@return wezterm_parallel.Piece[]
+function M.status_segments()
+  local known = colors.any()
+  local pieces = M.pieces()
+  for _, piece in ipairs(pieces) do
+    piece.color = known[piece.role]
+  end
+  return pieces
+end
+
+--- The pieces as wezterm.format takes them.
+---@param pieces wezterm_parallel.Piece[]
+---@param by_role table<string, string>
+---@param signs table<string, string>
+---@param connected boolean
+---@return table[]
+function M.format_items(pieces, by_role, signs, connected)
+  local items = {}
+  local function add(color, text)
+    items[#items + 1] = { Foreground = { Color = color } }
+    items[#items + 1] = { Text = text }
+  end
+  for i, piece in ipairs(pieces) do
+    if i > 1 then
+      add(by_role.muted, signs.separator)
+    end
+    -- what nobody tells any more is as good as the memory of it
+    local stale = not connected and piece.value ~= nil
+    add(stale and by_role.muted or by_role[piece.role], piece.text)
+  end
+  return items
+end
+
+--- Windows that we have drawn in. Only what we wrote is erased: a status line of the user's own stays.
+local drawn = {}
+--- Turns with each redraw for news, so that WezTerm draws the titles of tabs too: it leaves them as they
+--- are while the status line is the same text. Two forms of nothing to see.
+local phase = false
+
+---@param window any
+local function draw(window)
+  local side = options.get().status
+  if not side then
+    return
+  end
+  local ok, id = pcall(window.window_id, window)
+  if not ok then
+    return
+  end
+  local pieces = M.pieces()
+  if #pieces == 0 and not drawn[id] then
+    return
+  end
+  local text = ''
+  if #pieces > 0 then
+    local signs = glyphs.set(options.get().glyphs)
+    local items = M.format_items(pieces, colors.of(window), signs, state.connected())
+    text = ' ' .. wezterm.format(items) .. ' ' .. (phase and '\x1b[0m' or '')
+  end
+  drawn[id] = #pieces > 0 or nil
+  if side == 'left' then
+    window:set_left_status(text)
+  else
+    window:set_right_status(text)
+  end
+end
+
+--- Draws in one window, as each second, or when it is new. Waits.
+---@param window any
+function M.draw(window)
+  safe.call('status', draw, window)
+end
+
+--- Draws in all windows: something has changed. Waits.
+function M.redraw()
+  phase = not phase
+  local ok, windows = pcall(wezterm.gui.gui_windows)
+  for _, window in ipairs(ok and windows or {}) do
+    M.draw(window)
+  end
+end
+
+return M

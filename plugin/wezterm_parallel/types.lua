@@ -1,0 +1,120 @@
+---@meta
+-- The tables that cross a file. Never loaded: for language servers and readers.
+
+---@alias wezterm_parallel.Mood
+---| 'working' it works
+---| 'needs_you' it waits for its user
+---| 'idle' it waits for a prompt
+---| 'unread' a turn has ended and nobody has looked
+---| 'failed' it failed, or its last turn did
+---| 'limited' it waits for a usage limit to pass
+---| 'restarting' it failed and is started again
+---| 'starting' it starts or is being ended
+---| 'running' a program without an agent runs
+---| 'stopped' it does not run and is not meant to
+---| 'unknown' nothing is known
+
+---@class wezterm_parallel.Process a ProcessView of the protocol, with what is used here
+---@field workspace string
+---@field name string
+---@field id string
+---@field kind 'claude'|'command'
+---@field state string
+---@field state_reason string?
+---@field status string?
+---@field status_reason string?
+---@field status_since integer?
+---@field unread boolean
+---@field asks integer?
+---@field usage { cost_usd: number?, context_percent: number?, model: string? }?
+---@field restarts integer
+
+---@class wezterm_parallel.Workspace a WorkspaceView of the protocol, with what is used here
+---@field name string
+---@field id string
+---@field cwd string
+---@field open boolean
+---@field layout string?
+---@field processes integer
+---@field running integer
+---@field problem string?
+
+---@class wezterm_parallel.Account an AccountView of the protocol, with what is used here
+---@field account string
+---@field limited_until integer?
+---@field cost_usd number
+---@field windows { name: string, used_percent: number?, resets_at: integer? }[]
+
+---@class (exact) wezterm_parallel.Intent
+---@field id string
+---@field kind string
+---@field at integer
+---@field expires_at integer
+---@field workspace string?
+---@field process string?
+---@field title string?
+---@field text string?
+---@field about string?
+
+---@class (exact) wezterm_parallel.News the answer to `gui.wait`
+---@field seq integer
+---@field daemon string
+---@field whole boolean
+---@field processes wezterm_parallel.Process[]?
+---@field workspaces wezterm_parallel.Workspace[]?
+---@field removed string[]?
+---@field accounts wezterm_parallel.Account[]?
+---@field problem string?
+---@field intents wezterm_parallel.Intent[]?
+---@field superseded boolean?
+
+---@class (exact) wezterm_parallel.Error
+---@field code string
+---@field message string
+---@field hint string?
+
+---@class (exact) wezterm_parallel.Summary
+---@field working integer
+---@field needs_you integer
+---@field idle integer
+---@field unread integer
+---@field failed integer
+---@field limited integer
+---@field unknown integer
+---@field starting integer
+---@field restarting integer
+---@field running integer
+---@field stopped integer
+---@field total integer
+---@field cost_usd number? of all sessions together
+---@field limit_name string? the fullest usage window
+---@field limit_percent number?
+
+---@class (exact) wezterm_parallel.Piece of the status line
+---@field name string what it is: a mood, `cost`, `limit`, `problem`, `toast`
+---@field text string
+---@field role string what its color is for
+---@field color string? where it is asked for with colors
+---@field value number? the figure in it
+
+---@class (exact) wezterm_parallel.Options in force; docs/PLUGIN.md has what each does
+---@field config_path string?
+---@field auto_start boolean
+---@field debug boolean
+---@field binary string?
+---@field keys table<string, table|false>|false
+---@field status 'right'|'left'|false
+---@field status_cost boolean
+---@field status_limits boolean
+---@field tab_titles boolean
+---@field palette boolean
+---@field toasts boolean|'desktop'|'status'
+---@field toast_seconds number
+---@field glyphs 'nerd'|'unicode'|'ascii'
+---@field dashboard 'tab'|'split'
+---@field restore 'ask'|'automatic'|'never'
+---@field colors table<string, string>
+---@field skip_close_confirmation boolean
+---@field plugin_dir string?
+
+---@class wezterm_parallel.GivenOptions : wezterm_parallel.Options all of them may be left out

@@ -1,0 +1,532 @@
+--- Shows workspaces, processes and the dashboard: finds their panes, or opens them.
+---
+--- The functions await, so they are called from async handlers only. Each gives `true`, or nil and a
+--- sentence that says why not. A pane is opened only for what no pane of this GUI shows yet: a process
+--- that is attached elsewhere stays where it is, and the rest is built without it.
+
+local wezterm = require 'wezterm'
+local executable = require 'wezterm_parallel.executable'
+local global = require 'wezterm_parallel.global'
+local log = require 'wezterm_parallel.log'
+local options = require 'wezterm_parallel.options'
+local panes = require 'wezterm_parallel.panes'
+local relay = require 'wezterm_parallel.relay'
+local tree = require 'wezterm_parallel.tree'
+
+local M = {}
+
+local ask = panes.ask
+
+local TEXT = {
+  no_process = 'there is no process `%s`; add it, or edit the layout',
+  directory_gone = 'the directory %s is gone',
+  not_spawned = 'a pane for %s cannot be opened',
+  nothing = 'nothing of the workspace `%s` can be shown',
+  busy = 'the workspace `%s` is being opened',
+  no_window = 'there is no window to show it in',
+}
+
+--- How long a window is waited for to take a workspace over. It takes a frame or two; after this the panes
+--- are built all the same, and WezTerm fits them later.
+local SWITCH_MS_MAX = 250
+
+--- Another attempt to open the same workspace is refused for so long at most: a config that was reloaded in
+--- the middle forgets the end of the first one.
+local BUSY_S_MAX = 10
+
+local BUSY = 'opening_'
+
+--- Splits may be given exact cells only while nothing is smaller than this; else WezTerm refuses for want
+--- of room, and what did not fit gets a tab of its own.
+M.LEAF_CELLS_MIN = 2
+
+---@param directory string?
+---@return boolean
+local function is_there(directory)
+  if not directory then
+    return false
+  end
+  local file = io.open(directory)
+  if file then
+    file:close()
+  end
+  return file ~= nil
+end
+
+local function what(leaf)
+  return leaf.process or (leaf.command and leaf.command[1]) or 'a shell'
+end
+
+--- A command line of our program, and the environment that it needs beside WezTerm's own.
+---@param args string[]
+---@return string[] args
+---@return table<string, string> environment
+function M.command(args)
+  return { executable.find() or executable.program_name(), table.unpack(args) },
+    { WEZTERM_PARALLEL_CONFIG = options.get().config_path }
+end
+
+--- A shell below a line that says what is wrong: a pane that closed at once would say nothing.
+local function notice(text)
+  return { '/bin/sh', '-c', 'printf "%s\\n" "$1"; exec "${SHELL:-/bin/sh}"', 'sh', 'wezterm-parallel: ' .. text }
+end
+
+--- What runs in the pane of a leaf.
+---@param leaf wezterm_parallel.Pane
+---@param plan { workspace: string, cwd?: string, missing: table<string, boolean> }
+---@param problems string[]
+local function command_of(leaf, plan, problems)
+  local spawn, memory = {}, {}
+  local cwd = leaf.cwd or plan.cwd
+  if cwd and not is_there(cwd) then
+    table.insert(problems, TEXT.directory_gone:format(cwd))
+    cwd = is_there(plan.cwd) and plan.cwd or wezterm.home_dir
+  end
+  spawn.cwd = cwd
+  if leaf.process then
+    local id = plan.workspace .. '/' .. leaf.process
+    if plan.missing[leaf.process] then
+      local text = TEXT.no_process:format(id)
+      table.insert(problems, text)
+      spawn.args = notice(text)
+    else
+      spawn.args, spawn.set_environment_variables = M.command { 'attach', id }
+      memory.shows = id
+    end
+  elseif leaf.command and #leaf.command > 0 then
+    spawn.args, memory.command = leaf.command, leaf.command
+    if leaf.command[1]:match '[^/]*$' == executable.program_name() then
+      -- one of ours, of which there may be another release by now
+      spawn.args, spawn.set_environment_variables = M.command { table.unpack(leaf.command, 2) }
+    end
+  end
+  return spawn, memory
+end
+
+--- Opens the pane of a leaf by `open`; one that says what is wrong if it cannot be; nil if not even that.
+local function open_leaf(leaf, plan, problems, open)
+  local spawn, memory = command_of(leaf, plan, problems)
+  local ok, made = pcall(open, spawn)
+  if not ok then
+    log.warn('cannot open a pane: ' .. tostring(made))
+    local text = TEXT.not_spawned:format(what(leaf))
+    table.insert(problems, text)
+    memory = { command = memory.command, shows = nil }
+    ok, made = pcall(open, { cwd = spawn.cwd, args = notice(text) })
+    if not ok then
+      return nil
+    end
+  end
+  panes.remember(made.pane, memory)
+  return made
+end
+
+--- Waits until the window has fitted the tab to itself: splits that are made before would be fitted by
+--- WezTerm with no regard for their ratios.
+local function wait_for_fit(tab, size)
+  if not size then
+    return
+  end
+  for _ = 1, SWITCH_MS_MAX do
+    local now = panes.size(tab)
+    if not now or (now.pixel_width == size.pixel_width and now.cols == size.cols and now.rows == size.rows) then
+      return
+    end
+    wezterm.sleep_ms(1)
+  end
+end
+
+--- Puts a workspace on the glass. It has windows.
+---@param window any? the GUI window
+---@param name string
+function M.switch_to(window, name)
+  if panes.active_workspace() == name then
+    return true
+  end
+  local pane = ask(window, 'active_pane')
+  if pane then
+    local action = wezterm.action.SwitchToWorkspace { name = name }
+    if pcall(window.perform_action, window, action, pane) and panes.active_workspace() == name then
+      return true
+    end
+  end
+  return pcall(wezterm.mux.set_active_workspace, name)
+end
+
+--- The GUI window to work in: the given one, else any.
+function M.any_window(window)
+  if window and panes.id(ask(window, 'active_pane')) then
+    return window
+  end
+  local ok, windows = pcall(function()
+    return wezterm.gui.gui_windows()
+  end)
+  for _, other in ipairs(ok and windows or {}) do
+    if ask(other, 'is_focused') then
+      return other
+    end
+  end
+  return ok and windows[1] or nil
+end
+
+--- Brings a tab to the front of its window. `activate` of the mux alone would not be seen before something
+--- else has the window painted.
+---@param mux_window any
+---@param tab any
+function M.activate_tab(mux_window, tab)
+  local gui = ask(mux_window, 'gui_window')
+  local pane = ask(tab, 'active_pane')
+  local id = ask(tab, 'tab_id')
+  if gui and pane then
+    for i, other in ipairs(ask(mux_window, 'tabs') or {}) do
+      if ask(other, 'tab_id') == id then
+        return pcall(gui.perform_action, gui, wezterm.action.ActivateTab(i - 1), pane)
+      end
+    end
+  end
+  return ask(tab, 'activate')
+end
+
+--- Brings a pane to the front: its workspace, its window, its tab.
+---@param window any?
+---@param record wezterm_parallel.PaneRecord
+function M.focus(window, record)
+  if not record.workspace or not M.switch_to(window, record.workspace) then
+    return nil, TEXT.no_window
+  end
+  if not pcall(record.pane.activate, record.pane) then
+    return nil, TEXT.no_window
+  end
+  M.activate_tab(record.window, record.tab)
+  -- only where a workspace has several windows is there another one to raise
+  if #panes.windows_of(record.workspace) > 1 then
+    local gui = ask(record.window, 'gui_window')
+    if gui and not ask(gui, 'is_focused') then
+      ask(gui, 'focus')
+    end
+  end
+  return true
+end
+
+--- The panes of a tab: splits its first pane as the tree says.
+local function build_splits(node, first, plan, problems)
+  local size = panes.size(ask(first.pane, 'tab'))
+  local leaves, steps = tree.to_splits(node, size)
+  local made = { first }
+  local left_over = {}
+  for i, step in ipairs(steps) do
+    local from = made[step.from]
+    local leaf = leaves[i + 1]
+    local opened
+    if from then
+      opened = open_leaf(leaf, plan, problems, function(spawn)
+        spawn.direction, spawn.size, spawn.domain = step.direction, step.size, 'CurrentPaneDomain'
+        return { pane = from.pane:split(spawn) }
+      end)
+    end
+    if not opened then
+      -- what has no room here gets a tab of its own, and what was to be split off it stays here
+      table.insert(left_over, leaf)
+    end
+    made[i + 1] = opened or from
+  end
+  local focus, zoomed
+  for i, leaf in ipairs(leaves) do
+    if made[i] and leaf.focus then
+      focus = made[i]
+    end
+    if made[i] and leaf.zoomed then
+      zoomed = made[i]
+    end
+  end
+  ask((zoomed or focus or first).pane, 'activate')
+  if zoomed then
+    ask(ask(zoomed.pane, 'tab'), 'set_zoomed', true)
+  end
+  return left_over
+end
+
+--- The tabs of a window, all but those that show nothing that is left to be shown.
+local function wanted_tabs(window, plan, shown)
+  local tabs = {}
+  for _, node in ipairs(window.tabs or {}) do
+    local pruned = tree.prune(node, function(leaf)
+      return not (leaf.process and shown[plan.workspace .. '/' .. leaf.process])
+    end)
+    if pruned then
+      table.insert(tabs, pruned)
+    end
+  end
+  return tabs
+end
+
+local function has_focus(node)
+  local found = node.focus
+  tree.each_leaf(node, function(leaf)
+    found = found or leaf.focus
+  end)
+  return found
+end
+
+--- The tab in front: the one that says so itself, else the first in which a pane does.
+local function front(tabs)
+  for i, node in ipairs(tabs) do
+    if node.focus then
+      return i
+    end
+  end
+  for i, node in ipairs(tabs) do
+    if has_focus(node) then
+      return i
+    end
+  end
+  return 1
+end
+
+local function build_window(window, plan, how, problems)
+  local shown = panes.shown()
+  local tabs = wanted_tabs(window, plan, shown)
+  if #tabs == 0 then
+    return nil
+  end
+  local mux_window = how.into
+  local size = how.size
+  local fronts = {}
+  local i = 1
+  while i <= #tabs do
+    local node = tabs[i]
+    local opened
+    local leaf = tree.to_splits(node)[1]
+    opened = open_leaf(leaf, plan, problems, function(spawn)
+      local tab, pane
+      if mux_window then
+        tab, pane = mux_window:spawn_tab(spawn)
+        return { tab = tab, pane = pane }
+      end
+      spawn.workspace = plan.workspace
+      if size then
+        spawn.width, spawn.height = size.cols, size.rows
+      end
+      local new_window
+      tab, pane, new_window = wezterm.mux.spawn_window(spawn)
+      return { tab = tab, pane = pane, window = new_window }
+    end)
+    if not opened then
+      return nil
+    end
+    if opened.window then
+      mux_window = opened.window
+      if how.switch then
+        -- from here on it has the size of the glass
+        how.switch(opened.tab)
+        how.switch = nil
+      end
+      if window.title then
+        ask(mux_window, 'set_title', window.title)
+      end
+    end
+    if node.title then
+      ask(opened.tab, 'set_title', node.title)
+    end
+    for _, left in ipairs(build_splits(node, opened, plan, problems)) do
+      table.insert(tabs, { process = left.process, command = left.command, cwd = left.cwd, title = left.process })
+    end
+    fronts[i] = opened.tab
+    i = i + 1
+  end
+  local tab = fronts[front(tabs)]
+  if tab then
+    M.activate_tab(mux_window, tab)
+  end
+  return mux_window
+end
+
+--- Opens the windows of an arrangement, as far as what they show is not shown yet.
+---@param plan table an `Arrangement`
+---@param how { window?: any, show?: boolean, into?: any }
+---@return true?
+---@return string? problem what could not be done, even where the rest was
+function M.build(plan, how)
+  local name = plan.workspace.name
+  local key = BUSY .. name
+  local since = global.get(key)
+  if since and os.time() - since < BUSY_S_MAX then
+    return nil, TEXT.busy:format(name)
+  end
+  global.set(key, os.time())
+  local ok, built, problems = pcall(M.build_now, plan, how)
+  global.set(key, nil)
+  if not ok then
+    log.error('cannot open ' .. name .. ': ' .. tostring(built))
+    return nil, TEXT.nothing:format(name)
+  end
+  if not built then
+    return nil, problems[1] or TEXT.nothing:format(name)
+  end
+  return true, problems[1]
+end
+
+---@package
+function M.build_now(plan, how)
+  local name = plan.workspace.name
+  local missing = {}
+  for _, process in ipairs(plan.missing or {}) do
+    missing[process] = true
+  end
+  local about = { workspace = name, cwd = plan.workspace.cwd, missing = missing }
+  local problems = {}
+  local window = M.any_window(how.window)
+  local size = panes.size(ask(window, 'active_tab'))
+  local into = how.into
+  local built = 0
+  local ordered = plan.windows or {}
+  for _, one in ipairs(ordered) do
+    local made = build_window(one, about, {
+      into = into,
+      size = size,
+      switch = how.show and built == 0 and function(tab)
+        M.switch_to(window, name)
+        wait_for_fit(tab, size)
+      end or nil,
+    }, problems)
+    if made then
+      built = built + 1
+    end
+    into = nil
+  end
+  if built > 0 and how.show then
+    M.switch_to(window, name)
+  end
+  return built > 0, problems
+end
+
+--- Whether a workspace is being opened just now.
+---@param name string
+---@return boolean
+function M.is_opening(name)
+  local since = global.get(BUSY .. name)
+  return since ~= nil and os.time() - since < BUSY_S_MAX
+end
+
+--- Shows a workspace: switches to it, and opens its panes if it has none.
+---@param window any? the GUI window
+---@param name string
+---@param how? { create?: boolean, layout?: string } make the processes that its template names; which template
+---@return true?
+---@return string? problem
+function M.show_workspace(window, name, how)
+  how = how or {}
+  local existing = panes.windows_of(name)
+  if #existing > 0 and not how.layout then
+    if M.switch_to(window, name) then
+      return true
+    end
+    return nil, TEXT.no_window
+  end
+  local params = { workspace = name, layout = how.layout, create = how.create }
+  local plan, err = relay.ask('layout.plan', params, { environment = how.create })
+  if not plan then
+    return nil, relay.line(err)
+  end
+  if #existing == 0 and #(plan.windows or {}) == 0 then
+    -- it has nothing to show yet: a shell in its directory
+    plan.windows = { { tabs = { {} } } }
+  end
+  local built, problem = M.build(plan, { window = window, show = true, into = existing[1] })
+  if built then
+    return true, problem
+  end
+  -- all of it is on the glass elsewhere
+  for id, record in pairs(panes.shown()) do
+    if panes.names(id) == name then
+      return M.focus(window, record)
+    end
+  end
+  return nil, problem
+end
+
+--- Shows a process: its pane wherever that is, else a new one in its workspace.
+---@param window any?
+---@param id string `WORKSPACE/PROCESS`
+---@return true?
+---@return string? problem
+function M.show_process(window, id)
+  local record = panes.find(id)
+  if record then
+    return M.focus(window, record)
+  end
+  local workspace, process = panes.names(id)
+  if #panes.windows_of(workspace) == 0 then
+    local ok, problem = M.show_workspace(window, workspace)
+    if not ok then
+      return nil, problem
+    end
+    record = panes.find(id)
+    if record then
+      return M.focus(window, record)
+    end
+  end
+  return M.open_tab(window, { process = process }, workspace)
+end
+
+--- A tab for one pane, in a window of its workspace.
+---@param window any?
+---@param leaf wezterm_parallel.Pane
+---@param workspace string
+---@return true?
+---@return string? problem
+function M.open_tab(window, leaf, workspace)
+  local into = panes.windows_of(workspace)[1]
+  if not into then
+    return nil, TEXT.no_window
+  end
+  local problems = {}
+  local opened = open_leaf(leaf, { workspace = workspace, missing = {} }, problems, function(spawn)
+    local tab, pane = into:spawn_tab(spawn)
+    return { tab = tab, pane = pane }
+  end)
+  if not opened then
+    return nil, problems[1] or TEXT.not_spawned:format(what(leaf))
+  end
+  if leaf.title then
+    ask(opened.tab, 'set_title', leaf.title)
+  end
+  return M.focus(window, { pane = opened.pane, tab = opened.tab, window = into, workspace = workspace })
+end
+
+--- Shows the dashboard: the one there is, else a new one, as the option `dashboard` says.
+---@param window any?
+---@return true?
+---@return string? problem
+function M.show_dashboard(window)
+  local record = panes.find(panes.DASHBOARD)
+  if record then
+    return M.focus(window, record)
+  end
+  window = M.any_window(window)
+  local pane = ask(window, 'active_pane')
+  if not pane then
+    return nil, TEXT.no_window
+  end
+  local args, environment = M.command { 'dashboard' }
+  local spawn = { args = args, set_environment_variables = environment, domain = { DomainName = 'local' } }
+  local ok, made
+  if options.get().dashboard == 'split' then
+    spawn.direction, spawn.size, spawn.top_level = 'Right', 0.4, true
+    ok, made = pcall(pane.split, pane, spawn)
+  else
+    ok, made = pcall(function()
+      local _, opened = window:mux_window():spawn_tab(spawn)
+      return opened
+    end)
+  end
+  if not ok then
+    log.warn('cannot open the dashboard: ' .. tostring(made))
+    return nil, TEXT.not_spawned:format 'the dashboard'
+  end
+  panes.remember(made, { shows = panes.DASHBOARD })
+  ask(made, 'activate')
+  return true
+end
+
+return M

@@ -1,0 +1,92 @@
+//! What GUIs ask for, and what is asked of them.
+
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use wezterm_parallel_schemas::{
+    daemon::Empty,
+    error::{Code, Error},
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, Intent, IntentKind},
+};
+
+use super::{Router, fault, gone};
+use crate::{
+    actors::gui::{Focus, Left, List, Show, Wait},
+    caller::Caller,
+};
+
+/// Longest name that a GUI may give itself, in bytes: room for a process id, a time and a ULID.
+const NAME_BYTES_MAX: usize = 128;
+/// Something that is to be shown and was not in this time is not wanted any more, in milliseconds: whoever
+/// asked sits before the screen.
+const SHOW_MS: i64 = 15_000;
+
+impl Router {
+    /// Waits for what is new to a GUI, for as long as it does.
+    pub(super) async fn wait_for_news(&self, caller: &Rc<Caller>, p: GuiWait) -> Result<GuiNews, Error> {
+        if p.gui.is_empty() || p.gui.len() > NAME_BYTES_MAX {
+            return Err(Error::new(
+                Code::BadParams,
+                format!("`gui` must be a name of 1 to {NAME_BYTES_MAX} bytes"),
+            ));
+        }
+        let (reply, answer) = oneshot::channel();
+        let ticket = self.next_holder();
+        let gui = self.shared.gui.clone();
+        gui.do_send(Wait { ticket, wait: p, reply });
+        tokio::select! {
+            answer = answer => answer.map_err(|_| fault())?,
+            () = caller.gone() => {
+                gui.do_send(Left(ticket));
+                Err(Error::new(Code::Conflict, "the caller has gone"))
+            }
+        }
+    }
+
+    /// Takes note of where the user is.
+    pub(super) async fn focus(&self, p: GuiFocus) -> Result<Empty, Error> {
+        self.shared.gui.send(Focus(p)).await.map_err(gone)?;
+        Ok(Empty {})
+    }
+
+    /// All GUIs.
+    pub(super) async fn list_guis(&self) -> Result<Vec<GuiView>, Error> {
+        self.shared.gui.send(List).await.map_err(gone)
+    }
+
+    /// Has something shown, and waits until it is.
+    pub(super) async fn show_in_gui(&self, p: GuiShow) -> Result<GuiView, Error> {
+        let (kind, workspace, process) = match (p.dashboard, p.workspace, p.process) {
+            (true, None, None) => (IntentKind::ShowDashboard, None, None),
+            (false, workspace, Some(process)) => {
+                let view = self.process_view(workspace.as_deref(), &process)?;
+                (IntentKind::ShowProcess, Some(view.workspace), Some(view.name))
+            }
+            (false, Some(workspace), None) => {
+                (IntentKind::ShowWorkspace, Some(self.workspace_view(&workspace)?.name), None)
+            }
+            (true, _, _) => {
+                return Err(Error::new(Code::BadParams, "the dashboard belongs to no workspace or process"));
+            }
+            (false, None, None) => {
+                return Err(Error::new(Code::BadParams, "nothing is named that could be shown")
+                    .hint("name a workspace or a process, or ask for the dashboard"));
+            }
+        };
+        let at = self.shared.clock.at();
+        let intent = Intent {
+            id: ulid::Ulid::generate().to_string(),
+            kind,
+            at,
+            expires_at: at + SHOW_MS,
+            workspace,
+            process,
+            title: None,
+            text: None,
+            about: None,
+        };
+        let (reply, answer) = oneshot::channel();
+        self.shared.gui.do_send(Show { intent, gui: p.gui, reply });
+        answer.await.map_err(|_| fault())?
+    }
+}

@@ -1,0 +1,223 @@
+//! GUIs: what they hear while they wait, and what they are asked to do there. A GUI is played by a client
+//! of the wire.
+
+use wezterm_parallel_schemas::{
+    daemon::Empty,
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind},
+    method::{FocusGui, ListGuis},
+    process::State,
+};
+
+use crate::support::{rpc::Client, site::Site};
+
+/// A GUI, as far as the daemon can tell.
+struct Gui {
+    socket: std::path::PathBuf,
+    wait: GuiWait,
+    /// The connection that its call is open on.
+    client: Option<Client>,
+}
+
+impl Gui {
+    fn new(site: &Site, name: &str, focused_at: i64) -> Self {
+        let wait = GuiWait { gui: name.into(), pid: 1, focused_at, turn: 1, ..GuiWait::default() };
+        Self { socket: site.socket(), wait, client: None }
+    }
+
+    /// Begins a call, as a relay of its own would.
+    fn call(&mut self) {
+        let mut client = Client::connect(&self.socket);
+        client.send("gui.wait", &self.wait);
+        self.client = Some(client);
+    }
+
+    /// The answer to the call that is open. What it says counts as known and is acknowledged with the next.
+    fn heard(&mut self) -> GuiNews {
+        let news: GuiNews = self.client.take().expect("a call is open").result();
+        self.wait.after = Some(news.seq);
+        self.wait.daemon = Some(news.daemon.clone());
+        self.wait.done = Vec::new();
+        news
+    }
+
+    fn next(&mut self) -> GuiNews {
+        self.call();
+        self.heard()
+    }
+
+    /// Calls until `wanted` is true of what it hears.
+    fn until(&mut self, what: &str, wanted: impl Fn(&GuiNews) -> bool) -> GuiNews {
+        for _ in 0..1_000 {
+            let news = self.next();
+            if wanted(&news) {
+                return news;
+            }
+        }
+        panic!("it never hears of this: {what}");
+    }
+
+    /// Waits until the daemon knows of the call that is open.
+    fn waits(&self) -> GuiView {
+        let mut client = Client::connect(&self.socket);
+        loop {
+            let all = client.call::<ListGuis>(Empty {}).expect("they can be listed");
+            if let Some(view) = all.into_iter().find(|g| g.gui == self.wait.gui && g.waiting == 1) {
+                return view;
+            }
+        }
+    }
+
+    fn done(&mut self, id: &str, problem: Option<&str>) {
+        self.wait.done.push(IntentDone { id: id.into(), problem: problem.map(str::to_owned) });
+    }
+}
+
+fn site() -> Site {
+    let site = Site::new();
+    site.project("api");
+    site.config(
+        "version: 1
+workspaces:
+  api: { cwd: $WORK/api, processes: { web: { command: [sleep, '1000'], autostart: false } } }
+",
+    );
+    site.daemon();
+    site
+}
+
+#[test]
+fn a_gui_hears_everything_first_and_then_what_has_changed() {
+    let site = site();
+    let mut gui = Gui::new(&site, "one", 1);
+    let first = gui.next();
+    assert!(first.whole && first.accounts.is_some() && !first.superseded, "{first:#?}");
+    let names = |news: &GuiNews| news.processes.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+    assert_eq!((names(&first), first.workspaces.len()), (vec!["web".to_owned()], 1));
+    // nothing happens, and nothing is heard; then something does
+    gui.call();
+    gui.waits();
+    site.run(&["process", "start", "api/web"]).ok();
+    let changed = gui.heard();
+    assert!(!changed.whole && changed.seq > first.seq && changed.daemon == first.daemon, "{changed:#?}");
+    assert_eq!(names(&changed), ["web"]);
+    gui.until("it runs", |news| {
+        let runs = news.processes.iter().any(|p| p.state == State::Running);
+        runs || news.processes.is_empty()
+    });
+    site.run(&["process", "add", "api", "other", "--", "sleep", "1000"]).ok();
+    let came = gui.until("another one comes", |news| names(news).contains(&"other".to_owned()));
+    assert!(came.whole, "its place is told by the order of all");
+    let other = came.processes.iter().find(|p| p.name == "other").expect("it has come").id.clone();
+    site.run(&["process", "remove", "api/other"]).ok();
+    let gone = gui.until("it goes", |news| news.removed.contains(&other));
+    assert!(!gone.whole, "{gone:#?}");
+}
+
+#[test]
+fn a_config_that_is_refused_is_heard_of_with_its_line() {
+    let site = site();
+    let mut gui = Gui::new(&site, "one", 1);
+    assert_eq!(gui.next().problem, None);
+    site.config("version: 1\nnonsense: true\n");
+    let news = gui.until("the config is refused", |news| news.problem.is_some());
+    let problem = news.problem.expect("it is there");
+    assert!(problem.contains("config.yaml:2:1: ") && !problem.contains('\n'), "{problem}");
+    site.config("version: 1\n");
+    gui.until("it is mended", |news| news.problem.is_none());
+}
+
+#[test]
+fn one_loop_of_a_gui_waits_and_a_later_one_takes_its_place() {
+    let site = site();
+    let mut gui = Gui::new(&site, "one", 1);
+    gui.next();
+    gui.call();
+    gui.waits();
+    let mut later = Gui { wait: GuiWait { turn: 2, ..gui.wait.clone() }, ..Gui::new(&site, "one", 1) };
+    later.call();
+    assert!(gui.heard().superseded);
+    later.waits();
+    assert!(gui.next().superseded, "it does not come back");
+    let listed: Vec<GuiView> = site.run(&["gui", "list", "--json"]).ok().json();
+    assert_eq!((listed.len(), listed[0].waiting), (1, 1));
+    assert!(site.run(&["status"]).ok().out.ends_with("connected: 1 WezTerm\n"));
+    assert!(site.run(&["doctor"]).out.contains("plugin: connected: 1 WezTerm\n"));
+}
+
+/// Asks for the dashboard from a thread of its own; the answer comes when it is shown.
+fn show_dashboard(site: &Site) -> std::thread::JoinHandle<Result<GuiView, String>> {
+    let socket = site.socket();
+    std::thread::spawn(move || {
+        let show = GuiShow { dashboard: true, ..GuiShow::default() };
+        Client::connect(&socket)
+            .call::<wezterm_parallel_schemas::method::ShowInGui>(show)
+            .map_err(|e| e.line())
+    })
+}
+
+#[test]
+fn something_is_shown_in_the_gui_that_had_the_focus_last_and_answered_when_it_is() {
+    let site = site();
+    let (mut one, mut two) = (Gui::new(&site, "one", 1), Gui::new(&site, "two", 2));
+    one.next();
+    two.next();
+    one.call();
+    two.call();
+    one.waits();
+    two.waits();
+    let focus = GuiFocus { gui: "one".into(), focused_at: 3, workspace: Some("api".into()) };
+    site.client().call::<FocusGui>(focus).expect("it is told");
+    let shown = show_dashboard(&site);
+    let news = one.heard();
+    let intent = &news.intents[0];
+    assert_eq!((news.intents.len(), intent.kind), (1, IntentKind::ShowDashboard));
+    assert!(!shown.is_finished(), "it is not shown yet");
+    one.done(&intent.id, None);
+    (one.wait.focused_at, one.wait.workspace) = (3, Some("api".into()));
+    one.call();
+    let view = shown.join().expect("it ends").expect("it is shown");
+    assert_eq!((view.gui.as_str(), view.workspace.as_deref()), ("one", Some("api")));
+    // what it could not do is told to who asked
+    let shown = show_dashboard(&site);
+    let news = one.heard();
+    one.done(&news.intents[0].id, Some("there is no such pane"));
+    one.call();
+    assert_eq!(shown.join().expect("it ends"), Err("conflict: there is no such pane".to_owned()));
+}
+
+#[test]
+fn without_a_gui_there_is_nothing_to_show_it_in() {
+    let site = site();
+    site.run(&["gui", "show", "--dashboard"]).exits(1).says("there is no GUI");
+    site.run(&["gui", "show", "nowhere"]).exits(1).says("there is no workspace nowhere");
+    site.run(&["gui", "show"]).exits(2);
+}
+
+#[test]
+fn an_intent_survives_the_daemon_and_goes_to_the_same_gui_until_it_is_done() {
+    let site = site();
+    let (mut one, mut two) = (Gui::new(&site, "one", 2), Gui::new(&site, "two", 1));
+    one.next();
+    two.next();
+    one.call();
+    two.call();
+    one.waits();
+    two.waits();
+    let shown = show_dashboard(&site);
+    let id = one.heard().intents[0].id.clone();
+    site.kill_daemon();
+    assert!(shown.join().is_err(), "its daemon is gone");
+    site.daemon();
+    // the other one has had the focus since
+    two.wait.focused_at = 9;
+    assert_eq!(two.next().intents, []);
+    let again = one.next();
+    assert!(again.whole, "the daemon is another one");
+    assert_eq!(again.intents.iter().map(|i| &i.id).collect::<Vec<_>>(), [&id]);
+    one.done(&id, None);
+    one.call();
+    assert_eq!(one.waits().intents, 0);
+    site.kill_daemon();
+    site.daemon();
+    assert_eq!(one.next().intents, [], "it is done for good");
+}
