@@ -83,9 +83,11 @@ return setmetatable(M, {
     end
     for _, action in ipairs(M.LIST) do
       if action.name == name then
-        made[name] = wezterm.action_callback(function(window, pane)
+        -- an event with a name of its own: WezTerm's palette lists bound keys too, and shows it
+        wezterm.on(action.brief, function(window, pane)
           M.run(name, window, pane)
         end)
+        made[name] = wezterm.action.EmitEvent(action.brief)
         return made[name]
       end
     end

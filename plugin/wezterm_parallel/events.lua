@@ -10,6 +10,7 @@ local safe = require 'wezterm_parallel.safe'
 local segments = require 'wezterm_parallel.segments'
 local titles = require 'wezterm_parallel.titles'
 local toast = require 'wezterm_parallel.toast'
+local typing = require 'wezterm_parallel.typing'
 
 local M = {}
 
@@ -52,6 +53,13 @@ local function focus_changed(window)
   feed.focus(window, window:is_focused())
 end
 
+--- What is typed into several panes comes this way. Most user vars are other people's.
+local function user_var_changed(window, pane, name, value)
+  if name == typing.VAR then
+    require('wezterm_parallel.actions.typing').heard(window, pane, value)
+  end
+end
+
 --- Registers all handlers; once, however often the config calls.
 function M.register()
   if registered then
@@ -66,6 +74,7 @@ function M.register()
   on('window-config-reloaded', config_reloaded)
   on('window-focus-changed', focus_changed)
   on('update-status', update_status)
+  on('user-var-changed', user_var_changed)
   -- of these WezTerm calls the first handler alone: each can be switched off, and is exported
   if options.get().tab_titles then
     wezterm.on(

@@ -18,6 +18,7 @@ local UNICODE = {
   unknown = '?',
   problem = '▲',
   zoomed = '+',
+  typing = '»',
   separator = ' · ',
 }
 
@@ -35,6 +36,7 @@ local ASCII = {
   unknown = '?',
   problem = '!',
   zoomed = '+',
+  typing = '>>',
   separator = ' | ',
 }
 
@@ -53,6 +55,7 @@ local NERD = {
   unknown = 'md_help',
   problem = 'md_alert',
   zoomed = 'md_magnify_plus',
+  typing = 'md_keyboard',
 }
 
 local function nerd()

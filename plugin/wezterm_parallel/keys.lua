@@ -78,9 +78,12 @@ end
 
 --- Adds keys to a config, but none that it has.
 ---@param config table
----@param given table<string, { key: string, mods?: string }|false> the option `keys`
+---@param given table<string, { key: string, mods?: string }|false>|false the option `keys`
 ---@return string[] unknown names that are no action
 function M.apply(config, given)
+  if not given then
+    return {}
+  end
   local wanted, unknown = M.wanted(given)
   local keys, taken = {}, {}
   for _, key in ipairs(config.keys or {}) do

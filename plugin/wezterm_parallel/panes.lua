@@ -98,11 +98,17 @@ function M.process_of(pane)
   end
 end
 
---- All windows of all workspaces.
+--- All windows of all workspaces, in the order in which they were made: WezTerm gives them in any.
 ---@return any[]
 function M.windows()
   local ok, windows = pcall(wezterm.mux.all_windows)
-  return ok and windows or {}
+  if not ok then
+    return {}
+  end
+  table.sort(windows, function(a, b)
+    return (ask(a, 'window_id') or 0) < (ask(b, 'window_id') or 0)
+  end)
+  return windows
 end
 
 --- The windows of a workspace.

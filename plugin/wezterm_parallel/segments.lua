@@ -10,6 +10,7 @@ local problems = require 'wezterm_parallel.problems'
 local safe = require 'wezterm_parallel.safe'
 local state = require 'wezterm_parallel.state'
 local toast = require 'wezterm_parallel.toast'
+local typing = require 'wezterm_parallel.typing'
 
 local M = {}
 
@@ -40,6 +41,10 @@ function M.pieces()
   local pieces = {}
   local function add(name, role, text, value)
     pieces[#pieces + 1] = { name = name, role = role, text = text, value = value }
+  end
+  local mark = typing.mark()
+  if mark then
+    add('typing', 'needs_you', signs.typing .. ' ' .. mark)
   end
   local message = toast.current()
   if message then

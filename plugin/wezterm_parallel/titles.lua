@@ -7,6 +7,7 @@ local colors = require 'wezterm_parallel.colors'
 local glyphs = require 'wezterm_parallel.glyphs'
 local options = require 'wezterm_parallel.options'
 local state = require 'wezterm_parallel.state'
+local typing = require 'wezterm_parallel.typing'
 
 local M = {}
 
@@ -71,10 +72,22 @@ function M.worst(names)
   return worst
 end
 
+--- Whether any of its panes is typed into together with others.
+---@param tab any a TabInformation of WezTerm
+---@return boolean
+local function is_typed_into(tab)
+  for _, pane in ipairs(tab.panes or {}) do
+    if typing.includes(pane.pane_id) then
+      return true
+    end
+  end
+  return false
+end
+
 --- The title of a tab in pieces; nil for one without processes.
 ---@param tab any a TabInformation of WezTerm
 ---@param max_width integer
----@return { mood: wezterm_parallel.Mood, glyph: string, color: string, title: string, zoomed: boolean }?
+---@return wezterm_parallel.TabTitle?
 function M.tab_title(tab, max_width)
   local names, active = M.processes(tab)
   if #names == 0 then
@@ -95,6 +108,7 @@ function M.tab_title(tab, max_width)
     color = colors.any()[colors.ROLES[mood] or 'text'],
     title = wezterm.truncate_right(title, math.max(room, 1)),
     zoomed = zoomed,
+    typing = is_typed_into(tab),
   }
 end
 
@@ -114,7 +128,7 @@ function M.format(tab, config, max_width)
     return nil
   end
   local signs = glyphs.set(options.get().glyphs)
-  local rest = ' ' .. it.title .. (it.zoomed and ' ' .. signs.zoomed or '')
+  local rest = ' ' .. it.title .. (it.zoomed and ' ' .. signs.zoomed or '') .. (it.typing and ' ' .. signs.typing or '')
   local cells = #index + 1 + wezterm.column_width(rest)
   return {
     { Text = space .. index },

@@ -118,3 +118,11 @@
 ---@field plugin_dir string?
 
 ---@class wezterm_parallel.GivenOptions : wezterm_parallel.Options all of them may be left out
+
+---@class (exact) wezterm_parallel.TabTitle a tab with processes in it
+---@field mood wezterm_parallel.Mood
+---@field glyph string
+---@field color string
+---@field title string
+---@field zoomed boolean
+---@field typing boolean one of its panes is typed into together with others

@@ -62,8 +62,9 @@ end
 ---@return string[] args
 ---@return table<string, string> environment
 function M.command(args)
-  return { executable.find() or executable.program_name(), table.unpack(args) },
-    { WEZTERM_PARALLEL_CONFIG = options.get().config_path }
+  return { executable.find() or executable.program_name(), table.unpack(args) }, {
+    WEZTERM_PARALLEL_CONFIG = options.get().config_path,
+  }
 end
 
 --- A shell below a line that says what is wrong: a pane that closed at once would say nothing.

@@ -11,7 +11,7 @@ local views = require 'wezterm_parallel.views'
 local M = {}
 
 local TEXT = {
-  not_ours = 'the workspace `%s` is none of the daemon\'s; create one first',
+  not_ours = "the workspace `%s` is none of the daemon's; create one first",
   name = 'Name of the template (letters, digits, . _ -):',
   saved = 'saved as `%s` in %s',
   replace = 'There is a template `%s`. Replace it?',

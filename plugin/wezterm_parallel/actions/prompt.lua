@@ -83,8 +83,7 @@ local function send(window, views, text, while_working)
     wezterm.time.call_after(
       0,
       safe.handler('send a prompt', function()
-        local params =
-          { workspace = view.workspace, process = view.name, text = text, while_working = while_working }
+        local params = { workspace = view.workspace, process = view.name, text = text, while_working = while_working }
         local prompt, err = relay.ask('process.send', params)
         if not prompt then
           table.insert(failed, { id = choices.id(view), why = relay.line(err) })

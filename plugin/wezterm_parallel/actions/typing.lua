@@ -9,21 +9,15 @@
 -- ends it. It takes its rows from that one pane, which has them back exactly when it is closed; below all
 -- panes of the tab, it would leave them with other sizes than they had.
 
-local wezterm = require 'wezterm'
-
 local choices = require 'wezterm_parallel.choices'
 local dialogs = require 'wezterm_parallel.dialogs'
-local global = require 'wezterm_parallel.global'
 local outcome = require 'wezterm_parallel.actions.outcome'
 local panes = require 'wezterm_parallel.panes'
 local state = require 'wezterm_parallel.state'
+local typing = require 'wezterm_parallel.typing'
 
 local M = {}
 
---- The user var that the strip tells by.
-M.VAR = 'wezterm_parallel_typing'
-
-local GROUP = 'typing'
 local STRIP_ROWS = 2
 
 --- The key that ends it, as the strip reads it: Ctrl-\, which also detaches.
@@ -56,65 +50,17 @@ local TEXT = {
   exclude = 'Leave out? Enter begins',
   begin = 'Type into %d panes',
   strip = ' Typing into %d panes: %s. Ctrl-\\ ends ',
-  mark = 'typing into %d panes',
   no_strip = 'there is no room for the strip that takes what is typed',
 }
 
 --- Names that the strip has room for.
 local NAMES_MAX = 6
 
-local function alive(id)
-  local ok, pane = pcall(wezterm.mux.get_pane, id)
-  return ok and pane or nil
-end
-
---- The strip, the panes that are typed into, and the one that had the focus; nil if there is no strip, or it
---- was closed.
----@return integer? strip
----@return integer[]? ids
----@return integer? origin
-local function current()
-  local text = global.get(GROUP)
-  if not text then
-    return nil
-  end
-  local ids = {}
-  for id in text:gmatch '%d+' do
-    table.insert(ids, math.tointeger(tonumber(id)))
-  end
-  local strip, origin = table.remove(ids, 1), table.remove(ids, 1)
-  if not strip or not alive(strip) then
-    global.set(GROUP, nil)
-    return nil
-  end
-  return strip, ids, origin
-end
-
---- Whether a pane is one of those that are typed into; for marks on tabs.
----@param pane_id integer
----@return boolean
-function M.includes(pane_id)
-  local _, ids = current()
-  for _, id in ipairs(ids or {}) do
-    if id == pane_id then
-      return true
-    end
-  end
-  return false
-end
-
---- What the status shows while it lasts.
----@return string?
-function M.mark()
-  local _, ids = current()
-  return ids and TEXT.mark:format(#ids) or nil
-end
-
 --- Ends it: the strip closes itself.
 local function stop(strip, origin)
-  global.set(GROUP, nil)
-  panes.ask(alive(origin), 'activate')
-  panes.ask(alive(strip), 'send_text', END)
+  typing.clear()
+  panes.ask(typing.pane(origin), 'activate')
+  panes.ask(typing.pane(strip), 'send_text', END)
 end
 
 --- What is being pasted, until its end has come. Of this evaluation of the config: a reload in the middle of
@@ -149,16 +95,12 @@ function M.pieces(bytes, send)
   end
 end
 
---- Hears from the strip. For `user-var-changed`.
+--- Hears from the strip: what was typed, in hex.
 ---@param window any
 ---@param pane any
----@param name string
 ---@param value string
-function M.heard(window, pane, name, value)
-  if name ~= M.VAR then
-    return
-  end
-  local strip, ids, origin = current()
+function M.heard(window, pane, value)
+  local strip, ids, origin = typing.current()
   if not strip or panes.id(pane) ~= strip then
     return
   end
@@ -170,7 +112,7 @@ function M.heard(window, pane, name, value)
   end
   local gone = true
   for _, id in ipairs(ids or {}) do
-    gone = gone and not alive(id)
+    gone = gone and not typing.pane(id)
   end
   if gone then
     stop(strip, origin)
@@ -178,7 +120,7 @@ function M.heard(window, pane, name, value)
   end
   M.pieces(bytes, function(text, paste)
     for _, id in ipairs(ids or {}) do
-      panes.ask(alive(id), paste and 'send_paste' or 'send_text', text)
+      panes.ask(typing.pane(id), paste and 'send_paste' or 'send_text', text)
     end
   end)
 end
@@ -202,7 +144,7 @@ local function begin(window, pane, records)
   end
   local text = TEXT.strip:format(#ids, table.concat(names, ', '))
   local ok, strip = pcall(pane.split, pane, {
-    args = { '/bin/sh', '-c', SCRIPT, 'sh', text, M.VAR },
+    args = { '/bin/sh', '-c', SCRIPT, 'sh', text, typing.VAR },
     direction = 'Bottom',
     size = STRIP_ROWS,
     domain = { DomainName = 'local' },
@@ -211,7 +153,7 @@ local function begin(window, pane, records)
     return outcome.say(window, TEXT.no_strip)
   end
   panes.remember(strip, { shows = panes.TYPING })
-  global.set(GROUP, ('%d %d %s'):format(panes.id(strip), panes.id(pane), table.concat(ids, ' ')))
+  typing.set(panes.id(strip), panes.id(pane), ids)
   panes.ask(strip, 'activate')
 end
 
@@ -240,7 +182,7 @@ end
 
 --- Begins, or ends if it lasts.
 function M.toggle(window, pane)
-  local strip, _, origin = current()
+  local strip, _, origin = typing.current()
   if strip then
     return stop(strip, origin)
   end

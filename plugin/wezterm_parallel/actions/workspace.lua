@@ -128,9 +128,11 @@ end
 --- Create: a directory, a name, a layout.
 function M.create(window, pane)
   local projects, err = relay.ask('project.list', {})
-  if not projects then
+  -- a daemon of an older release knows of none: a directory can still be typed
+  if not projects and err and err.code ~= 'unknown_method' then
     return outcome.say(window, relay.line(err))
   end
+  projects = projects or {}
   local known = {}
   for _, project in ipairs(projects) do
     known[project.path] = project.workspace
