@@ -137,23 +137,19 @@ impl Host {
     /// Goes on until something is true. It is asked whenever anything has happened.
     #[track_caller]
     pub fn wait(&self, what: &str, wanted: impl Fn(&Host) -> bool) {
-        let late = self.block(async {
-            let deadline = Instant::now() + DEADLINE;
-            loop {
-                let changed = self.world.changed.notified();
-                if wanted(self) {
-                    return false;
-                }
-                let left = deadline.saturating_duration_since(Instant::now());
-                // what is outside of this WezTerm does not ring
-                let look = left.min(Duration::from_millis(50));
-                let _ = tokio::time::timeout(look, changed).await;
-                if Instant::now() >= deadline {
-                    return true;
-                }
-            }
+        let deadline = Instant::now() + DEADLINE;
+        while !wanted(self) {
+            assert!(Instant::now() < deadline, "it does not come: {what}\n{}", self.describe());
+            self.go_on(Duration::from_millis(50));
+        }
+    }
+
+    /// Lets everything go on until something has happened. What is outside of this WezTerm does not ring, so
+    /// it is looked at after `at_most`.
+    pub fn go_on(&self, at_most: Duration) {
+        self.block(async {
+            let _ = tokio::time::timeout(at_most, self.world.changed.notified()).await;
         });
-        assert!(!late, "it does not come: {what}\n{}", self.describe());
     }
 
     /// Does something that blocks, while this WezTerm goes on.
