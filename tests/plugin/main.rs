@@ -8,4 +8,9 @@ mod support;
 #[allow(dead_code, reason = "a model of WezTerm is whole, not just what is used today")]
 mod fake;
 
+mod feed;
+mod glass;
+mod install;
 mod rules;
+mod scene;
+mod workspaces;

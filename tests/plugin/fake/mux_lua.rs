@@ -298,7 +298,8 @@ pub fn register(lua: &Lua, wezterm: &Table) -> Result<()> {
     mux.set(
         "all_windows",
         lua.create_function(|lua, ()| {
-            Ok(World::of(lua).mux.borrow().windows.keys().copied().map(MuxWindow).collect::<Vec<_>>())
+            // WezTerm keeps no order: here it is the wrong one each time
+            Ok(World::of(lua).mux.borrow().windows.keys().rev().copied().map(MuxWindow).collect::<Vec<_>>())
         })?,
     )?;
     mux.set("get_domain", lua.create_function(|_, _: Value| Ok(Value::Nil))?)?;
