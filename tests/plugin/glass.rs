@@ -73,16 +73,19 @@ fn what_the_daemon_asks_for_is_shown_and_acknowledged() {
     for flavour in FLAVOURS {
         let site = site();
         let host = started(&site, flavour, "{}");
-        host.during(|| site.run(&["gui", "show", "api/two"]).ok());
+        host.cli(&site, &["gui", "show", "api/two"]).ok();
         host.workspace_is("api");
         assert_eq!(host.run_by("api"), ["attach api/one", "attach api/two"]);
         let active = host.pane();
         assert_eq!(host.pane_of("attach api/two"), Some(active));
-        host.during(|| site.run(&["gui", "show", "--dashboard"]).ok());
+        host.cli(&site, &["gui", "show", "--dashboard"]).ok();
         assert_eq!(host.pane_of("dashboard"), Some(host.pane()));
         // the one that is there is shown again, not another one
-        host.during(|| site.run(&["gui", "show", "--dashboard"]).ok());
-        assert_eq!(host.panes().iter().filter(|(_, _, args)| args.last().is_some_and(|a| a == "dashboard")).count(), 1);
+        host.cli(&site, &["gui", "show", "--dashboard"]).ok();
+        assert_eq!(
+            host.panes().iter().filter(|(_, _, args)| args.last().is_some_and(|a| a == "dashboard")).count(),
+            1
+        );
     }
 }
 
@@ -91,16 +94,10 @@ fn what_is_asked_for_in_the_middle_of_reloads_and_kills_is_done_once() {
     let site = site();
     let host = started(&site, Flavour::Nightly, "{}");
     for round in 0..6 {
-        let shown = host.record().actions.iter().filter(|a| a.starts_with("ActivateTab")).count();
-        let _ = shown;
         if round % 2 == 0 {
-            crate::fake::host::Host::block(&host, async { crate::fake::host::reload_later(&host.world) });
+            host.block(async { crate::fake::host::reload_later(&host.world) });
         }
-        host.during(|| {
-            let mut show = site.command(crate::support::site::executable());
-            show.args(["gui", "show", "api/one"]);
-            crate::support::site::finish(show)
-        });
+        host.cli(&site, &["gui", "show", "api/one"]);
         if round % 3 == 2 {
             site.kill_daemon();
             host.wait("the gap", |host| host.ask("state", "M.connected()") == serde_json::json!(false));
@@ -122,10 +119,14 @@ fn of_two_guis_the_one_that_had_the_focus_last_shows_it() {
     one.focus(Some(one.window()));
     one.wait("the daemon knows of the focus", |_| {
         let all = guis(&site);
-        all.iter().map(|g| g.focused_at).max() == all.iter().find(|g| g.version.as_deref() == Some(Flavour::Stable.version())).map(|g| g.focused_at)
+        all.iter().map(|g| g.focused_at).max()
+            == all
+                .iter()
+                .find(|g| g.version.as_deref() == Some(Flavour::Stable.version()))
+                .map(|g| g.focused_at)
             && all.iter().all(|g| g.waiting == 1)
     });
-    one.during(|| site.run(&["gui", "show", "api/one"]).ok());
+    one.cli(&site, &["gui", "show", "api/one"]).ok();
     one.workspace_is("api");
     assert_eq!(two.run_by("api"), [""; 0]);
     two.go_on(std::time::Duration::from_millis(1));
@@ -141,22 +142,28 @@ fn tabs_have_the_sign_and_the_name_of_their_process() {
     host.wait("a title", |host| {
         host.tab_titles().iter().flatten().any(|t| t.contains("> two") || t.contains("> one"))
     });
-    host.during(|| site.run(&["process", "stop", "api/one"]).ok());
-    host.during(|| site.run(&["process", "stop", "api/two"]).ok());
+    host.cli(&site, &["process", "stop", "api/one"]).ok();
+    host.cli(&site, &["process", "stop", "api/two"]).ok();
     host.wait("another sign", |host| host.tab_titles().iter().flatten().any(|t| t.contains(". ")));
 }
 
 #[test]
 fn each_built_in_handler_can_be_switched_off_and_its_pieces_are_exported() {
     let site = site();
-    let host = started(&site, Flavour::Stable, "{ status = false, tab_titles = false, palette = false, toasts = false }");
+    let host = started(
+        &site,
+        Flavour::Stable,
+        "{ status = false, tab_titles = false, palette = false, toasts = false }",
+    );
     host.hears("api/one", "running");
     host.status();
     assert!(host.record().statuses.is_empty());
     assert!(host.palette().is_empty());
     assert!(host.tab_titles().iter().all(Option::is_none));
     let pieces = host.run("return require('wezterm_parallel.api').status_segments()");
-    assert!(pieces.as_array().is_none_or(|p| p.iter().all(|p| p["text"].is_string() && p["color"].is_string())));
+    assert!(
+        pieces.as_array().is_none_or(|p| p.iter().all(|p| p["text"].is_string() && p["color"].is_string()))
+    );
     let entries = host.run("local names = {} for _, e in ipairs(require('wezterm_parallel.api').palette_entries()) do names[#names + 1] = e.brief end return names");
     assert!(entries.as_array().is_some_and(|e| e.len() > 20), "{entries}");
 }

@@ -5,7 +5,11 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use serde_json::json;
 
 use crate::{
-    fake::{Flavour, Host, events, host::{checkout, config_table}, plugin},
+    fake::{
+        Flavour, Host, events,
+        host::{checkout, config_table},
+        plugin,
+    },
     scene::{FLAVOURS, bare_site, config, guis, site, started},
     support::site::{Site, executable},
 };
@@ -50,8 +54,12 @@ fn applied_twice_nothing_is_there_twice() {
     }
     let config = config_table(&host);
     let keys = config["keys"].as_array().expect("keys").len();
-    let mut chords: Vec<String> =
-        config["keys"].as_array().expect("keys").iter().map(|k| format!("{}{}", k["mods"], k["key"])).collect();
+    let mut chords: Vec<String> = config["keys"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .map(|k| format!("{}{}", k["mods"], k["key"]))
+        .collect();
     chords.sort();
     chords.dedup();
     assert_eq!(chords.len(), keys, "{chords:?}");
@@ -116,7 +124,10 @@ fn the_three_keys_are_bound_and_none_of_the_users_is_overwritten() {
   { key = 'phys:D', mods = 'CTRL|SHIFT', action = wezterm.action.SendString 'also mine' },
 }
 local parallel";
-    host.start(&config("{ keys = { switch_workspace = { key = 's', mods = 'LEADER' }, inbox = false } }").replace("local parallel", mine));
+    host.start(
+        &config("{ keys = { switch_workspace = { key = 's', mods = 'LEADER' }, inbox = false } }")
+            .replace("local parallel", mine),
+    );
     assert_eq!(host.binding("CTRL|SHIFT", "N").expect("bound")["SendString"], "mine");
     assert_eq!(host.binding("CTRL|SHIFT", "D"), None, "the user's physical key has it");
     assert!(host.binding("LEADER", "s").is_some());
@@ -144,10 +155,29 @@ fn a_wrong_option_is_named_and_its_default_is_used() {
 #[test]
 fn no_options_throw_in_the_users_config() {
     let values = [
-        "nil", "true", "false", "0", "-1", "1e308", "0/0", "''", "'x'", "'\\xff\\xfe'", "{}", "{ 1, 2 }", "{ [{}] = 1 }",
-        "function() end", "print", "setmetatable({}, { __index = function() error 'no' end })",
-        "setmetatable({}, { __pairs = function() error 'no' end })", "{ key = {}, mods = 1 }", "coroutine.create(print)",
-        "wezterm", "wezterm.GLOBAL", "wezterm.action.Nop", "('x'):rep(100000)",
+        "nil",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "1e308",
+        "0/0",
+        "''",
+        "'x'",
+        "'\\xff\\xfe'",
+        "{}",
+        "{ 1, 2 }",
+        "{ [{}] = 1 }",
+        "function() end",
+        "print",
+        "setmetatable({}, { __index = function() error 'no' end })",
+        "setmetatable({}, { __pairs = function() error 'no' end })",
+        "{ key = {}, mods = 1 }",
+        "coroutine.create(print)",
+        "wezterm",
+        "wezterm.GLOBAL",
+        "wezterm.action.Nop",
+        "('x'):rep(100000)",
     ];
     let names = host_options();
     let site = bare_site();
@@ -188,8 +218,10 @@ fn no_options_throw_in_the_users_config() {
 }
 
 fn host_options() -> Vec<String> {
-    let text = fs::read_to_string(checkout().join("plugin/wezterm_parallel/options.lua")).expect("the options");
-    let known = text.split("local KNOWN = {").nth(1).and_then(|t| t.split("\n}\n").next()).expect("the table");
+    let text =
+        fs::read_to_string(checkout().join("plugin/wezterm_parallel/options.lua")).expect("the options");
+    let known =
+        text.split("local KNOWN = {").nth(1).and_then(|t| t.split("\n}\n").next()).expect("the table");
     known.lines().filter_map(|l| Some(l.trim().split_once(" = {")?.0.to_string())).collect()
 }
 
@@ -274,10 +306,17 @@ fn a_plugin_directory_that_is_read_only_and_a_home_with_odd_letters_are_no_matte
     chmod(&plugins, 0o555, 0o444);
     let host = Host::new(&site, Flavour::Stable);
     let from = plugins.to_str().expect("text").replace('\\', "\\\\").replace('"', "\\\"");
-    host.start(&config("{}").replace(
-        &format!("wezterm.plugin.require 'file://{}'", checkout().display()),
-        &format!("dofile(\"{from}/plugin/wezterm_parallel/init.lua\")"),
-    ).replace("local parallel", &format!("package.path = \"{from}/plugin/?.lua;\" .. package.path\nlocal parallel")));
+    host.start(
+        &config("{}")
+            .replace(
+                &format!("wezterm.plugin.require 'file://{}'", checkout().display()),
+                &format!("dofile(\"{from}/plugin/wezterm_parallel/init.lua\")"),
+            )
+            .replace(
+                "local parallel",
+                &format!("package.path = \"{from}/plugin/?.lua;\" .. package.path\nlocal parallel"),
+            ),
+    );
     host.connected();
     host.hears("odd/one", "running");
     host.choose_in_palette("wezterm-parallel: switch workspace");

@@ -1,15 +1,11 @@
 //! A place with the daemon and a WezTerm that has the plugin.
 
 use serde_json::{Value as Json, json};
-use wezterm_parallel_schemas::{
-    daemon::Empty,
-    gui::GuiView,
-    method::ListGuis,
-};
+use wezterm_parallel_schemas::{daemon::Empty, gui::GuiView, method::ListGuis};
 
 use crate::{
     fake::{Flavour, Host, host::checkout, mux::PaneId},
-    support::site::{Site, executable},
+    support::site::{Output, Site, executable, finish},
 };
 
 /// A process that lives until it is ended.
@@ -91,6 +87,13 @@ impl Host {
         self.wait(&format!("{process} {state}"), |host| host.ask("state", &expression) == json!(state));
     }
 
+    /// Runs wezterm-parallel to its end, while this WezTerm goes on: what it asks for may need it.
+    pub fn cli(&self, site: &Site, args: &[&str]) -> Output {
+        let mut command = site.command(executable());
+        command.args(args);
+        self.during(move || finish(command))
+    }
+
     /// The panes of a workspace, by what they were opened with: the executable itself is left out.
     pub fn run_by(&self, workspace: &str) -> Vec<String> {
         let all = self.panes().into_iter().filter(|(_, of, _)| of == workspace);
@@ -121,9 +124,12 @@ impl Host {
     pub fn workspace_is(&self, name: &str) {
         self.wait(&format!("the workspace {name} on the glass"), |host| {
             let mux = host.mux();
-            let shown = host.world.windows.borrow().iter().any(|w| {
-                mux.windows.get(&w.mux_window).is_some_and(|window| window.workspace == name)
-            });
+            let shown = host
+                .world
+                .windows
+                .borrow()
+                .iter()
+                .any(|w| mux.windows.get(&w.mux_window).is_some_and(|window| window.workspace == name));
             mux.active_workspace == name && shown
         });
     }

@@ -45,7 +45,9 @@ fn a_directory_that_is_not_there_is_said_and_nothing_is_made() {
     host.press("CTRL|SHIFT", "N");
     host.choose("Type a directory");
     host.type_line("/no/such/directory");
-    host.wait("a word about it", |host| host.record().toasts.iter().any(|t| t.message.contains("/no/such/directory")));
+    host.wait("a word about it", |host| {
+        host.record().toasts.iter().any(|t| t.message.contains("/no/such/directory"))
+    });
     assert_eq!(site.run(&["workspace", "list", "--json"]).ok().out.trim(), "[]");
 }
 
@@ -54,10 +56,19 @@ fn a_question_that_is_left_changes_nothing() {
     let site = site();
     let host = started(&site, Flavour::Nightly, "{}");
     for brief in briefs(&host) {
-        let before = (host.panes().len(), site.run(&["workspace", "list", "--json"]).ok().out.matches("name").count());
-        if ["dashboard", "restore", "reload config", "doctor", "type into several panes", "install the executable", "next process that needs me"]
-            .iter()
-            .any(|b| brief.ends_with(b))
+        let before =
+            (host.panes().len(), site.run(&["workspace", "list", "--json"]).ok().out.matches("name").count());
+        if [
+            "dashboard",
+            "restore",
+            "reload config",
+            "doctor",
+            "type into several panes",
+            "install the executable",
+            "next process that needs me",
+        ]
+        .iter()
+        .any(|b| brief.ends_with(b))
         {
             continue;
         }
@@ -67,7 +78,8 @@ fn a_question_that_is_left_changes_nothing() {
             host.cancel();
         }
         host.wait("its end", Host::is_at_rest);
-        let after = (host.panes().len(), site.run(&["workspace", "list", "--json"]).ok().out.matches("name").count());
+        let after =
+            (host.panes().len(), site.run(&["workspace", "list", "--json"]).ok().out.matches("name").count());
         assert_eq!(after, before, "{brief}");
     }
 }
@@ -80,15 +92,19 @@ impl Host {
     /// Nothing is under way but the one call.
     fn is_at_rest(&self) -> bool {
         self.running(|args| !args.iter().any(|a| a == "--wait")) == 0
-            && self.world.windows.borrow().iter().all(|w| {
-                w.events.values().all(|s| *s == crate::fake::world::EventState::None)
-            })
+            && self
+                .world
+                .windows
+                .borrow()
+                .iter()
+                .all(|w| w.events.values().all(|s| *s == crate::fake::world::EventState::None))
     }
 }
 
 #[test]
 fn every_action_takes_any_answer_and_throws_nothing() {
-    let answers = ["", "x", "~", "/", "../..", "a b", "'", "\"", "$(reboot)", "ü", "\u{202e}", "-1", "%s%n", "*"];
+    let answers =
+        ["", "x", "~", "/", "../..", "a b", "'", "\"", "$(reboot)", "ü", "\u{202e}", "-1", "%s%n", "*"];
     for flavour in FLAVOURS {
         let site = site();
         let host = started(&site, flavour, "{}");
@@ -109,7 +125,9 @@ fn every_action_takes_any_answer_and_throws_nothing() {
                             host.choose(&crate::fake::format::plain(label));
                         }
                         crate::fake::world::OverlayKind::Selector { .. } => host.cancel(),
-                        crate::fake::world::OverlayKind::Prompt { .. } => host.type_line(answers[n % answers.len()]),
+                        crate::fake::world::OverlayKind::Prompt { .. } => {
+                            host.type_line(answers[n % answers.len()])
+                        }
                         crate::fake::world::OverlayKind::Confirmation { .. } if n % 2 == 0 => host.confirm(),
                         crate::fake::world::OverlayKind::Confirmation { .. } => host.cancel(),
                     }
@@ -224,7 +242,8 @@ fn restore_asks_and_no_is_an_answer() {
     first.wait("all panes", |host| host.run_by("w").len() == 4);
     first.wait("the daemon knows", |_| site.run(&["layout", "list"]).code == 0);
     first.wait("it was told", |host| {
-        host.record().children.iter().any(|c| c.ended.is_some() && c.args.iter().any(|a| a == "--file")) && host.is_at_rest()
+        host.record().children.iter().any(|c| c.ended.is_some() && c.args.iter().any(|a| a == "--file"))
+            && host.is_at_rest()
     });
     drop(first);
     let second = started(&site, Flavour::Stable, "{ restore = 'ask' }");
@@ -271,7 +290,8 @@ fn a_layout_that_names_a_process_that_is_not_there_says_so_in_its_pane() {
     host.workspace_is("w");
     host.wait("its panes", |host| !host.run_by("w").is_empty());
     host.wait("a word about it", |host| {
-        host.run_by("w").iter().any(|args| args.contains("w/ghost")) || host.record().toasts.iter().any(|t| t.message.contains("ghost"))
+        host.run_by("w").iter().any(|args| args.contains("w/ghost"))
+            || host.record().toasts.iter().any(|t| t.message.contains("ghost"))
     });
 }
 
@@ -326,12 +346,20 @@ fn an_attached_process_tells_its_pane_and_its_pane_is_found_by_that() {
     host.workspace_is("api");
     let pane = host.pane_of("attach api/one").expect("its pane");
     host.wait("the user variable", |host| {
-        host.mux().panes.get(&pane).is_some_and(|p| p.user_vars.get("wezterm_parallel").is_some_and(|v| v == "api/one"))
+        host.mux()
+            .panes
+            .get(&pane)
+            .is_some_and(|p| p.user_vars.get("wezterm_parallel").is_some_and(|v| v == "api/one"))
     });
-    host.wait("what it shows", |host| host.world.ptys.borrow().get(&pane).is_some_and(|p| p.contents().contains("marked")));
+    host.wait("what it shows", |host| {
+        host.world.ptys.borrow().get(&pane).is_some_and(|p| p.contents().contains("marked"))
+    });
     // a pane that the user opened by hand is found too
-    host.during(|| site.run(&["gui", "show", "api/one"]).ok());
-    assert_eq!(host.panes().iter().filter(|(_, _, args)| args.join(" ").ends_with("attach api/one")).count(), 1);
+    host.cli(&site, &["gui", "show", "api/one"]).ok();
+    assert_eq!(
+        host.panes().iter().filter(|(_, _, args)| args.join(" ").ends_with("attach api/one")).count(),
+        1
+    );
     site.wait_attached("api/one", 1);
     host.close_pane(pane);
     site.wait_attached("api/one", 0);

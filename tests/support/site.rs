@@ -183,6 +183,7 @@ impl Site {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(self.env.borrow().iter().cloned()).current_dir(self.path("work"));
+        inherit_nothing(&mut command);
         command
     }
 
@@ -473,6 +474,22 @@ pub fn executable() -> &'static str {
 /// Says something to those who run the tests, past the test harness's capture.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Has a command inherit no file but the standard ones. Lua opens files so that children inherit them, and
+/// beside a test of it another one may start a child just then, which would look like one of that test's.
+pub fn inherit_nothing(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only one system call is made, which neither allocates nor locks
+    unsafe {
+        command.pre_exec(|| {
+            let flags = libc::CLOSE_RANGE_CLOEXEC;
+            match libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
 }
 
 /// Runs a command to its end, with nothing on its standard input.

@@ -5,6 +5,7 @@ use std::{process::Stdio, time::Instant};
 use mlua::{Error, Lua, Result, String as LuaString};
 
 use super::world::{ChildRecord, World};
+use crate::support::site::inherit_nothing;
 
 fn command(world: &World, args: &[String]) -> Result<std::process::Command> {
     let Some((program, rest)) = args.split_first() else {
@@ -23,6 +24,7 @@ fn command(world: &World, args: &[String]) -> Result<std::process::Command> {
     };
     let mut command = std::process::Command::new(program);
     command.args(rest).env_clear().envs(&*world.env.borrow()).stdin(Stdio::null());
+    inherit_nothing(&mut command);
     Ok(command)
 }
 

@@ -12,7 +12,7 @@ use super::{
     mux_lua::{MuxTab, MuxWindow, Spawn, gone},
     world::{Flavour, World},
 };
-use crate::support::pty::Pty;
+use crate::support::{pty::Pty, site::inherit_nothing};
 
 #[derive(Clone, Copy, Debug)]
 pub struct MuxPane(pub PaneId);
@@ -185,6 +185,7 @@ pub fn run(world: &Rc<World>, id: PaneId) -> Result<()> {
     if let Some(cwd) = pane.cwd.as_deref().map(Path::new).filter(|d| d.is_dir()) {
         command.current_dir(cwd);
     }
+    inherit_nothing(&mut command);
     let output = world.pane_output.clone();
     let tap = move |bytes: &[u8]| {
         // without a WezTerm that listens, the test is over
