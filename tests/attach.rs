@@ -1,6 +1,6 @@
 //! Attaching from a terminal: the same screen, every key, any size, over restarts. Line 4 of what must work.
 
-use wezterm_parallel_schemas::process::State;
+use wezterm_parallel_schemas::{daemon::Empty, method::AnnounceToGui, process::State};
 
 use crate::support::{
     pty::Pty,
@@ -276,4 +276,99 @@ fn the_log_is_printed_as_text_and_followed() {
     follow.wait_for_text("more words");
     let log = site.run(&["process", "logs", "w/p"]).ok();
     assert!(log.out.contains("red words") && !log.out.contains('\x1b'), "{:?}", log.out);
+}
+
+/// What WezTerm is told that a pane shows.
+fn mark(process: &str) -> Vec<u8> {
+    wezterm_parallel_keeper::mark::sequence(process)
+}
+
+#[test]
+fn wezterm_is_told_which_process_a_pane_shows_and_other_terminals_are_not() {
+    let site = site("printf 'ready '; exec cat");
+    site.wait_state("w/p", State::Running);
+    let plain = attach(&site, 80, 24);
+    plain.wait_for_text("ready");
+    site.set_env("WEZTERM_PANE", "7");
+    // as the daemon names it, not as it was typed
+    let mut pane = site.terminal(80, 24, &["process", "attach", "p"]);
+    pane.wait_for_text("ready");
+    pane.wait_for_bytes(&mark("w/p"));
+    pane.type_keys("both\r");
+    plain.wait_for_text("both");
+    assert!(!plain.saw(b"1337"));
+    pane.type_keys(DETACH);
+    assert_eq!(pane.wait_for_end(), Some(0));
+    assert!(pane.saw(&mark("")), "and that it does not any more");
+}
+
+#[test]
+fn a_pane_knows_its_process_while_that_is_down_and_over_restarts() {
+    let site = site_with("echo run of $$; exec tail -f /dev/null", ", autostart: false");
+    site.set_env("TERM_PROGRAM", "WezTerm");
+    let pane = site.terminal(80, 24, &["process", "attach", "--read-only", "w/p"]);
+    pane.wait_for_text("is stopped");
+    pane.wait_for_bytes(&mark("w/p"));
+    let before = pane.count(&mark("w/p"));
+    site.run(&["process", "start", "w/p"]).ok();
+    pane.wait_for_text("run of");
+    pane.wait_until_count(&mark("w/p"), before + 1);
+    let pid = site.wait_state("w/p", State::Running).pid.expect("it runs");
+    kill(pid);
+    pane.wait_until_count(&mark("w/p"), before + 2);
+    assert!(!pane.saw(&mark("")));
+}
+
+#[test]
+fn panes_are_told_anew_when_a_gui_asks_and_when_a_workspace_gets_another_name() {
+    let site = site("true");
+    site.set_env("WEZTERM_PANE", "7");
+    site.run(&["workspace", "create", "one"]).ok();
+    site.run(&["process", "add", "one", "q", "--", "sh", "-c", "printf 'ready '; exec cat"]).ok();
+    let pane = site.terminal(80, 24, &["process", "attach", "one/q"]);
+    pane.wait_for_text("ready");
+    // from the program that attaches, and from the keeper
+    pane.wait_until_count(&mark("one/q"), 2);
+    site.client().call::<AnnounceToGui>(Empty {}).expect("it is known");
+    pane.wait_until_count(&mark("one/q"), 3);
+    site.run(&["workspace", "rename", "one", "two"]).ok();
+    pane.wait_for_bytes(&mark("two/q"));
+}
+
+#[test]
+fn a_pane_whose_process_was_removed_stays_until_its_user_has_read_so() {
+    let site = site("printf 'ready '; exec cat");
+    site.run(&["process", "add", "w", "q", "--", "sh", "-c", "printf 'ready '; exec cat"]).ok();
+    let mut pane = site.terminal(80, 24, &["process", "attach", "w/q"]);
+    pane.wait_for_text("ready");
+    site.run(&["process", "remove", "w/q"]).ok();
+    pane.wait_for_text("w/q was removed");
+    pane.wait_for_text("any key closes this");
+    pane.type_keys("x");
+    assert_eq!(pane.wait_for_end(), Some(0));
+    let mut pane = site.terminal(80, 24, &["process", "attach", "w/q"]);
+    pane.wait_for_text("there is no process q");
+    pane.wait_for_text("any key closes this");
+    pane.type_keys("x");
+    assert_eq!(pane.wait_for_end(), Some(0));
+}
+
+#[test]
+fn a_pane_waits_for_a_daemon_that_is_not_there_yet() {
+    let site = site("printf 'ready '; exec cat");
+    site.run(&["stop", "--yes"]).ok();
+    let pane = attach(&site, 80, 24);
+    pane.wait_for_text("there is no daemon");
+    site.daemon();
+    pane.wait_for_text("ready");
+}
+
+#[test]
+fn the_key_that_detaches_leaves_a_dead_process_too() {
+    let site = site_with("exit 4", ", restart: { policy: never }");
+    site.wait_state("w/p", State::Failed);
+    let mut pane = attach(&site, 80, 24);
+    pane.wait_for_text("exit code 4");
+    pane.type_keys(DETACH);
+    assert_eq!(pane.wait_for_end(), Some(0));
 }

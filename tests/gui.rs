@@ -3,12 +3,19 @@
 
 use wezterm_parallel_schemas::{
     daemon::Empty,
-    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind},
+    error::Code,
+    gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
     method::{FocusGui, ListGuis},
     process::State,
 };
 
 use crate::support::{rpc::Client, site::Site};
+
+/// Titles and texts of the toasts in an answer.
+fn toasts(news: &GuiNews) -> Vec<(String, String)> {
+    let toasts = news.intents.iter().filter(|i| i.kind == IntentKind::Toast);
+    toasts.map(|i| (i.title.clone().unwrap_or_default(), i.text.clone().unwrap_or_default())).collect()
+}
 
 /// A GUI, as far as the daemon can tell.
 struct Gui {
@@ -165,7 +172,8 @@ fn something_is_shown_in_the_gui_that_had_the_focus_last_and_answered_when_it_is
     two.call();
     one.waits();
     two.waits();
-    let focus = GuiFocus { gui: "one".into(), focused_at: 3, workspace: Some("api".into()) };
+    let focus =
+        GuiFocus { gui: "one".into(), focused_at: 3, workspace: Some("api".into()), ..GuiFocus::default() };
     site.client().call::<FocusGui>(focus).expect("it is told");
     let shown = show_dashboard(&site);
     let news = one.heard();
@@ -220,4 +228,105 @@ fn an_intent_survives_the_daemon_and_goes_to_the_same_gui_until_it_is_done() {
     site.kill_daemon();
     site.daemon();
     assert_eq!(one.next().intents, [], "it is done for good");
+}
+
+#[test]
+fn a_crash_loop_is_told_by_a_toast_once_also_over_a_restart_of_the_daemon() {
+    let site = Site::new();
+    site.project("api");
+    site.config(
+        "version: 1
+defaults: { restart: { max_restarts: 1, backoff: { initial: 10ms } } }
+workspaces:
+  api: { cwd: $WORK/api, processes: { web: { command: [sh, -c, 'exit 3'] } } }
+",
+    );
+    site.daemon();
+    let mut gui = Gui::new(&site, "one", 1);
+    let news = gui.until("it is told", |news| !toasts(news).is_empty());
+    let told = toasts(&news);
+    assert_eq!((told.len(), told[0].0.as_str()), (1, "api/web keeps failing"));
+    assert!(told[0].1.contains("exit code 3") || told[0].1.contains("failed"), "{told:?}");
+    let toast = &news.intents[0];
+    assert_eq!((toast.about, toast.process.as_deref()), (Some(ToastAbout::CrashLoop), Some("web")));
+    gui.done(&toast.id, None);
+    gui.call();
+    assert_eq!(gui.waits().intents, 0);
+    site.kill_daemon();
+    site.daemon();
+    let again = gui.next();
+    assert!(again.whole && again.intents.is_empty(), "{again:#?}");
+}
+
+#[test]
+fn a_config_that_is_refused_is_told_by_a_toast_with_its_line() {
+    let site = site();
+    site.config("version: 1\nnotify: { quiet_hours: [never] }\n");
+    let mut gui = Gui::new(&site, "one", 1);
+    let news = gui.until("it is told", |news| !toasts(news).is_empty());
+    let (title, text) = &toasts(&news)[0];
+    assert_eq!(title, "the config was refused");
+    assert!(
+        text.ends_with("config.yaml:2:25: notify.quiet_hours.0: `never` are no hours of the day"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_switched_off_is_not_told_from_the_next_reload_on() {
+    let site = site();
+    site.config(
+        "version: 1
+notify: { failed: false }
+workspaces:
+  api: { cwd: $WORK/api, processes: { web: { command: ['/nowhere/at-all'], autostart: false } } }
+",
+    );
+    let plan = site.run(&["config", "reload"]).ok().out;
+    let mut gui = Gui::new(&site, "one", 1);
+    site.run(&["process", "start", "api/web"]).exits(1);
+    gui.until("it has failed", |news| news.processes.iter().any(|p| p.state == State::Failed));
+    // a toast would be there by the time that the next one is
+    site.config("version: 1\nnonsense: 1\n");
+    let news = gui.until("the config is refused", |news| !toasts(news).is_empty());
+    assert_eq!(news.intents[0].about, Some(ToastAbout::Config), "{plan}");
+}
+
+/// With the real Claude Code.
+#[test]
+fn a_claude_that_asks_is_told_by_a_toast_with_what_it_asks() {
+    let Some(site) = Site::with_claude() else { return };
+    site.project("api");
+    site.config(
+        "version: 1
+workspaces:
+  api: { cwd: $WORK/api, processes: { lead: { agent: claude, args: [--permission-mode, manual, '[[bash:echo hi > made]][[text:done]]'] } } }
+",
+    );
+    site.daemon();
+    let mut gui = Gui::new(&site, "one", 1);
+    let news = gui.until("it is told", |news| !toasts(news).is_empty());
+    let (title, text) = &toasts(&news)[0];
+    assert_eq!(title, "api/lead asks");
+    assert!(text.contains("echo hi > made"), "{text}");
+    gui.done(&news.intents[0].id, None);
+    site.run(&["inbox", "allow", "api/lead"]).ok();
+    let heard = gui.until("it goes on", |news| news.processes.iter().any(|p| p.asks == 0));
+    assert_eq!(toasts(&heard), [], "it is told once");
+}
+
+#[test]
+fn a_gui_that_waits_is_told_when_the_daemon_is_stopped() {
+    let site = site();
+    for how in [&["stop", "--keep"][..], &["stop", "--yes"]] {
+        site.daemon();
+        let mut gui = Gui::new(&site, "one", 1);
+        gui.next();
+        let mut client = Client::connect(&site.socket());
+        let call = client.send("gui.wait", &gui.wait);
+        gui.waits();
+        site.run(how).ok();
+        let refused = client.answer(call).expect_err("there are no news any more");
+        assert_eq!(refused.code, Code::ShuttingDown, "{how:?}");
+    }
 }

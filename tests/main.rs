@@ -12,6 +12,7 @@ mod bad_input;
 mod claude;
 mod cli;
 mod config;
+mod dashboard;
 mod durability;
 mod gui;
 mod hooks;

@@ -163,3 +163,19 @@ fn completions_are_printed_for_each_shell() {
         assert!(output.out.contains("wezterm-parallel"), "{shell}");
     }
 }
+
+#[test]
+fn up_shows_the_dashboard_where_there_are_several_agents() {
+    let Some(site) = Site::with_claude() else { return };
+    site.project("api");
+    site.config(
+        "version: 1\nworkspaces: { api: { cwd: $WORK/api, processes: { lead: { agent: claude }, second: { agent: claude } } } }\n",
+    );
+    let mut command = site.command(crate::support::site::executable());
+    command.args(["up", "--yes"]).current_dir(site.path("work/api"));
+    let mut pty = crate::support::pty::Pty::spawn(command, 100, 30);
+    pty.wait_for("both", |s| s.contents().contains("api/lead") && s.contents().contains("api/second"));
+    pty.wait_for("on a screen of its own", |s| s.alternate_screen());
+    pty.type_keys("q");
+    assert_eq!(pty.wait_for_end(), Some(0));
+}

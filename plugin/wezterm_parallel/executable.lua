@@ -7,6 +7,9 @@ local wire = require 'wezterm_parallel.wire'
 
 local M = {}
 
+--- What to do where there is none, or an old one.
+M.HINT = 'choose "install the executable" in the palette'
+
 local NAME = 'wezterm-parallel'
 --- How long it is believed that there is none. Opening eight files costs some 20 µs.
 local LOOK_AGAIN_S = 2

@@ -33,6 +33,11 @@ local REFUSED_MS = 30000
 local LOST_AFTER_MS = 3000
 --- A connection that held this long was a good one: the waits begin anew after it.
 local GOOD_AFTER_MS = 10000
+--- News that follow one another closer than this are a burst, and further ones are taken together: fifty busy
+--- agents would otherwise have a call made, and the status drawn, for each of their words.
+local BURST_MS = 100
+--- Rest between two calls in a burst. Less than a person sees.
+local BURST_REST_MS = 20
 
 local TEXT = {
   gone = 'no daemon answers; every agent goes on. Start it: wezterm-parallel daemon',
@@ -44,12 +49,16 @@ local born = clock.now_ms()
 local turn
 local running = false
 local asked_at
+--- Which loop of this evaluation it is, and while it sleeps, how often a daemon had answered before.
+local round, answers_before = 0, nil
 local rest_until_ms = 0
 
 --- What the daemon told last.
 local after, daemon
 --- Attempts in a row that failed, and when the last connection began.
 local failures, connected_at = 0, 0
+--- When it told something last.
+local heard_at = 0
 
 --- The name of this GUI process.
 ---@return string
@@ -160,8 +169,29 @@ local function failed(problem)
   return math.min(RETRY_MS_MAX, RETRY_MS_MIN << math.min(failures - 1, 10))
 end
 
+--- Tells what is done of what was asked. What cannot be told now goes with the next call.
+local function acknowledge()
+  local done = intents.done()
+  if #done == 0 then
+    return
+  end
+  local told = relay.call('gui.focus', {
+    gui = M.gui(),
+    focused_at = global.get 'focused_at' or 0,
+    workspace = global.get 'workspace',
+    done = done,
+  })
+  if told then
+    intents.told(done)
+  end
+end
+
 ---@param news wezterm_parallel.News
+---@return integer? pause_ms
 local function heard(news)
+  local now = clock.now_ms()
+  local is_burst = now - heard_at < BURST_MS
+  heard_at = now
   if failures > 0 or connected_at == 0 then
     connected_at = clock.now_ms()
   end
@@ -173,8 +203,13 @@ local function heard(news)
   problems.set('config', news.problem)
   redraw()
   if news.intents and #news.intents > 0 then
-    intents.carry_out(news.intents, M.window())
+    -- beside the loop: what else happens while panes are opened is heard, and the daemon sees us waiting
+    wezterm.time.call_after(0, function()
+      safe.call('intents', intents.carry_out, news.intents, M.window())
+      safe.call('intents', acknowledge)
+    end)
   end
+  return is_burst and BURST_REST_MS or nil
 end
 
 --- One call. Gives the time to wait before the next one; nil for none; false to end.
@@ -183,7 +218,7 @@ local function step()
   local bin, missing = executable.find()
   if not bin then
     local lost = state.lost()
-    if problems.set('executable', missing) or lost then
+    if problems.set('executable', ('%s: %s'):format(missing, executable.HINT)) or lost then
       redraw()
     end
     return false
@@ -204,7 +239,7 @@ local function step()
     global.set('turn', turn)
     return RETRY_MS_MIN
   end
-  heard(news)
+  return heard(news)
 end
 
 local function loop()
@@ -212,6 +247,8 @@ local function loop()
     return
   end
   running, asked_at = true, nil
+  round = round + 1
+  local mine = round
   while is_ours() do
     local ok, pause = safe.call('feed', step)
     if not ok then
@@ -220,8 +257,13 @@ local function loop()
     if pause == false then
       break
     elseif pause then
+      answers_before = relay.answers
       -- sleeping here, not by call_after: each of those stays in WezTerm's memory until the next reload
       wezterm.sleep_ms(pause)
+      if round ~= mine then
+        return
+      end
+      answers_before = nil
     end
   end
   running = false
@@ -229,8 +271,18 @@ local function loop()
   rest_until_ms = clock.now_ms() + 2 * RETRY_MS_MIN
 end
 
+--- Leaves a loop that sleeps to itself if a daemon has answered another call meanwhile: it is there, so there
+--- is no reason to wait any longer.
+local function wake()
+  if answers_before and relay.answers > answers_before then
+    running, answers_before = false, nil
+    round = round + 1
+  end
+end
+
 --- Sees to it that the loop runs. Called by every event; costs a microsecond where it does.
 function M.poke()
+  wake()
   if running or not wezterm.gui then
     return
   end

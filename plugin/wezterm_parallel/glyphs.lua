@@ -20,6 +20,7 @@ local UNICODE = {
   zoomed = '+',
   typing = '»',
   separator = ' · ',
+  ellipsis = '…',
 }
 
 local ASCII = {
@@ -38,6 +39,7 @@ local ASCII = {
   zoomed = '+',
   typing = '>>',
   separator = ' | ',
+  ellipsis = '...',
 }
 
 --- By the names of wezterm.nerdfonts, of which a release may lack some.

@@ -95,7 +95,7 @@ function M.windows(workspace, directories)
     for _, tab_info in ipairs(infos) do
       local infos_of_tab = {}
       for _, info in ipairs(ask(tab_info.tab, 'panes_with_info') or {}) do
-        if ask(info.pane, 'get_domain_name') ~= OWN_DOMAIN and panes.shows(info.pane) ~= panes.TYPING then
+        if ask(info.pane, 'get_domain_name') ~= OWN_DOMAIN and panes.shows(info.pane) ~= panes.PASSING then
           table.insert(infos_of_tab, info)
         end
       end

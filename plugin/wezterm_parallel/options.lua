@@ -165,7 +165,7 @@ function M.check(given)
     local known = KNOWN[key]
     if not known then
       local near = type(key) == 'string' and nearest(key)
-      local hint = near and ('; did you mean `%s`?'):format(near) or ''
+      local hint = near and (' (did you mean `%s`?)'):format(near) or ''
       problems[#problems + 1] = ('unknown option `%s`%s'):format(tostring(key), hint)
     else
       local ok, expected, inner = known.check(value)

@@ -14,8 +14,8 @@ local M = {}
 --- What the dashboard says it is. No process is called so, as each has a `/` in it.
 M.DASHBOARD = 'dashboard'
 
---- What the strip is that takes what is typed into several panes.
-M.TYPING = 'typing'
+--- What is not opened again: the strip that takes what is typed into several panes, doctor, logs.
+M.PASSING = 'passing'
 
 local VAR = 'wezterm_parallel'
 local MEMORY = 'pane_'

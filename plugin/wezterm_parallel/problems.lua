@@ -7,8 +7,8 @@ local log = require 'wezterm_parallel.log'
 local M = {}
 
 --- The one that matters most first.
----@alias wezterm_parallel.ProblemSource 'executable'|'daemon'|'version'|'options'|'config'
-local SOURCES = { 'executable', 'daemon', 'version', 'options', 'config' }
+---@alias wezterm_parallel.ProblemSource 'executable'|'daemon'|'version'|'options'|'place'|'config'
+local SOURCES = { 'executable', 'daemon', 'version', 'options', 'place', 'config' }
 
 ---@type table<string, string>
 local texts = {}

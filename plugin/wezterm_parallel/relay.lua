@@ -16,6 +16,13 @@ local wire = require 'wezterm_parallel.wire'
 
 local M = {}
 
+--- How often a daemon has answered. Grows, so that one who waits for it can tell that it is there.
+M.answers = 0
+
+local TEXT = {
+  other_config = "the daemon's config is %s, not %s of the option `config_path`",
+}
+
 --- Largest request on the command line: as hex it is twice that, and Linux takes 128 KiB in one argument.
 local ARGUMENT_BYTES_MAX = 32 * 1024
 
@@ -115,10 +122,37 @@ local function read_answer(bytes, at)
   return false, failure('unknown', tostring(text)), next_at
 end
 
+local function content(path)
+  local file = io.open(path, 'rb')
+  local text = file and file:read 'a'
+  if file then
+    file:close()
+  end
+  return text
+end
+
+--- The config that was compared with ours last, as each answer names it.
+local compared
+
+--- Says so if the daemon has another config than the option names. It may be the same file by another path,
+--- and Lua cannot tell; the same words in it are as good.
+local function compare_config(theirs)
+  local ours = options.get().config_path
+  local pair = ('%s\n%s'):format(ours, theirs)
+  if compared == pair then
+    return
+  end
+  compared = pair
+  local other = ours and theirs and theirs ~= '' and theirs ~= ours and content(ours) ~= content(theirs)
+  problems.set('place', other and TEXT.other_config:format(theirs, ours) or nil)
+end
+
 --- Keeps what the daemon says of itself: whether it is of this release, and has the config that is meant.
 ---@param welcome table
 function M.heard(welcome)
+  M.answers = M.answers + 1
   problems.set('version', version.problem(tostring(welcome.server), wire.version))
+  compare_config(welcome.config)
   M.welcome = welcome
 end
 
@@ -130,8 +164,7 @@ function M.read(stdout, stderr)
   if stdout == '' then
     local line = stderr:match '[^\r\n]+' or 'it said nothing'
     if stderr:find('unrecognized subcommand', 1, true) then
-      local hint = 'choose "install the executable" in the palette'
-      return nil, failure('outdated', 'the executable is older than the plugin', hint)
+      return nil, failure('outdated', 'the executable is older than the plugin', executable.HINT)
     end
     return nil, failure('internal', 'relay failed: ' .. line)
   end
@@ -157,8 +190,7 @@ function M.call(method, params, how)
   how = how or {}
   local bin, missing = executable.find()
   if not bin then
-    local hint = 'choose "install the executable" in the palette'
-    return nil, failure('program_missing', missing or 'the executable is not there', hint)
+    return nil, failure('program_missing', missing or 'the executable is not there', executable.HINT)
   end
   local bytes, problem = M.frames(method, params or {})
   if not bytes then

@@ -33,6 +33,13 @@ local COUNTS = {
 --- Claude's names of usage windows, shorter.
 local WINDOWS = { five_hour = '5h', seven_day = '7d' }
 
+local function cut(text, cells, ellipsis)
+  if wezterm.column_width(text) <= cells then
+    return text
+  end
+  return wezterm.truncate_right(text, cells - wezterm.column_width(ellipsis)) .. ellipsis
+end
+
 --- What the status line says now, piece by piece. Waits for nothing.
 ---@return wezterm_parallel.Piece[]
 function M.pieces()
@@ -52,7 +59,7 @@ function M.pieces()
   end
   local problem = problems.first()
   if problem then
-    add('problem', 'problem', signs.problem .. ' ' .. wezterm.truncate_right(problem, PROBLEM_CELLS_MAX))
+    add('problem', 'problem', signs.problem .. ' ' .. cut(problem, PROBLEM_CELLS_MAX, signs.ellipsis))
   end
   local summary = state.summary()
   for _, count in ipairs(COUNTS) do

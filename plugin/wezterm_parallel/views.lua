@@ -5,12 +5,14 @@
 --- that is attached elsewhere stays where it is, and the rest is built without it.
 
 local wezterm = require 'wezterm'
+local clock = require 'wezterm_parallel.clock'
 local executable = require 'wezterm_parallel.executable'
 local global = require 'wezterm_parallel.global'
 local log = require 'wezterm_parallel.log'
 local options = require 'wezterm_parallel.options'
 local panes = require 'wezterm_parallel.panes'
 local relay = require 'wezterm_parallel.relay'
+local safe = require 'wezterm_parallel.safe'
 local tree = require 'wezterm_parallel.tree'
 
 local M = {}
@@ -28,7 +30,7 @@ local TEXT = {
 
 --- How long a window is waited for to take a workspace over. It takes a frame or two; after this the panes
 --- are built all the same, and WezTerm fits them later.
-local SWITCH_MS_MAX = 250
+local SWITCH_MS_MAX = 100
 
 --- Another attempt to open the same workspace is refused for so long at most: a config that was reloaded in
 --- the middle forgets the end of the first one.
@@ -128,7 +130,8 @@ local function wait_for_fit(tab, size)
   if not size then
     return
   end
-  for _ = 1, SWITCH_MS_MAX do
+  local until_ms = clock.now_ms() + SWITCH_MS_MAX
+  while clock.now_ms() < until_ms do
     local now = panes.size(tab)
     if not now or (now.pixel_width == size.pixel_width and now.cols == size.cols and now.rows == size.rows) then
       return
@@ -170,22 +173,41 @@ function M.any_window(window)
   return ok and windows[1] or nil
 end
 
---- Brings a tab to the front of its window. `activate` of the mux alone would not be seen before something
---- else has the window painted.
+--- Has a window paint its active tab. What the mux alone has changed is not seen before something else has
+--- the window painted. Not waited for: the window answers when it has painted.
 ---@param mux_window any
 ---@param tab any
-function M.activate_tab(mux_window, tab)
-  local gui = ask(mux_window, 'gui_window')
-  local pane = ask(tab, 'active_pane')
-  local id = ask(tab, 'tab_id')
-  if gui and pane then
-    for i, other in ipairs(ask(mux_window, 'tabs') or {}) do
-      if ask(other, 'tab_id') == id then
-        return pcall(gui.perform_action, gui, wezterm.action.ActivateTab(i - 1), pane)
+local function paint(mux_window, tab)
+  wezterm.time.call_after(
+    0,
+    safe.handler('paint a tab', function()
+      local gui = ask(mux_window, 'gui_window')
+      local pane = ask(tab, 'active_pane')
+      local id = ask(tab, 'tab_id')
+      for i, other in ipairs(gui and pane and ask(mux_window, 'tabs') or {}) do
+        if ask(other, 'tab_id') == id then
+          gui:perform_action(wezterm.action.ActivateTab(i - 1), pane)
+        end
       end
-    end
+    end)
+  )
+end
+
+--- Brings a tab to the front of its window, and a pane of it to the focus.
+---@param mux_window any
+---@param tab any
+---@param pane? any
+---@return boolean
+function M.bring_forward(mux_window, tab, pane)
+  local before = ask(ask(mux_window, 'active_tab'), 'tab_id')
+  local front = pane or tab
+  if not pcall(front.activate, front) then
+    return false
   end
-  return ask(tab, 'activate')
+  if ask(tab, 'tab_id') ~= before then
+    paint(mux_window, tab)
+  end
+  return true
 end
 
 --- Brings a pane to the front: its workspace, its window, its tab.
@@ -195,10 +217,9 @@ function M.focus(window, record)
   if not record.workspace or not M.switch_to(window, record.workspace) then
     return nil, TEXT.no_window
   end
-  if not pcall(record.pane.activate, record.pane) then
+  if not M.bring_forward(record.window, record.tab, record.pane) then
     return nil, TEXT.no_window
   end
-  M.activate_tab(record.window, record.tab)
   -- only where a workspace has several windows is there another one to raise
   if #panes.windows_of(record.workspace) > 1 then
     local gui = ask(record.window, 'gui_window')
@@ -284,62 +305,62 @@ local function front(tabs)
   return 1
 end
 
-local function build_window(window, plan, how, problems)
-  local shown = panes.shown()
-  local tabs = wanted_tabs(window, plan, shown)
-  if #tabs == 0 then
-    return nil
+--- Opens a tab with the first pane of a tree in it; the first one makes the window.
+---@param made { window?: any, size?: table, switch?: fun(tab: any), title?: string } what there is so far
+local function open_first(node, plan, made, problems)
+  local leaf = tree.to_splits(node)[1]
+  local opened = open_leaf(leaf, plan, problems, function(spawn)
+    if made.window then
+      local tab, pane = made.window:spawn_tab(spawn)
+      return { tab = tab, pane = pane }
+    end
+    spawn.workspace = plan.workspace
+    if made.size then
+      spawn.width, spawn.height = made.size.cols, made.size.rows
+    end
+    local tab, pane, window = wezterm.mux.spawn_window(spawn)
+    return { tab = tab, pane = pane, window = window }
+  end)
+  if opened and opened.window then
+    made.window = opened.window
+    if made.title then
+      ask(made.window, 'set_title', made.title)
+    end
+    if made.switch then
+      -- from here on it has the size of the glass
+      made.switch(opened.tab)
+    end
   end
-  local mux_window = how.into
-  local size = how.size
-  local fronts = {}
+  if opened and node.title then
+    ask(opened.tab, 'set_title', node.title)
+  end
+  return opened
+end
+
+--- Opens a window, or what is missing in one that is there.
+---@return boolean something of it was opened
+local function build_window(window, plan, how, problems)
+  local tabs = wanted_tabs(window, plan, panes.shown())
+  local made = { window = how.into, size = how.size, switch = how.switch, title = window.title }
+  local opened_tabs, some = {}, false
   local i = 1
+  -- what has no room in its tab is added at the end while this goes on
   while i <= #tabs do
-    local node = tabs[i]
-    local opened
-    local leaf = tree.to_splits(node)[1]
-    opened = open_leaf(leaf, plan, problems, function(spawn)
-      local tab, pane
-      if mux_window then
-        tab, pane = mux_window:spawn_tab(spawn)
-        return { tab = tab, pane = pane }
-      end
-      spawn.workspace = plan.workspace
-      if size then
-        spawn.width, spawn.height = size.cols, size.rows
-      end
-      local new_window
-      tab, pane, new_window = wezterm.mux.spawn_window(spawn)
-      return { tab = tab, pane = pane, window = new_window }
-    end)
-    if not opened then
-      return nil
-    end
-    if opened.window then
-      mux_window = opened.window
-      if how.switch then
-        -- from here on it has the size of the glass
-        how.switch(opened.tab)
-        how.switch = nil
-      end
-      if window.title then
-        ask(mux_window, 'set_title', window.title)
+    local opened = open_first(tabs[i], plan, made, problems)
+    if opened then
+      some = true
+      opened_tabs[i] = opened.tab
+      for _, left in ipairs(build_splits(tabs[i], opened, plan, problems)) do
+        table.insert(tabs, { process = left.process, command = left.command, cwd = left.cwd, title = left.process })
       end
     end
-    if node.title then
-      ask(opened.tab, 'set_title', node.title)
-    end
-    for _, left in ipairs(build_splits(node, opened, plan, problems)) do
-      table.insert(tabs, { process = left.process, command = left.command, cwd = left.cwd, title = left.process })
-    end
-    fronts[i] = opened.tab
     i = i + 1
   end
-  local tab = fronts[front(tabs)]
+  local tab = #tabs > 0 and opened_tabs[front(tabs)]
   if tab then
-    M.activate_tab(mux_window, tab)
+    M.bring_forward(made.window, tab)
   end
-  return mux_window
+  return some
 end
 
 --- Opens the windows of an arrangement, as far as what they show is not shown yet.
@@ -380,9 +401,8 @@ function M.build_now(plan, how)
   local size = panes.size(ask(window, 'active_tab'))
   local into = how.into
   local built = 0
-  local ordered = plan.windows or {}
-  for _, one in ipairs(ordered) do
-    local made = build_window(one, about, {
+  for _, one in ipairs(plan.windows or {}) do
+    local opened = build_window(one, about, {
       into = into,
       size = size,
       switch = how.show and built == 0 and function(tab)
@@ -390,7 +410,7 @@ function M.build_now(plan, how)
         wait_for_fit(tab, size)
       end or nil,
     }, problems)
-    if made then
+    if opened then
       built = built + 1
     end
     into = nil

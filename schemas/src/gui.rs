@@ -155,7 +155,8 @@ pub struct IntentDone {
     pub problem: Option<String>,
 }
 
-/// Parameters of `gui.focus`: told when the focus or the shown workspace changes.
+/// Parameters of `gui.focus`: told when the focus or the shown workspace changes, or something that was asked
+/// for is done while `gui.wait` is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GuiFocus {
@@ -166,6 +167,9 @@ pub struct GuiFocus {
     /// The workspace that it shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
+    /// What it was asked to do and has done, or could not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<IntentDone>,
 }
 
 /// A GUI as it is shown.

@@ -29,6 +29,12 @@ pub const RUN_MARK: &str = "WEZTERM_PARALLEL_RUN";
 /// Environment variable with the id of the process that a program runs as.
 pub const PROCESS_MARK: &str = "WEZTERM_PARALLEL_PROCESS";
 
+/// User variable of a WezTerm pane (`OSC 1337 ; SetUserVar`) that says what the pane shows:
+/// `WORKSPACE/PROCESS`; empty if it shows nothing of ours any more.
+pub const USER_VARIABLE: &str = "wezterm_parallel";
+/// Longest [`Hello::mark`], in bytes. A name has at most 64 characters, and a mark two of them.
+pub const MARK_BYTES_MAX: usize = 1 << 10;
+
 /// Kinds of frames, a byte each.
 pub mod frame {
     /// To the keeper: [`super::Hello`]. The first frame; an attaching client passes its terminal along
@@ -59,6 +65,9 @@ pub mod frame {
     pub const TYPE: u8 = b'K';
     /// From the keeper: [`super::Typed`], the answer to [`TYPE`].
     pub const TYPED: u8 = b'k';
+    /// To the keeper: nothing, or a text that takes the place of every [`super::Hello::mark`]. Each client
+    /// that has one is shown it anew. Keepers of before do not know it, and skip it.
+    pub const ANNOUNCE: u8 = b'N';
     /// From the keeper: [`super::Progress`].
     pub const PROGRESS: u8 = b'G';
     /// From the keeper: the client's detach key was pressed. Nothing follows.
@@ -205,6 +214,10 @@ pub struct Hello {
     /// Never decides the size and sends no input.
     #[serde(default)]
     pub read_only: bool,
+    /// What its terminal is told to show, for those who attach from WezTerm: the user variable
+    /// [`USER_VARIABLE`] has it. At most [`MARK_BYTES_MAX`] bytes; a longer one is told to nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 /// What a client of a keeper is here for.

@@ -151,7 +151,7 @@ methods! {
     /// Waits for news: what has changed, and what this GUI is asked to do. One call of each GUI is open all
     /// the time.
     "gui.wait" WaitGui(GuiWait) -> GuiNews;
-    /// A GUI tells that its focus or its workspace has changed.
+    /// A GUI tells that its focus or its workspace has changed, or that it has done what it was asked to.
     "gui.focus" FocusGui(GuiFocus) -> Empty;
     /// All GUIs with the plugin in them, the one that had the focus last first.
     "gui.list" ListGuis(Empty) -> Vec<GuiView>;

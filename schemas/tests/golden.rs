@@ -660,7 +660,12 @@ fn guis(g: &Golden) {
         },
     );
     g.call::<method::FocusGui>(
-        GuiFocus { gui: "4711-a1".into(), focused_at: AT, workspace: Some("api".into()) },
+        GuiFocus {
+            gui: "4711-a1".into(),
+            focused_at: AT,
+            workspace: Some("api".into()),
+            done: vec![IntentDone { id: INTENT.into(), problem: None }],
+        },
         Empty {},
     );
     g.call::<method::ListGuis>(Empty {}, vec![gui()]);

@@ -106,7 +106,14 @@ fn the_files_of_a_run_are_read_by_every_release() {
 #[test]
 fn every_message_is_read_by_every_release() {
     let size = Size { cols: 80, rows: 24 };
-    let hello = |role, size| Hello { version: VERSION, role, size, detach_key: vec![0x1c], read_only: true };
+    let hello = |role, size| Hello {
+        version: VERSION,
+        role,
+        size,
+        detach_key: vec![0x1c],
+        read_only: true,
+        mark: None,
+    };
     check("hello_attach", &hello(Role::Attach, Some(size)));
     check("hello_control", &hello(Role::Control, None));
     check("hello_observe", &hello(Role::Observe, None));
@@ -191,6 +198,20 @@ fn what_came_with_later_releases_is_read_by_every_later_one() {
     ] {
         check(name, &Typed { id: 5, refused: Some(refused), status_seq: 8 });
     }
+    check(
+        "hello_attach.2",
+        &Hello {
+            version: VERSION,
+            role: Role::Attach,
+            size: Some(Size { cols: 80, rows: 24 }),
+            detach_key: vec![0x1c],
+            read_only: false,
+            mark: Some("web/lead".into()),
+        },
+    );
+    let mut bytes = vec![];
+    encode(frame::ANNOUNCE, b"payload", &mut bytes);
+    check_bytes("frames.3", &bytes);
     let mut bytes = vec![];
     for kind in [frame::TYPE, frame::TYPED, frame::PROGRESS] {
         encode(kind, b"payload", &mut bytes);
@@ -215,6 +236,7 @@ fn an_older_hello_without_the_later_fields_is_understood() {
     let bytes = rmp_serde::to_vec_named(&Older { version: 1, role: Role::Control, something_newer: 1 });
     let hello: Hello = rmp_serde::from_slice(&bytes.expect("bytes")).expect("a hello");
     assert_eq!((hello.size, hello.detach_key.len(), hello.read_only), (None, 0, false));
+    assert_eq!(hello.mark, None);
 }
 
 #[test]

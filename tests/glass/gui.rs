@@ -88,10 +88,11 @@ impl Gui {
                file:write(wezterm.time.now():format_utc('%s%3f'), '\\n')\n\
                file:close()\n\
              end) }} }}\n\
-             local plugin = dofile({plugin:?})\n\
+             package.path = {plugin:?} .. '/?.lua;' .. {plugin:?} .. '/?/init.lua;' .. package.path\n\
+             local plugin = require 'wezterm_parallel'\n\
              plugin.apply_to_config(config, {{ binary = {binary:?}, debug = true, restore = 'never' }})\n\
              return config\n",
-            plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/plugin.lua"),
+            plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/plugin"),
             binary = executable(),
         );
         fs::write(&config, lua).expect("a config can be written");

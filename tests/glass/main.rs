@@ -37,6 +37,10 @@ const RELOAD_EVERY: Duration = Duration::from_secs(30);
 const KILL_EVERY: Duration = Duration::from_secs(180);
 /// Between two looks at what the GUIs cost and how many calls they have open.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A look is so many of these: where all processes change all the time, a GUI is often between two calls.
+const BLINKS: usize = 20;
+/// Between two of them.
+const BLINK: Duration = Duration::from_millis(20);
 /// Between two lines of how it goes.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 /// Between two acts of the process that is never at rest.
@@ -157,16 +161,22 @@ fn wait_for_both(site: &Site) {
     }
 }
 
-/// Each GUI has one open call and no more than one child for it.
+/// Each GUI has one open call and no more than one child for it, but for a moment between two.
 fn look(site: &Site, guis: &[Gui], tally: &Tally) {
-    let Ok(views) = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        Client::connect(&site.socket()).call::<ListGuis>(Empty {}).expect("a list")
-    })) else {
+    let Ok(mut client) = std::panic::catch_unwind(AssertUnwindSafe(|| Client::connect(&site.socket())))
+    else {
         return tally.wrong("no daemon answers ten seconds after a kill".into());
     };
     for gui in guis {
-        let waiting = views.iter().filter(|v| v.pid == gui.pid()).map(|v| v.waiting).sum::<u32>();
-        tally.subscribers(waiting, gui.relays());
+        let (mut waiting, mut relays) = (0, 0);
+        for _ in 0..BLINKS {
+            let views = client.call::<ListGuis>(Empty {}).expect("a list");
+            waiting =
+                waiting.max(views.iter().filter(|v| v.pid == gui.pid()).map(|v| v.waiting).sum::<u32>());
+            relays = relays.max(gui.relays());
+            thread::sleep(BLINK);
+        }
+        tally.subscribers(waiting, relays);
         tally.cost(gui.memory_kib(), gui.cpu_ms());
     }
 }

@@ -49,6 +49,12 @@ struct State {
     stalled: bool,
 }
 
+impl State {
+    fn count(&self, bytes: &[u8]) -> usize {
+        self.raw.windows(bytes.len()).filter(|w| *w == bytes).count()
+    }
+}
+
 impl Pty {
     /// Runs `command` in a new terminal of that size.
     pub fn spawn(command: Command, cols: u16, rows: u16) -> Self {
@@ -118,10 +124,31 @@ impl Pty {
         self.wait(&what, |state| state.raw.windows(bytes.len()).any(|w| w == bytes));
     }
 
+    /// Waits until these bytes have come as often as that.
+    pub fn wait_until_count(&self, bytes: &[u8], times: usize) {
+        let what = format!("{} times {}", times, String::from_utf8_lossy(bytes).escape_debug());
+        self.wait(&what, |state| state.count(bytes) >= times);
+    }
+
+    /// How often these bytes have come so far.
+    pub fn count(&self, bytes: &[u8]) -> usize {
+        self.shared.lock().count(bytes)
+    }
+
+    /// Whether these bytes have come.
+    pub fn saw(&self, bytes: &[u8]) -> bool {
+        self.count(bytes) > 0
+    }
+
     /// Waits until the program has ended, and returns its exit code; none if a signal ended it.
     pub fn wait_for_end(&mut self) -> Option<i32> {
         self.wait("the end of the program", |state| state.ended);
         self.child.wait().expect("the program is our child").code()
+    }
+
+    /// Process id of the program.
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
     }
 
     /// What the screen shows, a line each, without what is blank at the ends of lines.

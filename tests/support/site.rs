@@ -319,6 +319,7 @@ impl Site {
             size: None,
             detach_key: Vec::new(),
             read_only: false,
+            mark: None,
         };
         let mut bytes = Vec::new();
         let payload = rmp_serde::to_vec_named(&hello).expect("a hello encodes");

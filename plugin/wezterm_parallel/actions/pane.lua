@@ -183,7 +183,8 @@ function M.swap(window, pane)
     return window:perform_action(by_letter, pane)
   end
   process.choose(window, pane, TEXT.swap:format(here), function(view)
-    return choices.id(view) ~= here and shown(view)
+    local record = panes.find(choices.id(view))
+    return choices.id(view) ~= here and record ~= nil and record.workspace == one.workspace
   end, function(w, _, view)
     local other = panes.find(choices.id(view))
     one = panes.find(here)

@@ -31,18 +31,18 @@ end
 local function in_a_tab(window, title, args)
   local command, environment = views.command(args)
   local script = '"$@"; printf "\\n%s" "' .. TEXT.closes .. '"; read -r _'
-  local ok, made = pcall(function()
-    local tab = window:mux_window():spawn_tab {
+  local ok, tab, pane = pcall(function()
+    return window:mux_window():spawn_tab {
       args = { '/bin/sh', '-c', script, 'sh', table.unpack(command) },
       set_environment_variables = environment,
     }
-    return tab
   end)
   if not ok then
     return outcome.say(window, TEXT.no_tab)
   end
-  panes.ask(made, 'set_title', title)
-  panes.ask(made, 'activate')
+  panes.remember(pane, { shows = panes.PASSING })
+  panes.ask(tab, 'set_title', title)
+  panes.ask(tab, 'activate')
 end
 
 function M.doctor(window)

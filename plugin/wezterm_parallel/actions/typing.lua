@@ -152,7 +152,7 @@ local function begin(window, pane, records)
   if not ok then
     return outcome.say(window, TEXT.no_strip)
   end
-  panes.remember(strip, { shows = panes.TYPING })
+  panes.remember(strip, { shows = panes.PASSING })
   typing.set(panes.id(strip), panes.id(pane), ids)
   panes.ask(strip, 'activate')
 end

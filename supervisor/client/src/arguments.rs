@@ -48,6 +48,8 @@ pub enum Verb {
     Stop(Stop),
     /// Show the daemon, its workspaces and its processes
     Status,
+    /// Watch all processes on one screen, and act on them by keys and mouse
+    Dashboard(Dashboard),
     /// Workspaces: project directories with their processes
     #[command(subcommand)]
     Workspace(Workspace),
@@ -97,10 +99,26 @@ pub struct Up {
     /// Answer every question with yes
     #[arg(short, long)]
     pub yes: bool,
-    /// Print the table instead of attaching
+    /// Print the table instead of attaching to the one agent, or showing the dashboard of several
     #[arg(long)]
     pub no_dashboard: bool,
 }
+
+/// `dashboard`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+#[command(after_help = DASHBOARD_HELP)]
+pub struct Dashboard {
+    /// Draw with ASCII characters only [default: if the locale is not UTF-8]
+    #[arg(long)]
+    pub ascii: bool,
+    /// Begin with the processes under their workspaces, instead of those first that need you
+    #[arg(long)]
+    pub grouped: bool,
+}
+
+const DASHBOARD_HELP: &str = "\
+The keys stand at the foot of the screen; `?` shows all of them. It needs a terminal: for scripts there is
+`wezterm-parallel status --json`. Without a daemon it waits for one.";
 
 /// `daemon`.
 #[derive(Debug, Args)]
@@ -581,6 +599,8 @@ mod tests {
             "status",
             "status --json",
             "--json status",
+            "dashboard",
+            "dashboard --ascii --grouped",
             "workspace list --json",
             "workspace create api --cwd /src/api --layout wide",
             "workspace open api",

@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -23,7 +23,10 @@ use wezterm_parallel_schemas::{
 use crate::{
     app::App,
     arguments::Attach,
-    attach::terminal::{Options, Outcome as Ended},
+    attach::{
+        pane::Mark,
+        terminal::{Options, Outcome as Ended},
+    },
     connection::{CallError, Connection, Patience},
     failure::{Context, Failure, Outcome},
     output::{self, BAD, FAINT, NOTABLE, STRONG, clean},
@@ -31,6 +34,7 @@ use crate::{
     time,
 };
 
+mod pane;
 pub mod terminal;
 
 /// How often a daemon that is gone is looked for while somebody waits for it. It is the one thing here
@@ -42,21 +46,54 @@ const ENTER: [u8; 2] = [b'\r', b'\n'];
 const LEAVE: [u8; 3] = [b'q', 0x03, 0x04];
 
 /// `process attach`.
+///
+/// A terminal that is closed when this ends, as a pane of WezTerm's is, stays until its user has read why;
+/// and it is worth waiting in for a daemon that is not there yet.
 pub fn run(app: &App, args: &Attach) -> Outcome {
+    let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !(on_terminal && pane::is_ours_alone()) {
+        return show(app, args, false).map(|_| ());
+    }
+    match show(app, args, true) {
+        Ok(Left::ByKey) => return Ok(()),
+        Ok(Left::Removed) => {}
+        Err(failure) => output::failure(&failure),
+    }
+    output::print(format_args!("{FAINT}any key closes this{FAINT:#}\n"))?;
+    // it has been told, and an exit code would keep the pane beyond that
+    wait_for_key(None, None).map(|_| ())
+}
+
+/// Why nothing is shown any more.
+enum Left {
+    /// The user has left.
+    ByKey,
+    /// The process is gone, which has been told.
+    Removed,
+}
+
+fn show(app: &App, args: &Attach, patient: bool) -> Outcome<Left> {
     let target = &args.process;
-    // a script that has no terminal either learns first that there is no daemon
-    drop(app.connect()?);
+    if !patient {
+        // a script that has no terminal either learns first that there is no daemon
+        drop(app.connect()?);
+    }
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         return Err(Failure::new(format!("attach to `{target}`"), "there is no terminal to show it on")
             .hint(format!("`wezterm-parallel process logs -f {target}` prints what it writes")));
     }
-    let options =
-        Options { detach_key: args.detach_key.bytes(), relay: args.relay, read_only: args.read_only };
+    let mut mark = Mark::new();
     let mut ended: Option<LastRun> = None;
     loop {
-        let run = match next_run(app, args, ended.as_ref())? {
+        let run = match next_run(app, args, ended.as_ref(), patient, &mut mark)? {
             Next::Run(run) => run,
-            Next::Leave => return Ok(()),
+            Next::Leave(left) => return Ok(left),
+        };
+        let options = Options {
+            detach_key: args.detach_key.bytes(),
+            relay: args.relay,
+            read_only: args.read_only,
+            mark: mark.told(),
         };
         let outcome = match terminal::attach(&run.dir, &options) {
             // it ended between the daemon's answer and now: the daemon will know soon
@@ -71,7 +108,7 @@ pub fn run(app: &App, args: &Attach) -> Outcome {
             Ended::Detached => {
                 let hint = format!("detached; `wezterm-parallel process attach {target}` comes back");
                 output::print(format_args!("{FAINT}{hint}{FAINT:#}\n"))?;
-                return Ok(());
+                return Ok(Left::ByKey);
             }
             Ended::Exited(record) => ended = Some(LastRun { id: run.id, exit: Some(record) }),
             Ended::Lost => ended = Some(LastRun { id: run.id, exit: None }),
@@ -93,29 +130,36 @@ struct Run {
 
 enum Next {
     Run(Run),
-    Leave,
+    Leave(Left),
 }
 
 /// Waits until there is a run that is not the one that just ended, and says meanwhile what is going on.
-fn next_run(app: &App, args: &Attach, ended: Option<&LastRun>) -> Outcome<Next> {
+fn next_run(
+    app: &App,
+    args: &Attach,
+    ended: Option<&LastRun>,
+    patient: bool,
+    mark: &mut Mark,
+) -> Outcome<Next> {
     let target = &args.process;
     let mut told = Told::default();
     loop {
         // without a daemon there is nobody to ask; the first time that is an error like any other
+        let impatient = !patient && ended.is_none() && told.is_empty();
         let daemon = match app.connect_or_none() {
             Ok(Some(daemon)) => Some(daemon),
-            Ok(None) if ended.is_none() && told.is_empty() => return app.connect().map(|_| Next::Leave),
-            Err(failure) if ended.is_none() && told.is_empty() => return Err(failure),
+            Ok(None) if impatient => return app.connect().map(|_| Next::Leave(Left::ByKey)),
+            Err(failure) if impatient => return Err(failure),
             Ok(None) | Err(_) => None,
         };
         let Some(mut daemon) = daemon else {
             told.say(&no_daemon(target, ended))?;
             match wait_for_key(None, Some(Duration::from_millis(LOOK_MS)))? {
-                Woken::Key(key) if LEAVE.contains(&key) => return Ok(Next::Leave),
+                Woken::Key(key) if leaves(key, args) => return Ok(Next::Leave(Left::ByKey)),
                 Woken::Key(_) | Woken::Daemon | Woken::Time => continue,
             }
         };
-        match follow(&mut daemon, args, ended, &mut told) {
+        match follow(&mut daemon, args, ended, &mut told, mark) {
             Ok(next) => return Ok(next),
             Err(Unfollowed::Lost) => {}
             Err(Unfollowed::Failed(failure)) => return Err(failure),
@@ -141,6 +185,7 @@ fn follow(
     args: &Attach,
     ended: Option<&LastRun>,
     told: &mut Told,
+    mark: &mut Mark,
 ) -> Result<Next, Unfollowed> {
     let target = &args.process;
     let what = || format!("attach to `{target}`");
@@ -156,10 +201,11 @@ fn follow(
             Ok(point) => point,
             Err(CallError::Refused(e)) if e.code == Code::NotFound && ended.is_some() => {
                 output::print(format_args!("{target} was removed\n"))?;
-                return Ok(Next::Leave);
+                return Ok(Next::Leave(Left::Removed));
             }
             Err(error) => return Err(lost(error)),
         };
+        mark.tell(&format!("{}/{}", point.process.workspace, point.process.name));
         if let Some(run) = attachable(&point, ended) {
             // whoever attaches looks; that the mark stays is no reason not to attach
             let _ = daemon.ask::<SeeProcess>(&target.params());
@@ -170,8 +216,8 @@ fn follow(
         // with `resume: lazy` a process starts when somebody comes to see it
         let lazy = first && point.process.state == State::Stopped && !args.read_only;
         first = false;
-        match if lazy { Wish::Start } else { wait(daemon, &point, args.read_only)? } {
-            Wish::Leave => return Ok(Next::Leave),
+        match if lazy { Wish::Start } else { wait(daemon, &point, args)? } {
+            Wish::Leave => return Ok(Next::Leave(Left::ByKey)),
             Wish::Look => {}
             Wish::Again => {
                 if let Some(run) = attachable(&point, None) {
@@ -220,7 +266,7 @@ enum Wish {
 }
 
 /// Waits for an event of this process or for a key.
-fn wait(daemon: &mut Connection, point: &AttachPoint, read_only: bool) -> Result<Wish, Unfollowed> {
+fn wait(daemon: &mut Connection, point: &AttachPoint, args: &Attach) -> Result<Wish, Unfollowed> {
     let process = &point.process;
     loop {
         // what has been read already does not make the connection readable
@@ -242,12 +288,12 @@ fn wait(daemon: &mut Connection, point: &AttachPoint, read_only: bool) -> Result
         }
         match wait_for_key(Some(daemon), None)? {
             Woken::Daemon | Woken::Time => {}
-            Woken::Key(key) if LEAVE.contains(&key) => return Ok(Wish::Leave),
+            Woken::Key(key) if leaves(key, args) => return Ok(Wish::Leave),
             Woken::Key(key) if ENTER.contains(&key) => match process.state {
                 State::Running => return Ok(Wish::Again),
                 State::Starting | State::Stopping => {}
                 State::Stopped | State::Backoff | State::CrashLoop | State::Exited | State::Failed => {
-                    if !read_only {
+                    if !args.read_only {
                         return Ok(Wish::Start);
                     }
                 }
@@ -277,6 +323,11 @@ impl Told {
 fn no_daemon(target: &Target, ended: Option<&LastRun>) -> String {
     let exit =
         ended.and_then(|run| run.exit.as_ref()).map(|e| format!(" ended: {}", e.text())).unwrap_or_default();
+    if ended.is_none() {
+        return format!(
+            "{NOTABLE}▲{NOTABLE:#} {STRONG}{target}{STRONG:#} is waited for: there is no daemon\n{FAINT}`wezterm-parallel daemon` starts it, and this goes on; q leaves{FAINT:#}\n"
+        );
+    }
     format!(
         "{NOTABLE}▲{NOTABLE:#} {STRONG}{target}{STRONG:#}{exit}; the daemon is gone, so nobody starts it again\n{FAINT}`wezterm-parallel daemon` brings it back, and this goes on; q leaves{FAINT:#}\n"
     )
@@ -321,6 +372,11 @@ fn told(what: &str, why: Option<String>) -> String {
     why.map_or_else(|| what.to_owned(), |why| format!("{what}: {why}"))
 }
 
+/// Whether a key leaves: the one that detaches does so here too.
+fn leaves(key: u8, args: &Attach) -> bool {
+    LEAVE.contains(&key) || args.detach_key.bytes() == [key]
+}
+
 enum Woken {
     Key(u8),
     Daemon,
@@ -331,7 +387,7 @@ enum Woken {
 fn wait_for_key(daemon: Option<&Connection>, patience: Option<Duration>) -> Outcome<Woken> {
     let what = || "read the keyboard".to_owned();
     let stdin = io::stdin();
-    let _keys = SingleKeys::enter(&stdin).failed_to(what)?;
+    let _keys = SingleKeys::enter(stdin.as_fd()).failed_to(what)?;
     let timeout = patience.map(|d| Timespec {
         tv_sec: i64::try_from(d.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: d.subsec_nanos().into(),
@@ -362,26 +418,29 @@ fn wait_for_key(daemon: Option<&Connection>, patience: Option<Duration>) -> Outc
 
 /// The terminal gives each key as it is pressed and shows none; as before when this is dropped.
 struct SingleKeys<'a> {
-    stdin: &'a io::Stdin,
+    terminal: BorrowedFd<'a>,
     before: Termios,
 }
 
 impl<'a> SingleKeys<'a> {
-    fn enter(stdin: &'a io::Stdin) -> io::Result<Self> {
-        let before = tcgetattr(stdin)?;
+    fn enter(terminal: BorrowedFd<'a>) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
         let mut single = before.clone();
         // Ctrl-C as well: it leaves like q, with the terminal as it was
         single.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        // WezTerm types Enter and this key into a pane that is closed, unless there is none; here Enter
+        // would start what had failed
+        single.special_codes[SpecialCodeIndex::VEOF] = 0;
         single.special_codes[SpecialCodeIndex::VMIN] = 1;
         single.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(stdin, OptionalActions::Now, &single)?;
-        Ok(Self { stdin, before })
+        tcsetattr(terminal, OptionalActions::Now, &single)?;
+        Ok(Self { terminal, before })
     }
 }
 
 impl Drop for SingleKeys<'_> {
     fn drop(&mut self) {
-        let _ = tcsetattr(self.stdin, OptionalActions::Now, &self.before);
+        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
     }
 }
 
@@ -402,6 +461,20 @@ mod tests {
             log_lost: 0,
             note: None,
         }
+    }
+
+    #[test]
+    fn a_pane_that_is_closed_while_a_dead_process_is_shown_gets_no_enter_from_wezterm() {
+        let terminal = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY)
+            .expect("a terminal");
+        let end_of_file =
+            || tcgetattr(&terminal).expect("it has modes").special_codes[SpecialCodeIndex::VEOF];
+        let before = end_of_file();
+        assert_ne!(before, 0);
+        let keys = SingleKeys::enter(terminal.as_fd()).expect("it is a terminal");
+        assert_eq!(end_of_file(), 0);
+        drop(keys);
+        assert_eq!(end_of_file(), before);
     }
 
     #[test]

@@ -190,9 +190,7 @@ impl Connection {
         let deadline = Instant::now() + span;
         let first = self.last_id.wrapping_add(1);
         for params in params {
-            self.last_id = self.last_id.wrapping_add(1);
-            let frame = encode(&Request::new(self.last_id, M::NAME, params))?;
-            self.stream.write_all(&frame).map_err(CallError::Lost)?;
+            self.begin::<M>(params)?;
         }
         let mut open: Vec<bool> = vec![true; params.len()];
         while open.contains(&true) {
@@ -215,16 +213,30 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends a call and does not wait: its answer comes from [`Connection::come`] under the number that
+    /// this gives.
+    pub fn begin<M: Method>(&mut self, params: &M::Params) -> Result<u32, CallError> {
+        self.last_id = self.last_id.wrapping_add(1);
+        let frame = encode(&Request::new(self.last_id, M::NAME, params))?;
+        self.stream.write_all(&frame).map_err(CallError::Lost)?;
+        Ok(self.last_id)
+    }
+
+    /// What has come, an answer or an event, in its order; none if that is all. Does not wait.
+    pub fn come(&mut self) -> Result<Option<Received>, CallError> {
+        if let Some(event) = self.events.pop_front() {
+            return Ok(Some(Received::Event(Box::new(event))));
+        }
+        self.receive(Some(Instant::now()))
+    }
+
     fn call_within<M: Method>(
         &mut self,
         params: &M::Params,
         patience: Duration,
     ) -> Result<M::Result, CallError> {
         let deadline = Instant::now() + patience;
-        self.last_id = self.last_id.wrapping_add(1);
-        let id = self.last_id;
-        let frame = encode(&Request::new(id, M::NAME, params))?;
-        self.stream.write_all(&frame).map_err(CallError::Lost)?;
+        let id = self.begin::<M>(params)?;
         loop {
             match self.receive(Some(deadline))? {
                 None => return Err(CallError::Late(patience)),
@@ -321,8 +333,11 @@ pub fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<boo
 }
 
 /// What a frame comes to. A result is decoded by whoever knows its type.
-enum Received {
+#[derive(Debug)]
+pub enum Received {
+    /// The answer to the call of this number: its result, encoded, or why there is none.
     Answer(u32, Result<Vec<u8>, Error>),
+    /// Something that happened.
     Event(Box<Event>),
 }
 
@@ -354,7 +369,8 @@ fn encode(value: &impl Serialize) -> Result<Vec<u8>, CallError> {
     Ok(frame)
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CallError> {
+/// The result of a call.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CallError> {
     rmp_serde::from_slice(bytes).map_err(|e| CallError::Garbled(e.to_string()))
 }
 

@@ -214,7 +214,7 @@ fn questions(ask: &AskView) -> String {
 }
 
 /// A tool's input: a command as it is, anything else as JSON.
-fn input(json: &str) -> String {
+pub fn input(json: &str) -> String {
     let Ok(value) = serde_json::from_str::<serde_json::Value>(json) else {
         return format!("{}\n", clear_lines(json));
     };
@@ -262,11 +262,12 @@ fn tested(verdicts: &[RuleVerdict], one: bool, width: Option<u16>) -> String {
 }
 
 /// A text that somebody decides by: what could make it look like another one is shown as what it is.
-fn clear(text: &str) -> String {
+pub fn clear(text: &str) -> String {
     output::clean(&unmasked(text))
 }
 
-fn clear_lines(text: &str) -> String {
+/// The same, with its lines left as they are.
+pub fn clear_lines(text: &str) -> String {
     clean_lines(&unmasked(text))
 }
 

@@ -19,6 +19,7 @@ mod attach;
 mod claude;
 mod config;
 mod daemon;
+mod dashboard;
 mod doctor;
 mod events;
 mod executable;
@@ -46,6 +47,7 @@ pub mod failure;
 mod os;
 mod output;
 mod program;
+mod signals;
 mod table;
 mod time;
 mod view;
@@ -86,6 +88,7 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Daemon(args) => return daemon::run(&app, args, serve),
         Verb::Up(args) => up::run(&app, args),
         Verb::Stop(args) => stop::run(&app, args),
+        Verb::Dashboard(args) => dashboard::run(&app, args),
         Verb::Status => status::run(&app),
         Verb::Workspace(verb) => workspace::run(&app, verb),
         Verb::Process(verb) => process::run(&app, verb),

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, Metadata},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::mpsc::{self, Receiver, Sender},
@@ -30,6 +30,8 @@ use crate::{
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 64 << 10;
+/// Read of the end of a log for its last lines: some screens, also of a program that draws.
+const TAIL_BYTES: u64 = 256 << 10;
 /// More log files of a run than this are not looked for: as many as the config allows by far.
 const FILES_MAX: u32 = 1_000;
 
@@ -222,6 +224,24 @@ fn log_files(dir: &Path) -> Vec<(PathBuf, Metadata)> {
         .chain(rotated)
         .map_while(|path| path.metadata().ok().map(|metadata| (path, metadata)))
         .collect()
+}
+
+/// The last words of a run, as plain text: at most so many lines, the newest last.
+pub fn last_lines(dir: &Path, lines_max: usize) -> io::Result<Vec<String>> {
+    let mut file = File::open(dir.join("log"))?;
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    let mut plain = Vec::new();
+    let mut sink = Sink::new(&mut plain, false);
+    sink.write(&bytes)?;
+    sink.end()?;
+    let text = String::from_utf8_lossy(&plain);
+    // where it begins in the middle, the first line is half of one
+    let lines: Vec<&str> = text.lines().skip(usize::from(from > 0)).collect();
+    Ok(lines[lines.len().saturating_sub(lines_max)..].iter().map(|line| (*line).to_owned()).collect())
 }
 
 /// Writes a program's bytes as they are, or as plain text: without escape sequences, and with the

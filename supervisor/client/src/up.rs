@@ -18,12 +18,12 @@ use wezterm_parallel_schemas::{
 
 use crate::{
     app::{App, same_file},
-    arguments::{Attach, Up},
+    arguments::{Attach, Dashboard, Up},
     attach,
     claude::{self, Found},
     config,
     connection::{CallContext, Connection, Patience},
-    daemon, executable,
+    daemon, dashboard, executable,
     failure::{Context, Failure, Outcome},
     output,
     target::Target,
@@ -82,13 +82,19 @@ pub fn run(app: &App, args: &Up) -> Outcome {
     let processes = list(&mut daemon, Some(&workspace.name))?;
 
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let claude = processes.iter().find(|p| p.kind == Kind::Claude);
-    match claude.filter(|_| terminal && !args.no_dashboard && !app.json) {
-        Some(process) => {
+    let claudes: Vec<&ProcessView> = processes.iter().filter(|p| p.kind == Kind::Claude).collect();
+    match &claudes[..] {
+        _ if !terminal || args.no_dashboard || app.json => table(app, &mut daemon, Some(&workspace.name)),
+        [] => table(app, &mut daemon, Some(&workspace.name)),
+        [process] => {
             drop(daemon);
             attach::run(app, &Attach::to(Target::new(&process.workspace, &process.name)))
         }
-        None => table(app, &mut daemon, Some(&workspace.name)),
+        // which of them is meant is for a person to say
+        [_, _, ..] => {
+            drop(daemon);
+            dashboard::run(app, &Dashboard::default())
+        }
     }
 }
 

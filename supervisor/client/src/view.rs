@@ -192,7 +192,7 @@ fn status(p: &ProcessView) -> String {
 
 /// The one thing there is to say about a process: why it does not run, else until when its account is
 /// limited, else what its agent waits for, else its title.
-fn process_note(p: &ProcessView, now: i64) -> String {
+pub fn process_note(p: &ProcessView, now: i64) -> String {
     if p.source == Source::Foreign {
         let session = p.session_id.as_deref().map_or("none", short);
         return format!("{}, session {session}", p.cwd.display());
@@ -217,7 +217,8 @@ fn process_note(p: &ProcessView, now: i64) -> String {
         .unwrap_or_default()
 }
 
-fn glyph(p: &ProcessView) -> char {
+/// How it stands, in one character.
+pub fn glyph(p: &ProcessView) -> char {
     if p.source == Source::Foreign {
         return RESTING;
     }

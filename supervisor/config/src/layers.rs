@@ -6,11 +6,11 @@
 
 use config::{Map, Source, Value, ValueKind};
 use wezterm_parallel_core::spec::{
-    BackoffSpec, DaemonSpec, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT, RestartSpec,
-    START_AT_ONCE_DEFAULT, STOP_GRACE_MS_DEFAULT,
+    BackoffSpec, DaemonSpec, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT, NotifySpec,
+    RestartSpec, START_AT_ONCE_DEFAULT, STOP_GRACE_MS_DEFAULT,
 };
 use wezterm_parallel_schemas::{
-    config::{Agent, Backoff, Config, Daemon, Defaults, Log, Restart, Screen, Stop},
+    config::{Agent, Backoff, Config, Daemon, Defaults, Log, Notify, Restart, Screen, Stop},
     units::{Bytes, Span},
 };
 
@@ -30,6 +30,7 @@ pub fn defaults() -> Config {
     let restart = RestartSpec::default();
     let BackoffSpec { initial, factor, max, jitter, reset_after } = restart.backoff;
     let daemon = DaemonSpec::default();
+    let notify = NotifySpec::default();
     let claude = Agent {
         command: vec![CLAUDE.to_owned()],
         start_at_once: Some(START_AT_ONCE_DEFAULT),
@@ -53,6 +54,17 @@ pub fn defaults() -> Config {
             stop: Stop { grace: Some(Span::from_millis(STOP_GRACE_MS_DEFAULT)) },
             log: Log { max_size: Some(Bytes(LOG_BYTES_DEFAULT)), files: Some(LOG_FILES_DEFAULT) },
             history: Some(Bytes(HISTORY_BYTES_DEFAULT)),
+        },
+        notify: Notify {
+            blocked: Some(notify.blocked),
+            failed: Some(notify.failed),
+            crash_loop: Some(notify.crash_loop),
+            finished: Some(notify.finished),
+            limit: Some(notify.limit),
+            config: Some(notify.config),
+            long_turn: Some(Span::from_millis(notify.long_turn)),
+            at_most: Some(notify.at_most),
+            quiet_hours: Vec::new(),
         },
         daemon: Daemon { resume: Some(daemon.resume), min_free_memory: Some(Bytes(daemon.min_free_memory)) },
         agents: [(CLAUDE.to_owned(), claude)].into(),

@@ -12,6 +12,7 @@ mod load;
 pub mod parse;
 
 pub mod layers;
+mod notify;
 mod resolve;
 
 pub mod project;

@@ -92,6 +92,7 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
     let project_roots = roots
         .map(|(i, root)| work.path(&KeyPath::of(["project_roots", &i.to_string()]), root, dirs.base))
         .collect();
+    let notify = work.notify(&config.notify);
     let desired = Desired {
         agents: work.agents,
         workspaces,
@@ -99,6 +100,7 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
         permissions: config.permissions.clone(),
         layouts: config.layouts.clone(),
         project_roots,
+        notify,
     };
     if work.problems.is_empty() {
         Ok(Resolved { desired, warnings: work.warnings })
@@ -130,7 +132,12 @@ impl<'a> Resolver<'a> {
         self.problem_with_hint(at, message, None);
     }
 
-    fn problem_with_hint(&mut self, at: KeyPath, message: impl Into<String>, hint: Option<String>) {
+    pub(crate) fn problem_with_hint(
+        &mut self,
+        at: KeyPath,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         self.problems.push(Problem::new(at, message).hint(hint));
     }
 
@@ -590,7 +597,7 @@ fn restart_spec(own: &Restart, defaults: &Restart) -> RestartSpec {
     }
 }
 
-fn millis(span: Span) -> Millis {
+pub(crate) fn millis(span: Span) -> Millis {
     span.as_millis()
 }
 

@@ -41,7 +41,7 @@ fn an_unknown_key_is_named_with_the_one_that_was_meant() {
           |
         2 | foo: 1
           | ^^^
-          = known are `version`, `defaults`, `daemon`, `agents`, `permissions`, `workspaces`
+          = known are `version`, `defaults`, `daemon`, `agents`, `permissions`, `project_roots`, `notify`, `layouts`, `workspaces`
         ");
     assert_snapshot!(toml("version = 1\n[workspaces.api]\ncwd = '/srv'\nproceses = {}\n"), @r"
         /etc/config.toml:4:1: workspaces.api: unknown key `proceses`
@@ -494,6 +494,24 @@ fn a_chain_of_thousands_is_put_in_order_and_a_circle_of_thousands_is_found() {
     assert_eq!(first, Some("p10000"));
     let message = yaml(&chain("      p10000: { command: [x], after: { p0: ready } }\n"));
     assert!(message.contains("these wait for each other for ever: p0 → p1 → p2"), "{}", &message[..200]);
+}
+
+#[test]
+fn what_cannot_be_said_of_toasts_is_shown_where_it_stands() {
+    let text = "version: 1\nnotify:\n  at_most: 0\n  quiet_hours:\n    - 22:00-07:30\n    - 25:00-26:00\n";
+    assert_snapshot!(yaml(text), @r"
+        /etc/config.yaml:3:12: notify.at_most: a number from 1 to 60 is needed
+          |
+        3 |   at_most: 0
+          |            ^
+          = to be told nothing of a kind, switch it off, as in `finished: false`
+
+        /etc/config.yaml:6:7: notify.quiet_hours.1: `25:00-26:00` are no hours of the day
+          |
+        6 |     - 25:00-26:00
+          |       ^^^^^^^^^^^
+          = write when it begins and ends, as in `22:00-07:30`
+        ");
 }
 
 #[test]

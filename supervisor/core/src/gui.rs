@@ -140,6 +140,7 @@ impl Guis {
 
     /// Something has happened. `now` in milliseconds since 1970.
     pub fn step(&mut self, input: Input, now: i64) -> Vec<Effect> {
+        let mut out = Vec::new();
         match input {
             Input::Left(ticket) => {
                 if let Some(gui) = self.guis.values_mut().find(|g| g.waits == Waits::With(ticket)) {
@@ -154,6 +155,9 @@ impl Guis {
                         gui.view.workspace = focus.workspace;
                     }
                 }
+                for done in &focus.done {
+                    self.done(&focus.gui, done, &mut out);
+                }
             }
             Input::Saved(id) => {
                 if let Some(open) = self.intents.get_mut(&id) {
@@ -162,7 +166,8 @@ impl Guis {
             }
             Input::Tick => {}
         }
-        self.settle(now)
+        out.extend(self.settle(now));
+        out
     }
 
     /// A GUI has a call open. What it has done counts in any case.

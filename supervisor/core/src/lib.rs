@@ -8,6 +8,7 @@ pub mod gui;
 pub mod inbox;
 pub mod layout;
 pub mod limit;
+pub mod notify;
 pub mod plan;
 pub mod process;
 pub mod prompt;

@@ -16,7 +16,9 @@ use wezterm_parallel_schemas::{
     process::Source,
 };
 
-use crate::spec::{AgentSpec, BackoffSpec, DaemonSpec, Desired, ProcessSpec, RestartSpec, WorkspaceSpec};
+use crate::spec::{
+    AgentSpec, BackoffSpec, DaemonSpec, Desired, NotifySpec, ProcessSpec, RestartSpec, WorkspaceSpec,
+};
 
 /// One step of a plan, with all that is needed to do it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +51,13 @@ pub enum Step {
     ChangePermissions {
         /// The rules from now on.
         to: Vec<Rule>,
+    },
+    /// What the user is told by a toast is another.
+    ChangeNotify {
+        /// The keys that differ.
+        keys: Vec<String>,
+        /// What is told from now on.
+        to: NotifySpec,
     },
     /// A template for panes comes to be, goes, or is another. Panes that are there stay as they are.
     ChangeLayout {
@@ -176,6 +185,7 @@ pub fn diff(old: &Desired, new: &Desired) -> Plan {
     if old.permissions != new.permissions {
         parts.changes.push(Step::ChangePermissions { to: new.permissions.clone() });
     }
+    diff_notify(&old.notify, &new.notify, &mut parts);
     diff_layouts(old, new, &mut parts);
     if old.project_roots != new.project_roots {
         parts.changes.push(Step::ChangeProjectRoots { to: new.project_roots.clone() });
@@ -219,6 +229,24 @@ fn diff_daemon(old: &Desired, new: &Desired, parts: &mut Parts) {
     keys.differ("min_free_memory", min_free_memory != &new.daemon.min_free_memory);
     if let Some(keys) = keys.any() {
         parts.changes.push(Step::ChangeDaemon { keys, to: new.daemon.clone() });
+    }
+}
+
+fn diff_notify(old: &NotifySpec, new: &NotifySpec, parts: &mut Parts) {
+    let NotifySpec { blocked, failed, crash_loop, finished, limit, config, long_turn, at_most, quiet_hours } =
+        old;
+    let mut keys = Keys::default();
+    keys.differ("blocked", *blocked != new.blocked);
+    keys.differ("failed", *failed != new.failed);
+    keys.differ("crash_loop", *crash_loop != new.crash_loop);
+    keys.differ("finished", *finished != new.finished);
+    keys.differ("limit", *limit != new.limit);
+    keys.differ("config", *config != new.config);
+    keys.differ("long_turn", *long_turn != new.long_turn);
+    keys.differ("at_most", *at_most != new.at_most);
+    keys.differ("quiet_hours", *quiet_hours != new.quiet_hours);
+    if let Some(keys) = keys.any() {
+        parts.changes.push(Step::ChangeNotify { keys, to: new.clone() });
     }
 }
 
@@ -501,6 +529,7 @@ impl Step {
             Self::RemoveAgent { agent } => (ConfigAction::Remove, agent.clone(), &[]),
             Self::ChangeDaemon { keys, .. } => (ConfigAction::Change, "daemon".into(), keys),
             Self::ChangePermissions { .. } => (ConfigAction::Change, "permissions".into(), &[]),
+            Self::ChangeNotify { keys, .. } => (ConfigAction::Change, "notify".into(), keys),
             Self::ChangeLayout { layout, from, to } => {
                 let action = match (from, to) {
                     (None, _) => ConfigAction::Add,
@@ -540,6 +569,7 @@ impl Step {
             }
             Self::ChangeDaemon { to, .. } => desired.daemon = to.clone(),
             Self::ChangePermissions { to } => desired.permissions.clone_from(to),
+            Self::ChangeNotify { to, .. } => desired.notify.clone_from(to),
             Self::ChangeLayout { layout, to: Some(to), .. } => {
                 desired.layouts.insert(layout.clone(), to.clone());
             }
@@ -785,11 +815,13 @@ mod tests {
         let mut new = desired(&[("api", workspace(&[]))]);
         new.agents = [("claude".to_owned(), agent(2)), ("new".to_owned(), agent(4))].into();
         new.daemon.min_free_memory = 1;
+        new.notify.at_most = 1;
         assert_eq!(
             words(&old, &new),
             [
                 "remove old",
                 "change daemon: min_free_memory",
+                "change notify: at_most",
                 "change claude: start_at_once",
                 "add new",
                 "add api"

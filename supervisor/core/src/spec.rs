@@ -29,6 +29,9 @@ pub struct Desired {
     /// What is decided of agents' requests without asking the user; the first that fits.
     #[serde(default)]
     pub permissions: Vec<Rule>,
+    /// What the user is told by a toast.
+    #[serde(default)]
+    pub notify: NotifySpec,
     /// Templates for panes, by name.
     #[serde(default)]
     pub layouts: IndexMap<String, Layout>,
@@ -49,6 +52,45 @@ pub struct DaemonSpec {
 impl Default for DaemonSpec {
     fn default() -> Self {
         Self { resume: Default::default(), min_free_memory: MIN_FREE_MEMORY_DEFAULT }
+    }
+}
+
+/// What the user is told by a toast.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifySpec {
+    /// An agent asks its user.
+    pub blocked: bool,
+    /// A process failed and is not started again.
+    pub failed: bool,
+    /// A process failed too often.
+    pub crash_loop: bool,
+    /// A long turn has ended.
+    pub finished: bool,
+    /// An account has reached its usage limit, or that has passed.
+    pub limit: bool,
+    /// The config file cannot be used as it is.
+    pub config: bool,
+    /// What a long turn is.
+    pub long_turn: Millis,
+    /// At most so many in a minute; at least 1.
+    pub at_most: u32,
+    /// No toasts in these minutes of the day, from the first to before the second.
+    pub quiet_hours: Vec<[u16; 2]>,
+}
+
+impl Default for NotifySpec {
+    fn default() -> Self {
+        Self {
+            blocked: true,
+            failed: true,
+            crash_loop: true,
+            finished: true,
+            limit: true,
+            config: true,
+            long_turn: LONG_TURN_MS_DEFAULT,
+            at_most: TOASTS_DEFAULT,
+            quiet_hours: Vec::new(),
+        }
     }
 }
 
@@ -228,6 +270,10 @@ pub fn is_name(name: &str) -> bool {
 
 /// Free memory below which agents wait: a Claude takes 200 MB at once and as much again while it works.
 pub const MIN_FREE_MEMORY_DEFAULT: u64 = 512 << 20;
+/// A long turn: of a shorter one its user has hardly looked away.
+pub const LONG_TURN_MS_DEFAULT: Millis = 30_000;
+/// Toasts in a minute: more than one each ten seconds nobody reads.
+pub const TOASTS_DEFAULT: u32 = 6;
 /// Claudes starting at once: with 5 the first prompt comes after 0.8 s on 2 cores, with 10 after 2.3 s.
 pub const START_AT_ONCE_DEFAULT: u32 = 4;
 /// Time after SIGTERM. Claude ends in 0.3 s; servers take a second or two.

@@ -56,7 +56,7 @@ use wezterm_parallel_schemas::{
     event::{Event, EventKind},
     places::{DaemonInfo, Places, READY_FD_VARIABLE},
 };
-use wezterm_parallel_store::{Change, ConfigRow, EventFilter, Options, PromptRow, Store};
+use wezterm_parallel_store::{Change, ConfigRow, EventFilter, Options, PromptRow, Store, Take};
 
 use crate::{board::Board, clock::Clock, effects::config_file::Read, router::Router, shared::Shared};
 
@@ -131,6 +131,10 @@ impl Ready {
         }
     }
 }
+
+/// Of so many events before this daemon it is known that the user has been told: more than some minutes of
+/// a busy day.
+const TOLD_EVENTS: u32 = 512;
 
 /// How often a lock is tried that nobody living is known to hold, and the pause between.
 const LOCK_TRIES: u32 = 100;
@@ -234,7 +238,13 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let agents = Rc::default();
     let inbox = InboxActor::new(board.clone(), clock, Rc::clone(&agents), loaded.asks);
     let inbox = guard::start("inbox".into(), inbox, shared::panic_report(board.clone()));
-    let gui = GuiActor::new(board.clone(), clock, loaded.intents);
+    let past = board.store().events_since(
+        0,
+        TOLD_EVENTS,
+        &EventFilter { take: Take::Newest, ..EventFilter::default() },
+    );
+    let past = past.map(|read| read.events).unwrap_or_default();
+    let gui = GuiActor::new(board.clone(), clock, loaded.intents, &past);
     let gui = guard::start("gui".into(), gui, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
@@ -282,6 +292,10 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         // what the store knows of goes on; nothing is taken away because a file cannot be read
         tracing::error!("no config is in force");
     }
+    if let Some(e) = &refused {
+        let event = Event { message: Some(e.to_string()), ..Event::new(EventKind::ConfigRefused) };
+        shared.gui.do_send(actors::gui::Happened(event));
+    }
     let config_actor = ConfigActor::new(
         shared.clone(),
         supervisor.clone(),
@@ -323,6 +337,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     // nobody shall find a socket without a daemon, nor the address of one that is gone
     let _ = std::fs::remove_file(&socket);
     let _ = std::fs::remove_file(shared.places.info());
+    let _ = shared.gui.send(actors::gui::End).await;
     let _ = shared.limits.send(actors::limit::Save).await;
     let _ = board.commit_and_wait(Vec::new(), Vec::new()).await;
     Ok(())

@@ -170,6 +170,9 @@ impl Router {
             call::WaitGui::NAME => {
                 self.answer::<call::WaitGui>(params, |p| self.wait_for_news(caller, p)).await
             }
+            call::AnnounceToGui::NAME => {
+                self.answer::<call::AnnounceToGui>(params, |_| self.announce()).await
+            }
             call::FocusGui::NAME => self.answer::<call::FocusGui>(params, |p| self.focus(p)).await,
             // not kept waiting for the disk: Claude waits for it
             call::ReportHook::NAME => {

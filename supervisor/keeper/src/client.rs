@@ -11,9 +11,9 @@ use rustix::{
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags},
 };
 use serde::Serialize;
-use wezterm_parallel_schemas::keeper::{self, Frames, Hello, Role, Size, frame};
+use wezterm_parallel_schemas::keeper::{self, Frames, Hello, MARK_BYTES_MAX, Role, Size, frame};
 
-use crate::{keys::DetachKey, os, reset, stage::Stage};
+use crate::{keys::DetachKey, mark, os, reset, stage::Stage};
 
 /// A client this far behind loses the stream and is caught up from the screen: half a second of a fast
 /// terminal.
@@ -52,6 +52,8 @@ pub struct Client {
     lag: Option<Lag>,
     /// Bells and notifications from while it was behind.
     owed: VecDeque<u8>,
+    /// Its terminal is to be told what it shows, as soon as that cuts nothing in two.
+    mark_due: bool,
     /// Orders to type that the program has not taken whole: their number, and the place in the whole
     /// input where they end.
     pub typing: VecDeque<(u64, u64)>,
@@ -95,6 +97,7 @@ impl Client {
             to_terminal: Queue::default(),
             lag: None,
             owed: VecDeque::new(),
+            mark_due: false,
             typing: VecDeque::new(),
             told: Told::default(),
         }
@@ -220,6 +223,36 @@ impl Client {
     /// Begins to show the screen: to have missed everything is to be behind from the first line on.
     pub fn attach(&mut self) {
         self.lag = Some(Lag::new(0, Some(0)));
+        self.mark_due = true;
+    }
+
+    /// Its terminal is told what it shows once more, or that it shows `mark` now.
+    pub fn announce(&mut self, mark: Option<&str>, stage: &Stage) {
+        let Some(hello) = self.hello.as_mut().filter(|hello| hello.mark.is_some()) else { return };
+        if let Some(mark) = mark {
+            hello.mark = Some(mark.to_owned());
+        }
+        self.mark_due = true;
+        self.pass_mark(stage);
+    }
+
+    /// Writes the mark that is due, if this client has the stream and the stream is between two sequences
+    /// and characters. One that is behind gets it with the screen.
+    pub fn pass_mark(&mut self, stage: &Stage) {
+        if self.mark_due && self.lag.is_none() && stage.is_at_boundary() {
+            let mut out = vec![];
+            self.take_mark(&mut out);
+            self.show(&out);
+        }
+    }
+
+    fn take_mark(&mut self, out: &mut Vec<u8>) {
+        let mark = self.hello.as_ref().and_then(|hello| hello.mark.as_deref());
+        if std::mem::take(&mut self.mark_due)
+            && let Some(mark) = mark.filter(|mark| mark.len() <= MARK_BYTES_MAX)
+        {
+            out.extend(mark::sequence(mark));
+        }
     }
 
     /// The terminal has another size: what it shows is to be laid out anew, beginning `lines` lines
@@ -318,6 +351,7 @@ impl Client {
             own.cols, own.rows
         );
         stage.screen().paint(size.cols, size.rows, &note, &mut out);
+        self.take_mark(&mut out);
         out.extend(self.owed.drain(..));
         self.show(&out);
         let pause = Duration::from_millis(REPAINT_MS_MIN).max(begun.elapsed() * REPAINT_SHARE);
@@ -343,6 +377,7 @@ impl Client {
             out.extend_from_slice(format!("\x1b[2m… {} lines not kept …\x1b[m\r\n", first - from).as_bytes());
         }
         screen.dump(from, &mut out);
+        self.take_mark(&mut out);
         out.extend(self.owed.drain(..));
         self.show(&out);
     }

@@ -52,6 +52,8 @@ const UNTIDY_BYTES: usize = 64 << 10;
 const GRACE_MS_DEFAULT: u64 = 3_000;
 /// How long the program's last output is waited for if somebody outside of the run holds its terminal.
 const DRAIN_MS_MAX: u64 = 100;
+/// Reads after that, of 64 KiB each: more than a terminal holds.
+const LAST_READS_MAX: usize = 4;
 /// How long clients have to take the last frames.
 const FAREWELL_MS_MAX: u64 = 5_000;
 /// What a terminal sends when its window loses the focus: nobody looks then.
@@ -359,6 +361,12 @@ impl Keeper {
                 }
                 self.clients[i].send_whole(frame::SCREEN, &out);
             }
+            frame::ANNOUNCE if role == Some(Role::Control) => {
+                let mark = std::str::from_utf8(payload).ok().filter(|mark| !mark.is_empty());
+                for client in self.clients.iter_mut().filter(|client| client.is_attached()) {
+                    client.announce(mark, &self.stage);
+                }
+            }
             frame::HELLO => self.clients[i].refuse("a second hello"),
             // a newer client may say what this keeper does not know
             _ => {}
@@ -540,25 +548,8 @@ impl Keeper {
             return 0;
         }
         let mut buffer = self.grown_buffer();
-        let mut n = 0;
-        loop {
-            if n == buffer.len() {
-                if n >= BUFFER_BYTES_MAX {
-                    break;
-                }
-                buffer.resize(BUFFER_BYTES_MAX, 0);
-            }
-            match rustix::io::read(&self.output, &mut buffer[n..]) {
-                // a terminal that nobody has open any more reads as EIO
-                Ok(0) | Err(Errno::IO) => {
-                    self.at_eof = true;
-                    break;
-                }
-                Ok(more) => n += more,
-                Err(Errno::INTR) => {}
-                Err(_) => break,
-            }
-        }
+        let (n, at_eof) = read_all(&mut buffer, |room| rustix::io::read(&self.output, room));
+        self.at_eof = at_eof;
         self.take_output(&buffer[..n]);
         self.buffer = buffer;
         n
@@ -579,6 +570,7 @@ impl Keeper {
             for (i, client) in self.clients.iter_mut().enumerate().filter(|(_, client)| client.is_attached())
             {
                 client.pass(&self.stage, leader == Some(i));
+                client.pass_mark(&self.stage);
             }
             self.stage.end_round();
         }
@@ -739,7 +731,16 @@ impl Keeper {
             self.ended = Some(now);
         }
         let waited = self.ended.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        self.at_eof || waited >= Duration::from_millis(DRAIN_MS_MAX)
+        if !self.at_eof && waited >= Duration::from_millis(DRAIN_MS_MAX) {
+            // the time may have passed while this machine slept: what the terminal holds is taken all the same
+            for _ in 0..LAST_READS_MAX {
+                if self.read_output(PollFlags::IN) == 0 {
+                    break;
+                }
+            }
+            return true;
+        }
+        self.at_eof
     }
 
     /// Gives memory back in a pause after much output.
@@ -833,6 +834,71 @@ impl Keeper {
     }
 }
 
+/// Reads what is there, up to a bound: how much it was, and whether that was the last.
+///
+/// A terminal that nobody has open any more reads as EIO. Linux may say so while the last bytes are on
+/// their way within the kernel: it looks for bytes first, and whether the other side is closed after that.
+/// In between a program can write its last line and end. Once it has said EIO nobody can write any more, so
+/// that a second one is the truth.
+fn read_all(buffer: &mut Vec<u8>, mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> (usize, bool) {
+    let (mut n, mut closed) = (0, false);
+    loop {
+        if n == buffer.len() {
+            if n >= BUFFER_BYTES_MAX {
+                return (n, false);
+            }
+            buffer.resize(BUFFER_BYTES_MAX, 0);
+        }
+        match read(&mut buffer[n..]) {
+            // of a pipe, which knows at once
+            Ok(0) => return (n, true),
+            Ok(more) => {
+                n += more;
+                closed = false;
+            }
+            Err(Errno::IO) if closed => return (n, true),
+            Err(Errno::IO) => closed = true,
+            Err(Errno::INTR) => {}
+            Err(_) => return (n, false),
+        }
+    }
+}
+
 fn is_readable(flags: PollFlags) -> bool {
     flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads from what answers so, one after the other.
+    fn read(answers: &[Result<&str, Errno>]) -> (String, bool) {
+        let mut answers = answers.iter();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let (n, at_eof) = read_all(&mut buffer, |room| {
+            let text = (*answers.next().expect("no read beyond the end"))?;
+            room[..text.len()].copy_from_slice(text.as_bytes());
+            Ok(text.len())
+        });
+        (String::from_utf8_lossy(&buffer[..n]).into_owned(), at_eof)
+    }
+
+    #[test]
+    fn the_last_line_that_comes_after_the_terminal_was_said_to_be_closed_is_not_lost() {
+        let (closed, later) = (Err(Errno::IO), Err(Errno::AGAIN));
+        assert_eq!(read(&[Ok("\r\n"), closed, Ok("end\r\n"), closed, closed]), ("\r\nend\r\n".into(), true));
+        assert_eq!(read(&[closed, closed]), (String::new(), true));
+        assert_eq!(read(&[Ok("a"), later]), ("a".into(), false));
+        assert_eq!(read(&[Err(Errno::INTR), Ok("a"), Ok("")]), ("a".into(), true));
+        // somebody has opened it anew: it goes on
+        assert_eq!(read(&[closed, later]), (String::new(), false));
+    }
+
+    #[test]
+    fn what_is_read_at_one_go_is_bounded() {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let (n, at_eof) = read_all(&mut buffer, |room| Ok(room.len()));
+        assert_eq!((n, at_eof), (BUFFER_BYTES_MAX, false));
+    }
 }

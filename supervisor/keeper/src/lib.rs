@@ -25,6 +25,8 @@ mod os;
 mod signals;
 mod spawn;
 
+pub mod mark;
 pub mod reset;
 
+pub use os::children;
 pub use start::main;

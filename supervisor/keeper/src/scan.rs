@@ -129,6 +129,12 @@ impl Scanner {
         self.state == State::Ground && self.held.is_empty()
     }
 
+    /// True if what has passed ends between two sequences and characters. Something unfinished may be
+    /// held back.
+    pub fn has_passed_whole(&self) -> bool {
+        self.state == State::Ground
+    }
+
     /// Scans the next piece of output.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut impl Sink) {
         if self.held.is_empty() {

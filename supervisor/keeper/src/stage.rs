@@ -187,6 +187,11 @@ impl Stage {
         !self.flow.in_update && self.scanner.at_boundary()
     }
 
+    /// Whether what has passed ends between two sequences and characters.
+    pub fn is_at_boundary(&self) -> bool {
+        self.scanner.has_passed_whole()
+    }
+
     /// Whether a synchronized update goes on.
     pub fn is_in_update(&self) -> bool {
         self.flow.in_update

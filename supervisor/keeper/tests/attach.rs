@@ -7,7 +7,7 @@ use std::{io::Write, os::fd::OwnedFd};
 
 use rustix::process::{Signal, kill_process};
 use support::{Peer, Run, Runs, Window, contains, hello};
-use wezterm_parallel_keeper::rundir;
+use wezterm_parallel_keeper::{mark, rundir};
 use wezterm_parallel_schemas::keeper::{Attached, Hello, PAYLOAD_BYTES_MAX, Role, Size, StopRun, frame};
 
 /// A program on the normal screen: colours, a soft wrap, wide characters, history, and the cursor in the
@@ -386,4 +386,89 @@ fn a_stopped_keeper_takes_no_more_connections() {
     rundir::wait_until_gone(&run.dir).expect("a lock");
     assert!(rundir::connect(&run.dir).is_err());
     assert!(kill_process(run.pid, Signal::KILL).is_err());
+}
+
+fn marked(mark: &str) -> Hello {
+    Hello { mark: Some(mark.into()), ..hello(Role::Attach, Some(Size { cols: 80, rows: 24 })) }
+}
+
+#[test]
+fn a_window_with_a_mark_is_told_what_it_shows_and_no_other() {
+    let runs = Runs::new();
+    let run = runs.start(&runs.script("r1", "printf up; read x; printf down; cat > /dev/null"));
+    let mut wezterm = Peer::hello_with(&run.dir, &marked("web/lead"), None);
+    let mut plain = Peer::hello_with(&run.dir, &hello(Role::Attach, None), None);
+    let told = wezterm.wait_for_output("\x1b]1337");
+    assert!(contains(&told, &mark::sequence("web/lead")), "{}", String::from_utf8_lossy(&told));
+    let mut control = run.control();
+    // once more, and under another name
+    control.send_raw(frame::ANNOUNCE, b"");
+    let again = wezterm.wait_for_raw(frame::OUTPUT);
+    assert_eq!(again, mark::sequence("web/lead"), "and nothing else");
+    control.send_raw(frame::ANNOUNCE, "wéb/lead".as_bytes());
+    assert_eq!(wezterm.wait_for_raw(frame::OUTPUT), mark::sequence("wéb/lead"));
+    control.send_raw(frame::ANNOUNCE, b"");
+    assert_eq!(wezterm.wait_for_raw(frame::OUTPUT), mark::sequence("wéb/lead"));
+    plain.type_in(b"\r");
+    let seen = plain.wait_for_output("down");
+    assert!(!contains(&seen, b"1337"), "{}", String::from_utf8_lossy(&seen));
+    // one that is too long is nobody's
+    let mut long = Peer::hello_with(&run.dir, &marked(&"x".repeat(2_000)), None);
+    assert!(!contains(&long.wait_for_output("down"), b"1337"));
+}
+
+#[test]
+fn only_who_steers_has_marks_announced() {
+    let runs = Runs::new();
+    let run = runs.start(&runs.script("r1", "printf up; cat"));
+    let mut wezterm = Peer::hello_with(&run.dir, &marked("w/p"), None);
+    wezterm.wait_for_output("1337");
+    wezterm.send_raw(frame::ANNOUNCE, b"another/one");
+    wezterm.type_in(b"typed after");
+    let seen = wezterm.wait_for_output("typed after");
+    assert!(!contains(&seen, b"1337"), "{}", String::from_utf8_lossy(&seen));
+}
+
+#[test]
+fn a_mark_cuts_no_sequence_of_the_program_in_two() {
+    let runs = Runs::new();
+    // a clipboard so large that it passes before it is whole
+    let long = "stty raw -echo; read_one() { dd bs=1 count=1 2>/dev/null >/dev/null; }
+        printf up; read_one; printf '\\033]52;c;'; head -c 20000 /dev/zero | tr '\\0' Q; read_one; printf '\\007after'
+        read_one; printf '\\033]2;a tit'; read_one; printf 'le\\007end'; cat > /dev/null";
+    let run = runs.start(&runs.script("r1", long));
+    let mut wezterm = Peer::hello_with(&run.dir, &marked("w/p"), None);
+    let mut control = run.control();
+    wezterm.wait_for_output("1337");
+    wezterm.type_in(b"1");
+    let mut cut = wezterm.wait_for_output("QQQQ");
+    control.send_raw(frame::ANNOUNCE, b"");
+    control.send_raw(frame::SCREEN, b"");
+    control.wait_for_raw(frame::SCREEN);
+    wezterm.type_in(b"2");
+    cut.extend(wezterm.wait_for_output("after"));
+    while !contains(&cut, b"1337") {
+        cut.extend(wezterm.wait_for_raw(frame::OUTPUT));
+    }
+    let text = String::from_utf8_lossy(&cut);
+    let (end, told) = (text.find("Q\u{7}after").expect("whole"), text.find("\x1b]1337").expect("told"));
+    assert!(end < told, "behind the sequence");
+    // what is held back until it is whole does not hold it up
+    wezterm.type_in(b"3");
+    control.send_raw(frame::ANNOUNCE, b"");
+    assert_eq!(wezterm.wait_for_raw(frame::OUTPUT), mark::sequence("w/p"));
+    wezterm.type_in(b"4");
+    assert!(contains(&wezterm.wait_for_output("end"), b"\x1b]2;a title\x07end"));
+}
+
+#[test]
+fn a_window_that_is_behind_is_told_with_the_screen() {
+    let runs = Runs::new();
+    let run = runs.start(&runs.script("r1", "printf up; cat > /dev/null"));
+    let window = Window::new(80, 24);
+    let _leads = window.attach(&run.dir);
+    // of another size, and not one to decide it: it is painted, never streamed to
+    let small = Hello { read_only: true, size: Some(Size { cols: 40, rows: 10 }), ..marked("w/p") };
+    let mut small = Peer::hello_with(&run.dir, &small, None);
+    assert!(contains(&small.wait_for_output("1337"), &mark::sequence("w/p")));
 }

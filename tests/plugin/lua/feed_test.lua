@@ -216,6 +216,22 @@ function T.a_daemon_that_somebody_stopped_is_left_stopped()
   fake.same(words.start, nil)
 end
 
+function T.a_loop_that_sleeps_is_followed_by_another_one_as_soon_as_a_daemon_answers_anything()
+  fresh()
+  local old = begin()
+  fake.go_on(old, fake.refusal('no_daemon', 'no daemon listens'))
+  feed.poke()
+  fake.same(#fake.after, 0)
+  local thread = fake.begin(require('wezterm_parallel.relay').ask, 'process.list', {})
+  fake.go_on(thread, fake.answer {})
+  local _, waits = begin()
+  sent(waits)
+  -- the one that slept ends without a further call
+  fake.same(fake.go_on(old), nil)
+  feed.poke()
+  fake.same(#fake.after, 0)
+end
+
 function T.a_daemon_that_is_gone_for_a_moment_is_no_problem_and_one_that_stays_gone_is_said_once()
   fresh()
   local thread = begin()
@@ -268,11 +284,53 @@ function T.without_an_executable_the_loop_rests_and_events_look_again()
   fake.same(#fake.after, 1)
 end
 
-function T.what_was_done_is_told_with_the_next_call_until_it_has_arrived()
+function T.news_that_follow_others_closely_are_taken_together()
   fresh()
   local thread = begin()
-  local toast = { id = 'A', kind = 'dance', at = fake.now, expires_at = fake.now + 1000 }
-  local waits = fake.go_on(thread, news { intents = { toast } })
+  local waits = fake.go_on(thread, news())
+  sent(waits)
+  fake.now = fake.now + 30
+  waits = fake.go_on(thread, news { seq = 2 })
+  fake.same(waits.sleep, 20)
+  waits = fake.go_on(thread)
+  sent(waits)
+  fake.now = fake.now + 200
+  waits = fake.go_on(thread, news { seq = 3 })
+  sent(waits)
+end
+
+--- The loop waits for news, and beside it something is told to have been done; gives what that waits for.
+local function beside(waits)
+  fake.same(sent(waits).done, nil)
+  local thread, told = fake.begin_after()
+  local method, params = fake.request(told.child)
+  fake.same(method, 'gui.focus')
+  return thread, params
+end
+
+function T.what_was_done_is_told_at_once_while_the_loop_waits()
+  fresh()
+  local thread = begin()
+  local intent = { id = 'A', kind = 'dance', at = fake.now, expires_at = fake.now + 1000 }
+  local waits = fake.go_on(thread, news { intents = { intent } })
+  local telling, params = beside(waits)
+  fake.same(params.done[1].id, 'A')
+  fake.same(fake.go_on(telling, fake.answer {}), nil)
+  fake.now = fake.now + 200
+  waits = fake.go_on(thread, news { seq = 2 })
+  fake.same(sent(waits).done, nil)
+end
+
+function T.what_could_not_be_told_goes_with_the_next_call_until_it_has_arrived()
+  fresh()
+  local thread = begin()
+  local intent = { id = 'A', kind = 'dance', at = fake.now, expires_at = fake.now + 1000 }
+  local waits = fake.go_on(thread, news { intents = { intent } })
+  local telling = beside(waits)
+  fake.same(fake.go_on(telling, gone()), nil)
+  waits = fake.go_on(thread, gone())
+  assert(waits.sleep)
+  waits = fake.go_on(thread)
   fake.same(sent(waits).done[1].id, 'A')
   -- it is not known whether this one arrived
   waits = fake.go_on(thread, gone())

@@ -56,7 +56,7 @@ function T.a_wrong_value_inside_of_a_table_is_named_with_its_path()
 end
 
 function T.an_unknown_key_is_told_the_one_that_was_meant()
-  refused({ auto_strat = true }, 'unknown option `auto_strat`; did you mean `auto_start`?')
+  refused({ auto_strat = true }, 'unknown option `auto_strat` (did you mean `auto_start`?)')
   refused({ zzzzzzzzz = true }, 'unknown option `zzzzzzzzz`')
   local _, problems = check { zzzzzzzzz = true }
   assert(not problems[1]:find('mean', 1, true))

@@ -164,6 +164,28 @@ function T.parameters_that_cannot_be_sent_are_an_error()
   fake.same(problem.code, 'bad_params')
 end
 
+function T.a_daemon_with_another_config_is_a_problem_and_one_that_has_the_same_by_another_path_is_none()
+  local mine, same, other = os.tmpname(), os.tmpname(), os.tmpname()
+  for path, text in pairs { [mine] = 'version: 1', [same] = 'version: 1', [other] = 'version: 1 # other' } do
+    local file = assert(io.open(path, 'w'))
+    file:write(text)
+    file:close()
+  end
+  local function with(config, option)
+    local module = relay { config_path = option }
+    local welcome = { protocol = 1, server = '0.1.0', features = {}, limits = {}, config = config }
+    call(module, 'process.list', {}, nil, fake.answer({}, welcome))
+    return require('wezterm_parallel.problems').first()
+  end
+  fake.has(with(other, mine), ("the daemon's config is %s, not %s"):format(other, mine))
+  fake.same(with(same, mine), nil)
+  fake.same(with(mine, mine), nil)
+  fake.same(with(other, nil), nil)
+  for _, path in ipairs { mine, same, other } do
+    os.remove(path)
+  end
+end
+
 function T.a_daemon_of_another_release_is_a_problem_that_says_what_to_do()
   local module = relay()
   local problems = require 'wezterm_parallel.problems'

@@ -8,11 +8,10 @@ use std::{
     io::{self, IoSlice, Read, Write},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
     },
     path::Path,
-    sync::atomic::{AtomicI32, Ordering},
     time::Duration,
 };
 
@@ -20,7 +19,6 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
-    pipe::{PipeFlags, pipe_with},
     stdio::{stdin, stdout},
     termios::{OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr},
 };
@@ -29,14 +27,15 @@ use wezterm_parallel_schemas::keeper::{
     ExitRecord, Frames, Hello, PAYLOAD_BYTES_MAX, Role, Size, VERSION, encode, frame,
 };
 
+use crate::attach::pane;
+use crate::signals::{self, Signals};
+
 /// Read at one go, from the keeper or from the terminal.
 const BUFFER_BYTES: usize = 64 << 10;
 /// How long the keeper has to let go of the terminal. It takes microseconds, unless it is halted.
 const LET_GO_MS_MAX: u64 = 500;
 /// What a terminal has that does not tell its size.
 const SIZE_DEFAULT: Size = Size { cols: 80, rows: 24 };
-/// Signals that end this program, after the terminal has been restored.
-const ENDING_SIGNALS: [i32; 4] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT];
 
 /// How to attach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +47,8 @@ pub struct Options {
     pub relay: bool,
     /// Send no input and never decide the size. The detach key works all the same.
     pub read_only: bool,
+    /// What WezTerm is told that the pane shows; nothing is told if there is none.
+    pub mark: Option<String>,
 }
 
 /// How it ended.
@@ -70,7 +71,7 @@ pub fn attach(run_dir: &Path, options: &Options) -> io::Result<Outcome> {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "standard input is not a terminal"));
     }
     let socket = rundir::connect(run_dir)?;
-    let signals = Signals::catch()?;
+    let signals = Signals::catch(&[libc::SIGWINCH])?;
     let restore = Restore::begin()?;
     let result = Attached {
         socket: &socket,
@@ -83,7 +84,10 @@ pub fn attach(run_dir: &Path, options: &Options) -> io::Result<Outcome> {
     wait_until_let_go(socket);
     drop(restore);
     if let Ok(End::Signal(signal)) = result {
-        signals.pass_on(signal);
+        if options.mark.is_some() {
+            pane::take_back();
+        }
+        signals::pass_on(signal);
     }
     match result? {
         End::Outcome(outcome) => Ok(outcome),
@@ -109,7 +113,7 @@ impl Attached<'_> {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let mut fds =
-                vec![PollFd::new(self.socket, PollFlags::IN), PollFd::new(&self.signals.read, PollFlags::IN)];
+                vec![PollFd::new(self.socket, PollFlags::IN), PollFd::new(self.signals, PollFlags::IN)];
             if self.relays {
                 fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
             }
@@ -119,10 +123,12 @@ impl Attached<'_> {
             }
             let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
             if ready[1] {
-                match self.signals.take() {
-                    Some(libc::SIGWINCH) => self.send(frame::RESIZE, &size())?,
-                    Some(signal) => return Ok(End::Signal(signal)),
-                    None => {}
+                let came = self.signals.take();
+                if let Some(signal) = signals::ending(&came) {
+                    return Ok(End::Signal(signal));
+                }
+                if came.contains(&libc::SIGWINCH) {
+                    self.send(frame::RESIZE, &size())?;
                 }
             }
             if ready.get(2) == Some(&true) {
@@ -156,6 +162,7 @@ impl Attached<'_> {
             size: Some(size()),
             detach_key: options.detach_key.clone(),
             read_only: options.read_only,
+            mark: options.mark.clone(),
         };
         let mut bytes = vec![];
         encode(frame::HELLO, &rmp_serde::to_vec_named(&hello).map_err(io::Error::other)?, &mut bytes);
@@ -289,74 +296,5 @@ impl Drop for Restore {
         }
         // what was typed for the program and not read is not for the shell
         let _ = tcsetattr(stdin(), OptionalActions::Flush, &self.before);
-    }
-}
-
-static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
-
-extern "C" fn note_signal(signal: i32) {
-    let Ok(byte) = u8::try_from(signal) else { return };
-    // SAFETY: write is allowed in a handler; the descriptor is the pipe's or -1. If the pipe is full,
-    // enough has been noted.
-    unsafe {
-        libc::write(SIGNAL_PIPE.load(Ordering::Relaxed), std::ptr::from_ref(&byte).cast(), 1);
-    }
-}
-
-/// Signals as bytes in a pipe. What they did before is put back when this is dropped.
-struct Signals {
-    read: OwnedFd,
-    _write: OwnedFd,
-    before: Vec<(i32, libc::sigaction)>,
-}
-
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        SIGNAL_PIPE.store(write.as_raw_fd(), Ordering::Relaxed);
-        let mut before = vec![];
-        for signal in ENDING_SIGNALS.into_iter().chain([libc::SIGWINCH]) {
-            // SAFETY: zeroed sigactions with an empty mask are valid, and the handler does only what a
-            // handler may.
-            unsafe {
-                let mut new: libc::sigaction = std::mem::zeroed();
-                let mut old: libc::sigaction = std::mem::zeroed();
-                new.sa_sigaction = note_signal as *const () as libc::sighandler_t;
-                libc::sigemptyset(&mut new.sa_mask);
-                if libc::sigaction(signal, &new, &mut old) == 0 {
-                    before.push((signal, old));
-                }
-            }
-        }
-        Ok(Self { read, _write: write, before })
-    }
-
-    /// The most urgent of those that came since the last look.
-    fn take(&self) -> Option<i32> {
-        let mut bytes = [0; 64];
-        let n = rustix::io::read(&self.read, &mut bytes).unwrap_or(0);
-        let mut signals = bytes[..n].iter().map(|&byte| i32::from(byte));
-        signals.clone().find(|signal| ENDING_SIGNALS.contains(signal)).or_else(|| signals.next())
-    }
-
-    /// Ends this program as the signal would have.
-    fn pass_on(&self, signal: i32) {
-        // SAFETY: a default action and a signal to this process.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-            libc::raise(signal);
-        }
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        for (signal, action) in &self.before {
-            // SAFETY: the action is what the kernel gave for this signal.
-            unsafe {
-                libc::sigaction(*signal, action, std::ptr::null_mut());
-            }
-        }
-        SIGNAL_PIPE.store(-1, Ordering::Relaxed);
     }
 }

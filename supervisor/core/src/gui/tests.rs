@@ -69,7 +69,12 @@ fn the_gui_that_had_the_focus_last_is_asked_when_that_is_on_the_disk() {
 fn the_focus_is_told_between_two_calls_and_never_put_back() {
     let mut guis = two();
     let focus = |gui: &str, at| {
-        Input::Focus(GuiFocus { gui: gui.into(), focused_at: at, workspace: Some("api".into()) })
+        Input::Focus(GuiFocus {
+            gui: gui.into(),
+            focused_at: at,
+            workspace: Some("api".into()),
+            ..GuiFocus::default()
+        })
     };
     guis.step(focus("a", 30), 101);
     guis.step(focus("a", 5), 102);
@@ -78,6 +83,25 @@ fn the_focus_is_told_between_two_calls_and_never_put_back() {
     assert_eq!(first, ("a", 30, Some("api")));
     let out = guis.ask(show("i", 200), None, 200).expect("somebody is there");
     assert!(matches!(&out[..], [Effect::Save { gui: Some(gui), .. }] if gui == "a"), "{out:?}");
+}
+
+#[test]
+fn what_is_done_can_be_told_while_a_call_waits() {
+    let mut guis = two();
+    guis.ask(show("i", 200), None, 200).expect("somebody is there");
+    guis.step(saved("i"), 200);
+    assert_eq!(given(&mut guis, 2, 200), ["i"]);
+    guis.wait(3, &wait("b", 20, 1), 210).expect("there is room");
+    let told = GuiFocus {
+        gui: "b".into(),
+        focused_at: 20,
+        done: vec![IntentDone { id: "i".into(), problem: None }],
+        ..GuiFocus::default()
+    };
+    let out = guis.step(Input::Focus(told), 300);
+    let [Effect::Forget(id), Effect::Done { problem: None, .. }] = &out[..] else { panic!("{out:?}") };
+    assert_eq!(id, "i");
+    assert_eq!(guis.wake_at(), None, "it is not handed out again");
 }
 
 #[test]
@@ -224,6 +248,9 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// An intent as it is kept, with whose it is.
+type Row = (Intent, Option<String>);
+
 /// A daemon with its disk, and three GUIs that remember what they have done.
 #[derive(Default)]
 struct World {
@@ -231,8 +258,8 @@ struct World {
     now: i64,
     ticket: Ticket,
     asked: u32,
-    disk: BTreeMap<String, (Intent, Option<String>)>,
-    writes: Vec<(String, Option<(Intent, Option<String>)>)>,
+    disk: BTreeMap<String, Row>,
+    writes: Vec<(String, Option<Row>)>,
     /// Who holds an intent, since when it was handed out.
     holder: BTreeMap<String, String>,
     /// The call that each GUI has open.

@@ -1,7 +1,7 @@
 //! GUIs: what they hear, and what they are asked to do.
 //!
-//! Owns: the calls of GUIs that wait, what GUIs are asked to do, who waits for that.
-//! Receives: calls of GUIs and their ends, orders to show something, word that views have changed.
+//! Owns: the calls of GUIs that wait, what GUIs are asked to do, who waits for that, what users were told.
+//! Receives: calls of GUIs and their ends, orders to show something, word that views have changed, events.
 //! Sends: answers to those calls, rows to the board. Dies when: the daemon ends. After a panic the calls
 //! that waited fail, GUIs call again, and it goes on from the rows that it last saved.
 
@@ -11,16 +11,27 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, AsyncContext as _, Context, Handler, Message, MessageResult, SpawnHandle, Supervised};
+use actix::{
+    Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, SpawnHandle, Supervised,
+};
 use tokio::sync::oneshot;
-use wezterm_parallel_core::gui::{Effect, Guis, Input, Ticket};
+use wezterm_parallel_core::{
+    gui::{Effect, Guis, Input, Ticket},
+    notify::{Notify, Now, Toast},
+    spec::NotifySpec,
+};
 use wezterm_parallel_schemas::{
     error::{Code, Error},
-    gui::{GuiFocus, GuiNews, GuiView, GuiWait, Intent},
+    event::{Event, EventKind},
+    gui::{GuiFocus, GuiNews, GuiView, GuiWait, Intent, IntentKind},
 };
 use wezterm_parallel_store::{Change, IntentRow};
 
-use crate::{board::Board, clock::Clock};
+use crate::{
+    board::{Board, Listener},
+    clock::Clock,
+    effects::zone,
+};
 
 /// What happens within this time is told at once, in milliseconds: a turn of an agent changes its status,
 /// its workspace and its account, and each answer costs the GUI a small process.
@@ -28,6 +39,8 @@ const TOGETHER_MS: u64 = 2;
 /// What only moves along is told at most this often, in milliseconds: Claude's title has a clock in it, and
 /// turns every second of 50 agents would keep a GUI busy with nothing.
 const MINOR_MS: i64 = 1_000;
+/// A toast that could not be shown for this long is old, in milliseconds: the status says how it stands.
+const TOAST_MS: i64 = 60_000;
 
 /// See the module.
 pub struct GuiActor {
@@ -40,6 +53,13 @@ pub struct GuiActor {
     rows: BTreeMap<String, IntentRow>,
     waits: HashMap<Ticket, Waiting>,
     shows: HashMap<String, Reply>,
+    notify: Notify,
+    /// There are hours in which nothing is told.
+    has_quiet_hours: bool,
+    /// Hears events for as long as it is kept.
+    ear: Option<Rc<dyn Listener>>,
+    /// The daemon is ending: nobody waits any more.
+    ending: bool,
     timer: Option<SpawnHandle>,
     minor_timer: Option<SpawnHandle>,
     /// Small changes are told up to this one.
@@ -58,8 +78,12 @@ struct Waiting {
 }
 
 impl GuiActor {
-    /// With what GUIs were still asked to do.
-    pub fn new(board: Rc<Board>, clock: Clock, rows: Vec<IntentRow>) -> Self {
+    /// With what GUIs were still asked to do, and the newest events: what they tell was told.
+    pub fn new(board: Rc<Board>, clock: Clock, rows: Vec<IntentRow>, past: &[Event]) -> Self {
+        let mut notify = Notify::default();
+        for event in past {
+            notify.hear(event, Now { at: event.at, minute: None });
+        }
         let rows: BTreeMap<String, IntentRow> =
             rows.into_iter().map(|row| (row.intent.id.clone(), row)).collect();
         Self {
@@ -70,6 +94,10 @@ impl GuiActor {
             rows,
             waits: HashMap::new(),
             shows: HashMap::new(),
+            notify,
+            has_quiet_hours: false,
+            ear: None,
+            ending: false,
             timer: None,
             minor_timer: None,
             ripe: 0,
@@ -178,18 +206,52 @@ impl GuiActor {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        let Some(at) = self.guis.wake_at() else { return };
+        let due = [self.guis.wake_at(), self.notify.wake_at()];
+        let Some(at) = due.into_iter().flatten().min() else { return };
         let wait = u64::try_from(at.saturating_sub(self.clock.at())).unwrap_or(0);
         self.timer = Some(ctx.run_later(Duration::from_millis(wait), |actor, ctx| {
             actor.timer = None;
+            let toasts = actor.notify.tick(actor.now());
+            actor.tell(toasts, ctx);
             actor.input(Input::Tick, ctx);
         }));
     }
 
-    /// Has the board tell it of changes.
-    fn listen(&self, ctx: &mut Context<Self>) {
+    fn now(&self) -> Now {
+        let at = self.clock.at();
+        let minute = self.has_quiet_hours.then(|| zone::minute_of_day(at)).flatten();
+        Now { at, minute }
+    }
+
+    /// Has users told.
+    fn tell(&mut self, toasts: Vec<Toast>, ctx: &mut Context<Self>) {
+        for toast in toasts {
+            let at = self.clock.at();
+            let intent = Intent {
+                id: ulid::Ulid::generate().to_string(),
+                kind: IntentKind::Toast,
+                at,
+                expires_at: at + TOAST_MS,
+                workspace: toast.workspace,
+                process: toast.process,
+                title: Some(toast.title),
+                text: Some(toast.text),
+                about: Some(toast.about),
+            };
+            match self.guis.ask(intent, None, at) {
+                Ok(effects) => self.run(effects, ctx),
+                Err(e) => tracing::warn!("a toast is left out: {}", e.line()),
+            }
+        }
+    }
+
+    /// Has the board tell it of changes and events.
+    fn listen(&mut self, ctx: &mut Context<Self>) {
         let me = ctx.address();
         self.board.changes().on_change(Box::new(move || me.do_send(Rung)));
+        let ear: Rc<dyn Listener> = Rc::new(Ear(ctx.address()));
+        self.board.subscribe(&ear, 0);
+        self.ear = Some(ear);
     }
 }
 
@@ -229,6 +291,55 @@ impl Handler<Rung> for GuiActor {
     }
 }
 
+/// Hears the events that a user may be told of.
+struct Ear(Addr<GuiActor>);
+
+impl Listener for Ear {
+    fn hear(&self, event: &Rc<Event>) -> bool {
+        let matters = matches!(
+            event.kind,
+            EventKind::ProcessStatus
+                | EventKind::ProcessState
+                | EventKind::ProcessRemoved
+                | EventKind::LimitReached
+                | EventKind::LimitPassed
+                | EventKind::ConfigRefused
+                | EventKind::ConfigApplied
+        );
+        if matters {
+            self.0.do_send(Happened(Event::clone(event)));
+        }
+        true
+    }
+}
+
+/// Something has happened that a user may be told of.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Happened(pub Event);
+
+impl Handler<Happened> for GuiActor {
+    type Result = ();
+    fn handle(&mut self, m: Happened, ctx: &mut Context<Self>) {
+        let toasts = self.notify.hear(&m.0, self.now());
+        self.tell(toasts, ctx);
+        self.arm(ctx);
+    }
+}
+
+/// What users want to be told from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Wanted(pub NotifySpec);
+
+impl Handler<Wanted> for GuiActor {
+    type Result = ();
+    fn handle(&mut self, m: Wanted, _: &mut Context<Self>) {
+        self.has_quiet_hours = !m.0.quiet_hours.is_empty();
+        self.notify.set_spec(m.0);
+    }
+}
+
 /// Something has become of a call or an intent.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -257,6 +368,10 @@ impl Handler<Wait> for GuiActor {
     type Result = ();
     fn handle(&mut self, m: Wait, ctx: &mut Context<Self>) {
         let Wait { ticket, wait, reply } = m;
+        if self.ending {
+            let _ = reply.send(Err(ended()));
+            return;
+        }
         // numbers of another daemon mean nothing here
         let after = wait.after.filter(|_| wait.daemon.as_ref() == Some(&self.life));
         match self.guis.wait(ticket, &wait, self.clock.at()) {
@@ -270,6 +385,29 @@ impl Handler<Wait> for GuiActor {
             }
         }
     }
+}
+
+/// The daemon ends because somebody wants it to. All that wait are told so: a GUI starts a daemon again that
+/// was lost, and leaves one alone that was stopped.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct End;
+
+impl Handler<End> for GuiActor {
+    type Result = ();
+    fn handle(&mut self, _: End, _: &mut Context<Self>) {
+        self.ending = true;
+        for (_, wait) in self.waits.drain() {
+            let _ = wait.reply.send(Err(ended()));
+        }
+        for (_, reply) in self.shows.drain() {
+            let _ = reply.send(Err(ended()));
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Code::ShuttingDown, "the daemon was stopped").hint("start it with `wezterm-parallel daemon`")
 }
 
 /// The connection of a call that waits is over.

@@ -8,6 +8,7 @@
 
 mod hooks;
 mod limit;
+mod mark;
 mod prompts;
 pub mod registry;
 mod session;
@@ -38,6 +39,7 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, RunState};
 
 pub use limit::{Continue, StatusLined, Used};
+pub use mark::Announce;
 pub use status::Explain;
 
 use self::session::Refused;
@@ -1187,7 +1189,10 @@ pub struct Moved {
 impl Handler<Moved> for ProcessActor {
     type Result = ();
     fn handle(&mut self, m: Moved, ctx: &mut Context<Self>) {
-        self.workspace_name = m.workspace;
+        if self.workspace_name != m.workspace {
+            self.workspace_name = m.workspace;
+            self.announce();
+        }
         if m.environment.is_some() {
             self.environment = m.environment;
         }

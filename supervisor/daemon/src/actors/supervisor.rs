@@ -31,7 +31,7 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, WorkspaceRow};
 
 use super::{
-    gate, inbox,
+    gate, gui, inbox,
     workspace::{Close, DefineWorkspace, Delete, Open, Rename, WorkspaceActor},
 };
 use crate::{effects::claude, shared::Shared};
@@ -127,6 +127,7 @@ impl SupervisorActor {
         let limits = desired.agents.iter().map(|(name, a)| (name.clone(), a.start_at_once)).collect();
         self.shared.gate.do_send(gate::Limit(limits, desired.daemon.min_free_memory));
         self.shared.inbox.do_send(inbox::Rules(desired.permissions.clone()));
+        self.shared.gui.do_send(gui::Wanted(desired.notify.clone()));
         self.shared.layouts.become_as(&desired);
         self.desired = desired;
         waits

@@ -157,6 +157,7 @@ pub struct Link {
 enum Order {
     Stop(StopRun),
     Type(Type, oneshot::Sender<Typing>),
+    Announce(String),
 }
 
 /// What became of an order to type.
@@ -221,6 +222,12 @@ impl Link {
         let _ = self.orders.send(Order::Stop(StopRun { grace_ms }));
     }
 
+    /// Has those who are attached told anew that they show `process`, by its full name. A keeper of before
+    /// such orders tells nobody.
+    pub fn announce(&self, process: String) {
+        let _ = self.orders.send(Order::Announce(process));
+    }
+
     /// Types into the program, on the order's conditions. The answer comes when the program's terminal
     /// has taken all of it, or nothing; it may take its time, since the program may.
     pub fn type_in(&self, order: Type) -> impl Future<Output = Typing> + use<> {
@@ -241,8 +248,14 @@ async fn converse(
     let stream = rundir::connect(&rundir::run_dir(runs, run_id))?;
     stream.set_nonblocking(true)?;
     let (mut from, mut to) = UnixStream::from_std(stream)?.into_split();
-    let hello =
-        Hello { version: VERSION, role: Role::Control, size: None, detach_key: Vec::new(), read_only: true };
+    let hello = Hello {
+        version: VERSION,
+        role: Role::Control,
+        size: None,
+        detach_key: Vec::new(),
+        read_only: true,
+        mark: None,
+    };
     to.write_all(&message(frame::HELLO, &hello)?).await?;
     if let Some(order) = told {
         to.write_all(&message(frame::STOP, order)?).await?;
@@ -260,6 +273,11 @@ async fn converse(
                 Some(Order::Stop(stop)) => {
                     *told = Some(stop.clone());
                     to.write_all(&message(frame::STOP, &stop)?).await?;
+                }
+                Some(Order::Announce(process)) => {
+                    let mut bytes = Vec::new();
+                    encode_bytes(frame::ANNOUNCE, process.as_bytes(), &mut bytes);
+                    to.write_all(&bytes).await?;
                 }
                 Some(Order::Type(order, reply)) if can_type == Some(true) => {
                     typing.push((order.id, reply));

@@ -91,8 +91,14 @@ async fn until_log(pattern: &str, run_dir: &Path) -> io::Result<()> {
     let stream = rundir::connect(run_dir)?;
     stream.set_nonblocking(true)?;
     let mut stream = UnixStream::from_std(stream)?;
-    let hello =
-        Hello { version: VERSION, role: Role::Observe, size: None, detach_key: Vec::new(), read_only: true };
+    let hello = Hello {
+        version: VERSION,
+        role: Role::Observe,
+        size: None,
+        detach_key: Vec::new(),
+        read_only: true,
+        mark: None,
+    };
     stream.write_all(&keeper::message(frame::HELLO, &hello)?).await?;
     let mut frames = Frames::default();
     let mut buffer = vec![0; 8192];

@@ -60,8 +60,14 @@ impl Stream {
 async fn read(stream: std::os::unix::net::UnixStream, hear: &mut impl FnMut(Line)) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let mut stream = UnixStream::from_std(stream)?;
-    let hello =
-        Hello { version: VERSION, role: Role::Observe, size: None, detach_key: Vec::new(), read_only: true };
+    let hello = Hello {
+        version: VERSION,
+        role: Role::Observe,
+        size: None,
+        detach_key: Vec::new(),
+        read_only: true,
+        mark: None,
+    };
     stream.write_all(&keeper::message(frame::HELLO, &hello)?).await?;
     let (mut frames, mut lines) = (Frames::default(), Lines::default());
     let mut buffer = vec![0; READ_BYTES];

@@ -1,4 +1,4 @@
-//! Points in time that Claude gives in words: a time of the day in a named zone, cut to the minute.
+//! Times of the day: those that Claude gives in words, in a named zone and cut to the minute, and now.
 
 use jiff::{Timestamp, ToSpan as _, civil::Time, tz::TimeZone};
 use wezterm_parallel_core::claude::usage_limit::Reset;
@@ -25,9 +25,22 @@ pub fn next(reset: &Reset, said_at: i64) -> Option<i64> {
     times.into_iter().find(|t| *t >= minute).map(|t| t.timestamp().as_millisecond())
 }
 
+/// The minute of the day at a time in milliseconds since 1970, where the machine stands.
+pub fn minute_of_day(at: i64) -> Option<u16> {
+    let here = Timestamp::from_millisecond(at).ok()?.to_zoned(TimeZone::system());
+    u16::try_from(i32::from(here.hour()) * 60 + i32::from(here.minute())).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_has_its_minutes() {
+        let at = jiff::civil::date(2026, 11, 24).at(22, 1, 30, 0).to_zoned(TimeZone::system());
+        let at = at.expect("such a time").timestamp().as_millisecond();
+        assert_eq!(minute_of_day(at), Some(22 * 60 + 1));
+    }
 
     #[test]
     fn the_next_such_time_is_meant() {

@@ -11,7 +11,10 @@ use wezterm_parallel_schemas::{
 
 use super::{Router, fault, gone};
 use crate::{
-    actors::gui::{Focus, Left, List, Show, Wait},
+    actors::{
+        gui::{Focus, Left, List, Show, Wait},
+        process::Announce,
+    },
     caller::Caller,
 };
 
@@ -46,6 +49,17 @@ impl Router {
     /// Takes note of where the user is.
     pub(super) async fn focus(&self, p: GuiFocus) -> Result<Empty, Error> {
         self.shared.gui.send(Focus(p)).await.map_err(gone)?;
+        Ok(Empty {})
+    }
+
+    /// Has all panes told which process they show. Answered when the keepers have been asked to.
+    pub(super) async fn announce(&self) -> Result<Empty, Error> {
+        for view in self.shared.board.processes() {
+            // one that is being removed shows nothing for long
+            if let Ok(process) = self.process_actor(&view).await {
+                process.send(Announce).await.map_err(gone)?;
+            }
+        }
         Ok(Empty {})
     }
 

@@ -272,7 +272,7 @@ impl Peer {
 }
 
 pub fn hello(role: Role, size: Option<Size>) -> Hello {
-    Hello { version: VERSION, role, size, detach_key: vec![0x1c], read_only: false }
+    Hello { version: VERSION, role, size, detach_key: vec![0x1c], read_only: false, mark: None }
 }
 
 pub fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -1,0 +1,206 @@
+local fake = require 'fake'
+local mux = require 'fake_mux'
+
+local T = {}
+
+local function plan(name, tabs, given)
+  local it = {
+    workspace = { name = name, cwd = '/tmp' },
+    from = 'template',
+    windows = { { tabs = tabs } },
+  }
+  for key, value in pairs(given or {}) do
+    it[key] = value
+  end
+  return it
+end
+
+local DEV = {
+  {
+    title = 'main',
+    split = 'right',
+    panes = {
+      { process = 'lead', size = '60%', focus = true },
+      { split = 'down', size = '40%', panes = { { process = 'tests' }, { command = { 'htop' } }, {} } },
+    },
+  },
+  { process = 'log' },
+}
+
+local function views()
+  return require 'wezterm_parallel.views'
+end
+
+local function fresh()
+  mux.fresh()
+  local gui = mux.gui(mux.window 'default')
+  return gui
+end
+
+function T.a_workspace_without_panes_is_opened_as_its_plan_says()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', DEV)
+  fake.same(views().show_workspace(gui, 'api'), true)
+  fake.same(mux.picture 'api', 'api/lead api/tests htop shell | api/log')
+  fake.same(mux.active_workspace, 'api')
+  local window = mux.windows[2]
+  fake.same(window.tab_list[1].title, 'main')
+  fake.same(window.active, window.tab_list[1])
+  fake.same(window.active.active.spawn.args[3], 'api/lead')
+  local lead = window.tab_list[1]:panes_with_info()[1]
+  fake.same(lead.width, 83)
+end
+
+function T.a_workspace_with_panes_is_only_switched_to()
+  local gui = fresh()
+  mux.window 'api'
+  fake.same(views().show_workspace(gui, 'api'), true)
+  fake.same(#mux.calls 'layout.plan', 0)
+  fake.same(mux.active_workspace, 'api')
+end
+
+function T.a_process_that_is_shown_elsewhere_gets_no_second_pane()
+  local gui = fresh()
+  mux.windows[1].active.active.vars.wezterm_parallel = 'api/lead'
+  mux.answers['layout.plan'] = plan('api', DEV)
+  views().show_workspace(gui, 'api')
+  fake.same(mux.picture 'api', 'api/tests htop shell | api/log')
+end
+
+function T.if_all_of_it_is_shown_elsewhere_that_is_shown()
+  local gui = fresh()
+  mux.window('other').active.active.vars.wezterm_parallel = 'api/lead'
+  mux.answers['layout.plan'] = plan('api', { { process = 'lead' } })
+  fake.same(views().show_workspace(gui, 'api'), true)
+  fake.same(#mux.windows, 2)
+  fake.same(mux.active_workspace, 'other')
+end
+
+function T.what_cannot_be_opened_says_so_and_the_rest_is_opened()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', DEV)
+  mux.refuse = function(spawn)
+    return spawn.args and spawn.args[1] == 'htop'
+  end
+  local ok, problem = views().show_workspace(gui, 'api')
+  fake.same(ok, true)
+  fake.has(problem, 'htop')
+  fake.has(mux.picture 'api', 'wezterm-parallel: a pane for htop cannot be opened')
+  fake.has(mux.picture 'api', 'api/tests')
+end
+
+function T.what_was_to_be_split_off_a_pane_that_failed_keeps_its_place()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', {
+    {
+      split = 'right',
+      panes = { { process = 'a' }, { split = 'down', panes = { { command = { 'htop' } }, { process = 'b' } } } },
+    },
+    { process = 'c' },
+  })
+  -- not even a pane that says so
+  mux.refuse = function(spawn)
+    return spawn.args and table.concat(spawn.args, ' '):find 'htop' ~= nil
+  end
+  fake.same(views().show_workspace(gui, 'api'), true)
+  fake.same(mux.picture 'api', 'api/a api/b | api/c')
+end
+
+function T.a_process_that_is_not_there_has_a_pane_that_says_so()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', { { process = 'ghost' } }, { missing = { 'ghost' } })
+  local ok, problem = views().show_workspace(gui, 'api')
+  fake.same(ok, true)
+  fake.has(problem, 'api/ghost')
+  fake.has(mux.picture 'api', 'there is no process `api/ghost`')
+end
+
+function T.a_directory_that_is_gone_is_said_and_another_one_is_taken()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', { { cwd = '/no/such/directory' } })
+  local ok, problem = views().show_workspace(gui, 'api')
+  fake.same(ok, true)
+  fake.has(problem, '/no/such/directory is gone')
+  fake.same(mux.windows[2].active.active.spawn.cwd, '/tmp')
+end
+
+function T.what_has_no_room_gets_a_tab_of_its_own()
+  local gui = fresh()
+  local many = {}
+  for i = 1, 60 do
+    many[i] = { process = 'p' .. i }
+  end
+  mux.answers['layout.plan'] = plan('api', { { split = 'down', panes = many } })
+  views().show_workspace(gui, 'api')
+  local count = 0
+  for _ in mux.picture('api'):gmatch 'api/p%d+' do
+    count = count + 1
+  end
+  fake.same(count, 60)
+end
+
+function T.a_workspace_with_nothing_to_show_has_a_shell()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', {}, { windows = {} })
+  fake.same(views().show_workspace(gui, 'api'), true)
+  fake.same(mux.picture 'api', 'shell')
+end
+
+function T.without_a_daemon_it_is_said_why_nothing_is_shown()
+  local gui = fresh()
+  local ok, problem = views().show_workspace(gui, 'api')
+  fake.same(ok, nil)
+  fake.same(problem, 'none listens (start it)')
+end
+
+function T.a_process_is_shown_where_it_is()
+  local gui = fresh()
+  local pane = mux.window('api').active.active
+  pane.vars.wezterm_parallel = 'api/lead'
+  fake.same(views().show_process(gui, 'api/lead'), true)
+  fake.same(mux.active_workspace, 'api')
+  fake.same(#mux.windows, 2)
+end
+
+function T.a_process_without_a_pane_gets_a_tab_in_its_workspace()
+  local gui = fresh()
+  mux.window 'api'
+  fake.same(views().show_process(gui, 'api/lead'), true)
+  fake.same(mux.picture 'api', 'shell | api/lead')
+  -- its terminal has not said yet what it shows, and still it is known
+  views().show_process(gui, 'api/lead')
+  fake.same(mux.picture 'api', 'shell | api/lead')
+end
+
+function T.a_pane_that_is_gone_is_no_error()
+  local gui = fresh()
+  local window = mux.window 'api'
+  window.active.active.vars.wezterm_parallel = 'api/lead'
+  local record = require('wezterm_parallel.panes').find 'api/lead'
+  mux.close(window)
+  local ok = views().focus(gui, record)
+  fake.same(ok, nil)
+  fake.same(require('wezterm_parallel.panes').find 'api/lead', nil)
+end
+
+function T.the_dashboard_is_opened_once()
+  local gui = fresh()
+  fake.same(views().show_dashboard(gui), true)
+  fake.same(views().show_dashboard(gui), true)
+  fake.same(mux.picture 'default', 'shell | dashboard')
+end
+
+function T.two_attempts_at_once_open_one_workspace()
+  local gui = fresh()
+  mux.answers['layout.plan'] = function()
+    -- the second one comes while the first one waits for the daemon
+    return plan('api', DEV)
+  end
+  fake.wezterm.GLOBAL.wezterm_parallel_opening_api = os.time()
+  local ok, problem = views().show_workspace(gui, 'api')
+  fake.same(ok, nil)
+  fake.has(problem, 'is being opened')
+  fake.same(#mux.windows, 1)
+end
+
+return T
