@@ -20,8 +20,7 @@ fn a_reload_hands_the_loop_over_and_one_waits() {
             host.connected();
         }
         host.wait("one long poll", |host| host.waiting() == 1);
-        let all = guis(&site);
-        assert_eq!(all.iter().map(|g| g.waiting).collect::<Vec<_>>(), [1], "{all:?}");
+        host.wait("one call at the daemon", |_| guis(&site).iter().map(|g| g.waiting).eq([1]));
         // and it is the one of the newest config that hears
         site.run(&["process", "stop", "api/one"]).ok();
         host.hears("api/one", "stopped");
@@ -49,6 +48,7 @@ fn reloads_in_quick_succession_leave_one_loop() {
 #[test]
 fn a_daemon_that_was_killed_is_missed_once_and_found_again() {
     let site = site();
+    site.daemon();
     let host = started(&site, Flavour::Stable, "{ auto_start = false }");
     host.hears("api/one", "running");
     let before = site.process("api/one").pid;
@@ -198,7 +198,7 @@ fn at_idle_nothing_is_started_but_the_one_call() {
         host.record().children.len() - before
     };
     assert!((0..4).any(|_| minute() == 0), "something is started again and again\n{}", host.describe());
-    assert_eq!(host.running(|_| true), 1);
+    host.wait("nothing but the call", |host| host.running(|_| true) == 1);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod fake;
 mod feed;
 mod glass;
 mod install;
+mod real;
 mod rules;
 mod scene;
 mod workspaces;

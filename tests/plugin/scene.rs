@@ -1,7 +1,12 @@
 //! A place with the daemon and a WezTerm that has the plugin.
 
 use serde_json::{Value as Json, json};
-use wezterm_parallel_schemas::{daemon::Empty, gui::GuiView, method::ListGuis};
+use wezterm_parallel_schemas::{
+    daemon::Empty,
+    gui::GuiView,
+    layout::Arrangement,
+    method::{LeftLayouts, ListGuis},
+};
 
 use crate::{
     fake::{Flavour, Host, host::checkout, mux::PaneId},
@@ -133,6 +138,11 @@ impl Host {
             mux.active_workspace == name && shown
         });
     }
+}
+
+/// The arrangements that were left.
+pub fn left(site: &Site) -> Vec<Arrangement> {
+    site.client().call::<LeftLayouts>(Empty {}).expect("they can be asked for")
 }
 
 /// The GUIs that the daemon knows.

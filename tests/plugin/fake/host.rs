@@ -452,6 +452,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // a state knows its world and the world its state: so neither would end, nor the children that wait
+        self.world.lua.borrow_mut().take();
         if std::thread::panicking() {
             eprintln!("{}", self.describe());
             return;
