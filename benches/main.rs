@@ -11,6 +11,7 @@ mod calls;
 mod client;
 mod create;
 mod failure;
+mod gui;
 mod hooks;
 mod idle;
 mod memory;
@@ -79,6 +80,7 @@ const GROUPS: &[Group] = &[
     Group { names: create::NAMES, measure: create::measure },
     Group { names: restart::NAMES, measure: restart::measure },
     Group { names: agents::NAMES, measure: agents::measure },
+    Group { names: gui::NAMES, measure: gui::measure },
     Group { names: hooks::NAMES, measure: hooks::measure },
 ];
 

@@ -201,6 +201,31 @@ fn without_a_gui_there_is_nothing_to_show_it_in() {
     site.run(&["gui", "show"]).exits(2);
 }
 
+/// A WezTerm without a plugin that answers is played by a script that writes down what it is asked.
+#[test]
+fn a_window_is_opened_without_the_plugin_in_the_wezterm_that_was_connected_last() {
+    let site = site();
+    let (socket, asked) = (site.path("run/gui-sock"), site.path("tmp/asked"));
+    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {0}.new && mv {0}.new {0}\n", asked.display());
+    site.script("wezterm", &script);
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let mut gui = Gui::new(&site, "one", 1);
+    (gui.wait.socket, gui.wait.executables) = (Some(socket), Some(site.path("bin")));
+    gui.next();
+    // it is gone when it has not called for 3 s, which is asked of the list of those that are there
+    let mut client = site.client();
+    while !client.call::<ListGuis>(Empty {}).expect("they can be listed").is_empty() {
+        std::thread::yield_now();
+    }
+    let shown: GuiView = site.run(&["gui", "show", "api/web", "--json"]).ok().json();
+    assert_eq!((shown.gui.as_str(), shown.workspace.as_deref()), ("wezterm cli", Some("api")));
+    let asked = std::fs::read_to_string(asked).expect("it was asked");
+    assert!(
+        asked.contains("cli\n--no-auto-start\nspawn\n") && asked.ends_with("\nattach\napi/web\n"),
+        "{asked}"
+    );
+}
+
 #[test]
 fn an_intent_survives_the_daemon_and_goes_to_the_same_gui_until_it_is_done() {
     let site = site();

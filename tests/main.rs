@@ -17,6 +17,7 @@ mod durability;
 mod gui;
 mod hooks;
 mod inbox;
+mod install;
 mod layout;
 mod limits;
 mod relay;

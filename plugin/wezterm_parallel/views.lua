@@ -74,6 +74,21 @@ local function notice(text)
   return { '/bin/sh', '-c', 'printf "%s\\n" "$1"; exec "${SHELL:-/bin/sh}"', 'sh', 'wezterm-parallel: ' .. text }
 end
 
+--- What a leaf shows, as panes say it: a process of the workspace; one of another workspace, or the
+--- dashboard, which are kept as commands of ours.
+---@param leaf wezterm_parallel.Pane
+---@param workspace string
+---@return string?
+local function shows(leaf, workspace)
+  if leaf.process then
+    return workspace .. '/' .. leaf.process
+  end
+  local command = leaf.command
+  if command and #command > 1 and command[1]:match '[^/]*$' == executable.program_name() then
+    return command[2] == 'attach' and command[3] or command[2] == 'dashboard' and panes.DASHBOARD or nil
+  end
+end
+
 --- What runs in the pane of a leaf.
 ---@param leaf wezterm_parallel.Pane
 ---@param plan { workspace: string, cwd?: string, missing: table<string, boolean> }
@@ -86,22 +101,18 @@ local function command_of(leaf, plan, problems)
     cwd = is_there(plan.cwd) and plan.cwd or wezterm.home_dir
   end
   spawn.cwd = cwd
-  if leaf.process then
-    local id = plan.workspace .. '/' .. leaf.process
-    if plan.missing[leaf.process] then
-      local text = TEXT.no_process:format(id)
-      table.insert(problems, text)
-      spawn.args = notice(text)
-    else
-      spawn.args, spawn.set_environment_variables = M.command { 'attach', id }
-      memory.shows = id
-    end
+  local id = shows(leaf, plan.workspace)
+  if leaf.process and plan.missing[leaf.process] then
+    local text = TEXT.no_process:format(id)
+    table.insert(problems, text)
+    spawn.args = notice(text)
+  elseif id then
+    -- by the executable of today: the one that was kept may be of another release
+    local args = id == panes.DASHBOARD and { 'dashboard' } or { 'attach', id }
+    spawn.args, spawn.set_environment_variables = M.command(args)
+    memory.shows = id
   elseif leaf.command and #leaf.command > 0 then
     spawn.args, memory.command = leaf.command, leaf.command
-    if leaf.command[1]:match '[^/]*$' == executable.program_name() then
-      -- one of ours, of which there may be another release by now
-      spawn.args, spawn.set_environment_variables = M.command { table.unpack(leaf.command, 2) }
-    end
   end
   return spawn, memory
 end
@@ -273,7 +284,8 @@ local function wanted_tabs(window, plan, shown)
   local tabs = {}
   for _, node in ipairs(window.tabs or {}) do
     local pruned = tree.prune(node, function(leaf)
-      return not (leaf.process and shown[plan.workspace .. '/' .. leaf.process])
+      local id = shows(leaf, plan.workspace)
+      return not (id and shown[id])
     end)
     if pruned then
       table.insert(tabs, pruned)
@@ -305,6 +317,16 @@ local function front(tabs)
   return 1
 end
 
+--- Tells a mux server the workspace of a window that it was just given: WezTerm tells it the one on the
+--- glass instead, and would have the window there after the next attach. Only a change is told on, so it is
+--- changed and changed back; what is told is what it is in the end.
+local function tell_workspace(window, pane, name)
+  if ask(pane, 'get_domain_name') ~= 'local' and panes.active_workspace() ~= name then
+    ask(window, 'set_workspace', name .. ' …')
+    ask(window, 'set_workspace', name)
+  end
+end
+
 --- Opens a tab with the first pane of a tree in it; the first one makes the window.
 ---@param made { window?: any, size?: table, switch?: fun(tab: any), title?: string } what there is so far
 local function open_first(node, plan, made, problems)
@@ -323,6 +345,7 @@ local function open_first(node, plan, made, problems)
   end)
   if opened and opened.window then
     made.window = opened.window
+    tell_workspace(made.window, opened.pane, plan.workspace)
     if made.title then
       ask(made.window, 'set_title', made.title)
     end
@@ -366,7 +389,7 @@ end
 --- Opens the windows of an arrangement, as far as what they show is not shown yet.
 ---@param plan table an `Arrangement`
 ---@param how { window?: any, show?: boolean, into?: any }
----@return true?
+---@return true? some of it was opened
 ---@return string? problem what could not be done, even where the rest was
 function M.build(plan, how)
   local name = plan.workspace.name
@@ -383,7 +406,8 @@ function M.build(plan, how)
     return nil, TEXT.nothing:format(name)
   end
   if not built then
-    return nil, problems[1] or TEXT.nothing:format(name)
+    -- without a problem, all of it is shown already
+    return nil, problems[1]
   end
   return true, problems[1]
 end
@@ -463,7 +487,7 @@ function M.show_workspace(window, name, how)
       return M.focus(window, record)
     end
   end
-  return nil, problem
+  return nil, problem or TEXT.nothing:format(name)
 end
 
 --- Shows a process: its pane wherever that is, else a new one in its workspace.

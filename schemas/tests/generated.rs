@@ -19,6 +19,7 @@ use wezterm_parallel_schemas::{
     event::{Event, EventKind},
     gui::{IntentKind, ToastAbout},
     keeper,
+    layout::Layout,
     method::METHODS,
     process::{State, Status},
     rpc,
@@ -43,6 +44,13 @@ fn the_schema_of_a_projects_own_config_is_up_to_date() {
     let mut schema = root_schema::<ProjectConfig>();
     schema["title"] = ".wezterm-parallel.yaml of a project".into();
     write("schemas/generated/project.schema.json", &to_text(&schema));
+}
+
+#[test]
+fn the_schema_of_a_saved_layout_is_up_to_date() {
+    let mut schema = root_schema::<Layout>();
+    schema["title"] = "layouts/NAME.yaml of wezterm-parallel".into();
+    write("schemas/generated/layout.schema.json", &to_text(&schema));
 }
 
 #[test]

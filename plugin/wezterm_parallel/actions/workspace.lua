@@ -137,6 +137,18 @@ function M.create(window, pane)
   for _, project in ipairs(projects) do
     known[project.path] = project.workspace
   end
+  local function typed(w, p)
+    dialogs.line(w, p, TEXT.type_directory, function(w2, p2, line)
+      local path, tried = resolve(p2, line)
+      if not path then
+        return outcome.say(w2, TEXT.not_there:format(tried))
+      end
+      with_directory(w2, p2, path, known[path])
+    end)
+  end
+  if #projects == 0 then
+    return typed(window, pane)
+  end
   local list = choices.projects(projects, wezterm.home_dir)
   table.insert(list, 1, { id = TYPED, label = TEXT.typed })
   dialogs.choose(window, pane, {
@@ -145,16 +157,10 @@ function M.create(window, pane)
     choices = list,
     fuzzy = true,
   }, function(w, p, id)
-    if id ~= TYPED then
-      return with_directory(w, p, id, known[id])
+    if id == TYPED then
+      return typed(w, p)
     end
-    dialogs.line(w, p, TEXT.type_directory, function(w2, p2, line)
-      local path, tried = resolve(p2, line)
-      if not path then
-        return outcome.say(w2, TEXT.not_there:format(tried))
-      end
-      with_directory(w2, p2, path, known[path])
-    end)
+    with_directory(w, p, id, known[id])
   end)
 end
 

@@ -59,6 +59,12 @@ pub enum Verb {
     /// Claude's sessions: conversations that can be gone on with
     #[command(subcommand)]
     Session(Session),
+    /// Layouts: templates for the panes of a workspace
+    #[command(subcommand)]
+    Layout(Layout),
+    /// Directories that a workspace could be made for
+    #[command(subcommand)]
+    Project(Project),
     /// Usage limits and cost of the accounts that agents run in
     #[command(subcommand)]
     Limit(Limit),
@@ -164,8 +170,8 @@ pub enum Workspace {
         /// The project directory [default: the current one]
         #[arg(long, value_name = "DIR")]
         cwd: Option<PathBuf>,
-        /// Name of the pane layout
-        #[arg(long)]
+        /// The layout of its panes: `layout list` shows all [default: its processes side by side]
+        #[arg(long, value_name = "NAME")]
         layout: Option<String>,
     },
     /// Open a workspace: start its processes, in this environment
@@ -418,6 +424,48 @@ pub struct Logs {
     pub raw: bool,
 }
 
+/// `layout …`.
+#[derive(Debug, Subcommand)]
+pub enum Layout {
+    /// Show all layouts: those of the config, saved ones, and those that come with the program
+    List,
+    /// Print a layout as its file would have it
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Save the panes of a workspace as a layout, in a file of its own beside the config
+    Save {
+        /// Its name
+        name: String,
+        /// The workspace whose panes are saved, as they were last seen in WezTerm
+        #[arg(long, required_unless_present = "file", conflicts_with = "file")]
+        workspace: Option<String>,
+        /// Save what this file says instead, `-` for standard input
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// Put it in the place of one that was saved under this name
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Delete a saved layout
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+/// `project …`.
+#[derive(Debug, Subcommand)]
+pub enum Project {
+    /// Show directories of workspaces, of Claude's sessions, below `project_roots`, and zoxide's
+    List {
+        /// At most so many
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: Option<u32>,
+    },
+}
+
 /// `limit …`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Limit {
@@ -629,6 +677,14 @@ mod tests {
             "process explain api/lead --json",
             "process logs -f api/lead",
             "process logs api/lead --follow --raw",
+            "layout list",
+            "layout list --json",
+            "layout show claude-dev",
+            "layout save mine --workspace api",
+            "layout save mine --file - --replace",
+            "layout delete mine",
+            "project list",
+            "project list --limit 20 --json",
             "limit list",
             "limit list --json",
             "process send lead hello",
@@ -693,6 +749,9 @@ mod tests {
             ("process add api --resume 1 --fork 2", ErrorKind::ArgumentConflict),
             ("session list --all --cwd /src", ErrorKind::ArgumentConflict),
             ("session list --limit 0", ErrorKind::ValueValidation),
+            ("layout save mine", ErrorKind::MissingRequiredArgument),
+            ("layout save mine --workspace api --file x", ErrorKind::ArgumentConflict),
+            ("project list --limit 501", ErrorKind::ValueValidation),
             ("events --since yesterday", ErrorKind::ValueValidation),
             ("inbox answer lead", ErrorKind::MissingRequiredArgument),
             ("inbox test --pattern x", ErrorKind::MissingRequiredArgument),

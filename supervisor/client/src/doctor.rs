@@ -21,6 +21,7 @@ use crate::{
     gui,
     output::{self, ADVICE, BAD, GOOD, NOTABLE, STRONG},
     program, unit, view,
+    wezterm::{WezTerm, too_old},
 };
 
 /// How a thing was found.
@@ -66,6 +67,8 @@ pub fn run(app: &App) -> Outcome {
     findings.push(config_file(app));
     findings.push(stale_files(app, serves));
     findings.push(wezterm());
+    findings.extend(pane(|name| std::env::var(name).ok()));
+    findings.extend(wezterm_config(&WezTerm::here(app)));
     findings.extend(claude_code(app));
     findings.push(tool("git", &["--version"], Level::Warn, "worktrees need git: install it"));
     findings.extend(linger());
@@ -313,7 +316,13 @@ fn wezterm() -> Finding {
             .filter(|p: &std::path::PathBuf| p.exists())
     });
     match place.as_deref().map(|wezterm| (wezterm, program::first_line(wezterm, &["--version"]))) {
-        Some((place, Ok(version))) => Finding::ok(CHECK, format!("{version} at {}", place.display())),
+        Some((place, Ok(version))) => {
+            let found = format!("{version} at {}", place.display());
+            match too_old(&version) {
+                Some(why) => Finding::warn(CHECK, found, format!("{why}: https://wezterm.org")),
+                None => Finding::ok(CHECK, found),
+            }
+        }
         Some((place, Err(e))) => Finding::warn(
             CHECK,
             format!("{} does not say its version: {e}", place.display()),
@@ -325,6 +334,59 @@ fn wezterm() -> Finding {
             "install it (https://wezterm.org); without it, `process attach` works in any terminal",
         ),
     }
+}
+
+/// The pane of WezTerm that this runs in, if it does.
+fn pane(variable: impl Fn(&str) -> Option<String>) -> Option<Finding> {
+    const CHECK: &str = "pane";
+    let set = |name| variable(name).filter(|v| !v.is_empty());
+    let pane = set("WEZTERM_PANE")?;
+    Some(match set("WEZTERM_UNIX_SOCKET") {
+        Some(socket) if UnixStream::connect(&socket).is_err() => Finding::warn(
+            CHECK,
+            format!("this is pane {pane} of a WezTerm that is gone: nobody answers at {socket}"),
+            "open a new pane; a shell that went on in tmux or screen keeps the old variables",
+        ),
+        Some(socket) => Finding::ok(CHECK, format!("this is pane {pane} of the WezTerm at {socket}")),
+        None => {
+            Finding::ok(CHECK, format!("this is pane {pane} of WezTerm, which is not told by which socket"))
+        }
+    })
+}
+
+/// Whether WezTerm's config loads the plugin, and which version of it lies here.
+fn wezterm_config(wezterm: &WezTerm) -> Vec<Finding> {
+    const CHECK: &str = "WezTerm's config";
+    const PLUGIN: &str = "plugin's version";
+    let mut findings = vec![match wezterm.config() {
+        None => Finding::warn(CHECK, "there is none", "write one with the lines of README, section Install"),
+        Some(config) if WezTerm::names_plugin(&config) => Finding::ok(
+            CHECK,
+            format!(
+                "{} loads the plugin; `wezterm show-keys` says what is wrong with it, if anything is",
+                config.display()
+            ),
+        ),
+        Some(config) => Finding::warn(
+            CHECK,
+            format!("{} does not load the plugin", config.display()),
+            "put the lines of README, section Install, into it",
+        ),
+    }];
+    let own = env!("CARGO_PKG_VERSION");
+    findings.extend(wezterm.checkouts().into_iter().map(|checkout| {
+        let dir = checkout.dir.display();
+        match checkout.version {
+            Some(version) if version == own => Finding::ok(PLUGIN, format!("{version} at {dir}, as this program")),
+            Some(version) => Finding::warn(
+                PLUGIN,
+                format!("{version} at {dir}, and this program is {own}"),
+                "update the plugin (`wezterm.plugin.update_all()`), and install its executable from the palette",
+            ),
+            None => Finding::warn(PLUGIN, format!("{dir} does not say its version"), "update the plugin"),
+        }
+    }));
+    findings
 }
 
 fn claude_code(app: &App) -> Vec<Finding> {
@@ -490,6 +552,23 @@ mod tests {
         assert!(finding.level == Level::Fail && finding.message.contains("workspces"), "{finding:?}");
         fs::write(&app.places.config, "version: 1\n").expect("a file");
         assert_eq!(config_file(&app).level, Level::Ok);
+    }
+
+    #[test]
+    fn a_pane_of_a_wezterm_that_is_gone_is_told_from_one_that_lives() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("s");
+        let level = |pane: &str| pane_of(pane, &socket).map(|finding| finding.level);
+        fn pane_of(number: &str, socket: &Path) -> Option<Finding> {
+            pane(|name| match name {
+                "WEZTERM_PANE" => Some(number.to_owned()),
+                _ => Some(socket.display().to_string()),
+            })
+        }
+        assert_eq!(level(""), None);
+        assert_eq!(level("3"), Some(Level::Warn));
+        let _listener = UnixListener::bind(&socket).expect("a socket");
+        assert_eq!(level("3"), Some(Level::Ok));
     }
 
     #[test]

@@ -27,9 +27,11 @@ mod explain;
 mod gui;
 pub mod hook;
 mod inbox;
+mod layout;
 mod limit;
 mod logs;
 mod process;
+mod project;
 mod prompt;
 pub mod relay;
 mod session;
@@ -39,6 +41,7 @@ mod stop;
 mod uninstall;
 mod unit;
 mod up;
+mod wezterm;
 mod workspace;
 
 pub mod connection;
@@ -93,6 +96,8 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Workspace(verb) => workspace::run(&app, verb),
         Verb::Process(verb) => process::run(&app, verb),
         Verb::Session(verb) => session::run(&app, verb),
+        Verb::Layout(verb) => layout::run(&app, verb),
+        Verb::Project(verb) => project::run(&app, verb),
         Verb::Limit(verb) => limit::run(&app, verb),
         Verb::Prompt(verb) => prompt::run(&app, verb),
         Verb::Inbox(verb) => inbox::run(&app, verb),

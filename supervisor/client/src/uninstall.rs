@@ -8,6 +8,7 @@ use crate::{
     executable,
     failure::{Context, Failure, Outcome},
     output, stop, unit, view,
+    wezterm::WezTerm,
 };
 
 /// `uninstall`.
@@ -41,6 +42,10 @@ pub fn run(app: &App, args: &Uninstall) -> Outcome {
     if executable::remove_link(app)? {
         output::print(format_args!("removed {}\n", link.display()))?;
     }
+    let wezterm = WezTerm::here(app);
+    if let Some(shim) = wezterm.remove_shim()? {
+        output::print(format_args!("removed {}\n", shim.display()))?;
+    }
     for dir in removed {
         // the runtime directory may lie in the state directory, and be gone with it
         if dir.exists() {
@@ -54,6 +59,15 @@ pub fn run(app: &App, args: &Uninstall) -> Outcome {
     let config = app.config().unwrap_or_else(|_| places.config.clone());
     if config.exists() {
         output::print(format_args!("left your config, {}\n", config.display()))?;
+    }
+    if let Some(config) = wezterm.config().filter(|config| WezTerm::names_plugin(config)) {
+        output::print(format_args!("left {}: take the lines of the plugin out\n", config.display()))?;
+    }
+    for checkout in wezterm.checkouts() {
+        output::print(format_args!("left the plugin, {}\n", checkout.dir.display()))?;
+    }
+    for file in wezterm.put_aside() {
+        output::print(format_args!("left {}: it was yours before\n", file.display()))?;
     }
     output::print("left ~/.claude and ~/.claude.json, which are Claude Code's, with its sessions\n")
 }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use wezterm_parallel_config::{Loaded, schema, template};
+use wezterm_parallel_config::{Loaded, layout, schema, template};
 use wezterm_parallel_schemas::{
     daemon::Empty,
     environment,
@@ -109,7 +109,7 @@ fn write_config(app: &App, config: &Path, here: &Path) -> Outcome<bool> {
         return Err(Failure::new(what(), "there is no such file, and what is written is YAML")
             .hint("write it, or name a .yaml file in WEZTERM_PARALLEL_CONFIG"));
     }
-    write_schema(app)?;
+    write_schemas(app)?;
     let text = template::text(&app.places.config_schema(), here, &template::workspace_name(here));
     let dir = config.parent().ok_or_else(|| Failure::new(what(), "it is not a file"))?;
     fs::create_dir_all(dir).failed_to(what)?;
@@ -132,13 +132,15 @@ fn write_config(app: &App, config: &Path, here: &Path) -> Outcome<bool> {
     Ok(true)
 }
 
-/// Writes the JSON Schema that the modeline of the config names, for editors.
-fn write_schema(app: &App) -> Outcome {
-    let file = app.places.config_schema();
-    let text = serde_json::to_string_pretty(&schema()).expect("a schema is JSON");
-    fs::create_dir_all(&app.places.data_dir)
-        .and_then(|()| fs::write(&file, text))
-        .failed_to(|| format!("write {}", file.display()))
+/// Writes the JSON Schemas that the modelines of the config and of saved layouts name, for editors.
+fn write_schemas(app: &App) -> Outcome {
+    let all = [(app.places.config_schema(), schema()), (app.places.layout_schema(), layout::schema())];
+    for (file, schema) in all {
+        fs::create_dir_all(&app.places.data_dir)
+            .and_then(|()| fs::write(&file, format!("{schema:#}\n")))
+            .failed_to(|| format!("write {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Whether a Claude is about to start here that finds its program only if it is installed: one that is

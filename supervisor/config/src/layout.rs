@@ -20,6 +20,8 @@ use crate::{
 pub const DIRECTORY: &str = "layouts";
 /// Ending of their files.
 pub const EXTENSION: &str = "yaml";
+/// The name that stands for no template: the processes of the workspace, side by side.
+pub const DEFAULT: &str = "default";
 /// Most files there that are looked at: a list of more is not one to choose from.
 pub const SAVED_MAX: usize = 200;
 

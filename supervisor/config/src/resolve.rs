@@ -219,7 +219,14 @@ impl<'a> Resolver<'a> {
     pub(crate) fn check_layout_name(&mut self, at: &KeyPath, name: Option<&String>) {
         let (Some(name), Some(saved)) = (name, self.dirs.saved) else { return };
         let config = self.config;
-        let known = || config.layouts.keys().chain(saved).map(String::as_str).chain(layout::shipped_names());
+        let known = || {
+            config
+                .layouts
+                .keys()
+                .chain(saved)
+                .map(String::as_str)
+                .chain(layout::shipped_names().chain([layout::DEFAULT]))
+        };
         if !known().any(|k| k == name) {
             let hint = self.suggest(name, known()).unwrap_or_else(|| {
                 "`wezterm-parallel layout list` shows all; leave it out for processes side by side".into()

@@ -78,12 +78,28 @@ version: 1
 #   at_most: 6                  # in a minute; what comes after them is told together
 #   quiet_hours: ['22:00-07:30']
 
+# Where your projects lie: their subdirectories are offered for a new workspace.
+# project_roots: [~/src]
+
+# Templates for the panes of a workspace. `wezterm-parallel layout list` shows those that are there already.
+# layouts:
+#   mine:
+#     tabs:
+#       - title: work
+#         split: right          # right | down
+#         panes:
+#           - { process: claude, size: 60%, focus: true }
+#           - split: down
+#             panes:
+#               - { process: server, command: [npm, run, dev] }   # made if it is not there
+#               - { cwd: docs }                                   # a shell
+
 workspaces:
   {name}:
     cwd: {cwd}
     # strategy: one_for_one     # one_for_one | one_for_all | rest_for_one: who is restarted along with it
     # on_crash_loop: nothing    # nothing | restart_workspace | stop_workspace
-    # layout: default
+    # layout: claude-dev        # default: processes side by side
     # env: {}                   # for every process in it
     processes:
       claude: { agent: claude }

@@ -38,6 +38,65 @@ workspaces:
 ";
 
 #[test]
+fn layouts_and_roots_come_through_all_layers_as_they_are_written() {
+    let text = "
+version: 1
+project_roots: [~/src, /srv/./x, beside]
+layouts:
+  Mine:
+    about: two
+    tabs:
+      - { title: t, split: right, panes: [{ process: a, agent: claude, size: 33.3%, focus: true }, { cwd: sub, command: [sh, -c, x] }] }
+      - {}
+workspaces: { w: { cwd: /w, layout: Mine } }
+";
+    let loaded = loaded(text, "config.yaml");
+    let user = parse::config(text, Path::new("config.yaml")).expect("a config");
+    assert_eq!(loaded.config.layouts, user.layouts);
+    assert_eq!(loaded.desired.layouts, user.layouts);
+    let roots: Vec<_> = loaded.desired.project_roots.iter().map(|r| r.to_string_lossy()).collect();
+    assert_eq!(roots, ["/home/me/src", "/srv/x", "/etc/wp/beside"]);
+    let shown = to_yaml(&loaded.config);
+    let again = parse::config(&shown, Path::new("config.yaml")).expect("it reads back");
+    assert_eq!((again.layouts, again.project_roots), (user.layouts, user.project_roots), "{shown}");
+}
+
+#[test]
+fn a_workspace_names_a_layout_of_the_config_a_saved_or_a_shipped_one_and_no_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.yaml");
+    fs::create_dir(dir.path().join("layouts")).expect("made");
+    fs::write(dir.path().join("layouts/saved.yaml"), "tabs: [{}]").expect("written");
+    let read = |layout: &str| {
+        let text = format!(
+            "version: 1\nlayouts: {{ mine: {{ tabs: [{{}}] }} }}\nworkspaces:\n  w: {{ cwd: /w, layout: {layout} }}\n"
+        );
+        fs::write(&path, text).expect("written");
+        load(&path, NONE, Path::new("/home/me"))
+    };
+    for name in ["mine", "saved", "grid-4", "default"] {
+        read(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+    let message = |name: &str| {
+        let error = read(name).expect_err("there is none").to_string();
+        error.replace(dir.path().to_str().expect("text"), "")
+    };
+    let first = message("savd");
+    assert!(
+        first.starts_with("/config.yaml:4:25: workspaces.w.layout: there is no layout `savd`\n"),
+        "{first}"
+    );
+    assert!(first.ends_with("= did you mean `saved`?"), "{first}");
+    assert!(
+        message("xyz")
+            .ends_with("`wezterm-parallel layout list` shows all; leave it out for processes side by side")
+    );
+    // a config that was kept goes on without the file
+    let kept = fs::read_to_string(&path).expect("it is there");
+    assert!(load_text(kept, &path, NONE, Path::new("/home/me")).is_ok());
+}
+
+#[test]
 fn the_documented_example_comes_down_to_two_processes_with_nothing_left_open() {
     let api = &loaded(EXAMPLE, "config.yaml").desired.workspaces["api"];
     assert_eq!(api.cwd, Path::new("/home/me/src/api"));
@@ -277,7 +336,7 @@ fn what_the_template_has_in_comments_is_right_too() {
     // prose lines begin with a capital letter
     let uncommented: String = body
         .lines()
-        .filter(|l| !l.starts_with("# What") && !l.starts_with("# Programs"))
+        .filter(|l| !l.strip_prefix("# ").is_some_and(|l| l.starts_with(char::is_uppercase)))
         .map(|l| l.replacen("# ", "", 1) + "\n")
         .collect();
     let with = loaded(&format!("version: 1\n{uncommented}"), "config.yaml");

@@ -497,6 +497,66 @@ fn a_chain_of_thousands_is_put_in_order_and_a_circle_of_thousands_is_found() {
 }
 
 #[test]
+fn a_layout_that_is_wrong_is_shown_at_its_line() {
+    let layouts = |text: &str| yaml(&format!("version: 1\nlayouts:\n  mine:\n    tabs:\n{text}"));
+    assert_snapshot!(layouts("      - { process: a, agent: cluade }\n"), @r"
+        /etc/config.yaml:5:30: layouts.mine.tabs.0.agent: there is no agent `cluade`
+          |
+        5 |       - { process: a, agent: cluade }
+          |                              ^^^^^^
+          = did you mean `claude`?
+        ");
+    assert_snapshot!(layouts("      - split: right\n        panes:\n          - { size: 70% }\n          - { size: 40% }\n"), @r"
+        /etc/config.yaml:6:9: layouts.mine.tabs.0.panes: these panes take 110%
+          |
+        6 |         panes:
+          |         ^^^^^
+          = all sizes of a split are at most 100% together
+        ");
+    assert_snapshot!(layouts("      - { splt: right }\n"), @r"
+        /etc/config.yaml:5:11: layouts.mine.tabs.0: unknown key `splt`
+          |
+        5 |       - { splt: right }
+          |           ^^^^
+          = did you mean `split`?
+        ");
+    assert_snapshot!(layouts("      - split: right\n        panes: [{ title: a }, { size: 60 }]\n"), @r"
+        /etc/config.yaml:6:39: layouts.mine.tabs.0.panes.1.size: `60` is not a part; write a number from 1 to 100 and `%`, as in `60%`
+          |
+        6 |         panes: [{ title: a }, { size: 60 }]
+          |                                       ^^
+        ");
+    assert_snapshot!(layouts("      - split: right\n        panes: [{ title: a }, {}]\n"), @r"
+        /etc/config.yaml:6:19: layouts.mine.tabs.0.panes.0.title: only a tab has a title
+          |
+        6 |         panes: [{ title: a }, {}]
+          |                   ^^^^^
+          = write it at the tab
+        ");
+    assert_snapshot!(toml("version = 1\n[layouts.mine]\ntabs = [{ process = 'a/b' }]\n"), @r"
+        /etc/config.toml:3:21: layouts.mine.tabs.0.process: this cannot be the name of a process
+          |
+        3 | tabs = [{ process = 'a/b' }]
+          |                     ^^^^^
+          = letters, digits, `.`, `_` and `-`, at most 64 of them, a letter or digit first
+        ");
+    assert_snapshot!(yaml("version: 1\nlayouts: { mine: {} }\n"), @r"
+        /etc/config.yaml:2:12: layouts.mine.tabs: a layout has at least one tab
+          |
+        2 | layouts: { mine: {} }
+          |            ^^^^
+          = a tab with a shell in it is `- {}`
+        ");
+    assert_snapshot!(yaml("version: 1\nlayouts: { ../x: { tabs: [{}] } }\n"), @r#"
+        /etc/config.yaml:2:12: layouts."../x": this cannot be the name of a layout
+          |
+        2 | layouts: { ../x: { tabs: [{}] } }
+          |            ^^^^
+          = letters, digits, `.`, `_` and `-`, at most 64 of them, a letter or digit first
+        "#);
+}
+
+#[test]
 fn what_cannot_be_said_of_toasts_is_shown_where_it_stands() {
     let text = "version: 1\nnotify:\n  at_most: 0\n  quiet_hours:\n    - 22:00-07:30\n    - 25:00-26:00\n";
     assert_snapshot!(yaml(text), @r"

@@ -234,3 +234,19 @@ fn a_file_that_is_none_is_told_and_never_waited_for() {
     fs::create_dir(&path).expect("made");
     assert_snapshot!(home.problem(), @"~/api/.wezterm-parallel.yaml: this is not a file");
 }
+
+#[test]
+fn a_project_names_a_layout_and_defines_none() {
+    let home = home();
+    home.write("version: 1\nworkspace: { layout: grid-4 }\n");
+    assert_eq!(home.check(), "right");
+    home.trust_it();
+    let mut desired = home.desired.clone();
+    let trusted = |path: &Path| home.trust.borrow().get(path).cloned();
+    project::add_all(&mut desired, &home.config, &trusted, home.dir.path());
+    assert_eq!(desired.workspaces["api"].layout.as_deref(), Some("grid-4"));
+    home.write("version: 1\nworkspace: { layout: grid-5 }\n");
+    assert!(home.check().contains("there is no layout `grid-5`"), "{}", home.check());
+    home.write("version: 1\nlayouts: { x: { tabs: [{}] } }\nworkspace: {}\n");
+    assert!(home.check().contains("unknown key `layouts`"), "{}", home.check());
+}

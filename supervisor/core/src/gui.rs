@@ -242,9 +242,7 @@ impl Guis {
             None => self.last_focused(),
         };
         if gui.is_none() && intent.kind != IntentKind::Toast {
-            return Err(Error::new(Code::Conflict, "there is no GUI to show it in").hint(
-                "start WezTerm with the plugin in its config, or use `wezterm-parallel process attach`",
-            ));
+            return Err(no_gui());
         }
         let save = Effect::Save { intent: Box::new(intent.clone()), gui: gui.clone() };
         let open = Open { intent, gui, given: None, unsaved: 1, awaited_until: 0 };
@@ -344,6 +342,12 @@ impl Guis {
         });
         lost.chain(intents).min()
     }
+}
+
+/// What is said where something is to be shown and nobody is there.
+pub fn no_gui() -> Error {
+    Error::new(Code::Conflict, "there is no GUI to show it in")
+        .hint("start WezTerm with the plugin in its config, or use `wezterm-parallel process attach`")
 }
 
 #[cfg(test)]

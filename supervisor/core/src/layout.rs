@@ -19,6 +19,8 @@ const GRID_PANES: usize = 4;
 const WHOLE: u32 = 10_000;
 /// A whole, in percent.
 const FULL: f64 = 100.0;
+/// By how much a division may miss a whole number, in hundredths of a percent.
+const ROUNDING: f64 = 1e-6;
 
 /// A workspace, as far as panes have to do with it.
 #[derive(Clone, Debug)]
@@ -89,7 +91,7 @@ impl Room {
     /// The same, as somebody would write it who may be in another workspace.
     fn shortened(&self, cwd: &Path) -> Option<PathBuf> {
         if let Ok(inside) = cwd.strip_prefix(&self.cwd) {
-            return (inside.as_os_str().len() > 0).then(|| inside.to_owned());
+            return (!inside.as_os_str().is_empty()).then(|| inside.to_owned());
         }
         match cwd.strip_prefix(&self.home) {
             Ok(inside) => Some(Path::new("~").join(inside)),
@@ -258,13 +260,20 @@ fn share(sizes: &[Option<f64>]) -> Vec<Percent> {
     let each = if left > 0.0 { left / open } else { FULL / count };
     let raw: Vec<f64> = sizes.iter().map(|s| s.unwrap_or(each)).collect();
     let total: f64 = raw.iter().sum();
-    let part = |r: &f64| ((r / total * f64::from(WHOLE)) as u32).clamp(1, WHOLE);
+    // what is whole hundredths already stays so, whatever the division makes of it
+    let part = |r: &f64| ((r / total * f64::from(WHOLE) + ROUNDING) as u32).clamp(1, WHOLE);
     let mut parts: Vec<u32> = raw.iter().map(part).collect();
     let sum: u32 = parts.iter().sum();
-    if let Some(largest) = parts.iter_mut().rev().max() {
-        *largest = (*largest + WHOLE).saturating_sub(sum).max(1);
+    for part in parts.iter_mut().rev().take(WHOLE.saturating_sub(sum) as usize) {
+        *part += 1;
     }
-    parts.into_iter().map(|p| Percent(f64::from(p) / f64::from(WHOLE) * FULL)).collect()
+    for _ in WHOLE..sum {
+        // those that had to be raised to be anything at all
+        if let Some(largest) = parts.iter_mut().max() {
+            *largest -= 1;
+        }
+    }
+    parts.into_iter().map(|p| Percent(f64::from(p) * FULL / f64::from(WHOLE))).collect()
 }
 
 /// The processes of a workspace where nobody has said how they lie: one alone, two beside one another, a

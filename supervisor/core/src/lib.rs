@@ -11,6 +11,7 @@ pub mod limit;
 pub mod notify;
 pub mod plan;
 pub mod process;
+pub mod project;
 pub mod prompt;
 pub mod registry;
 pub mod restart;

@@ -799,6 +799,21 @@ mod tests {
     }
 
     #[test]
+    fn another_layout_touches_nothing_that_runs() {
+        let layout = |about: &str| Layout { about: Some(about.to_owned()), tabs: Vec::new() };
+        let mut old = desired(&[("api", workspace(&[("a", process("x"))]))]);
+        old.layouts = [("gone".to_owned(), layout("")), ("wide".to_owned(), layout("old"))].into();
+        let mut new = desired(&[("api", workspace(&[("a", process("x"))]))]);
+        new.layouts = [("wide".to_owned(), layout("new")), ("more".to_owned(), layout(""))].into();
+        new.project_roots = vec!["/src".into()];
+        assert_eq!(
+            words(&old, &new),
+            ["remove layout gone", "change layout wide", "add layout more", "change project_roots"]
+        );
+        assert_eq!(diff(&old, &new).apply(&old), new);
+    }
+
+    #[test]
     fn agents_and_the_daemon_change_before_anything_is_started() {
         let agent = |n| AgentSpec {
             kind: Kind::Claude,

@@ -5,6 +5,7 @@ mod hook;
 mod inbox;
 mod layout;
 mod limit;
+mod project;
 mod prompt;
 mod session;
 
@@ -49,6 +50,7 @@ use crate::{
         workspace,
     },
     caller::Caller,
+    effects::wezterm,
     listener::CONNECTIONS_MAX,
     shared::Shared,
 };
@@ -65,6 +67,8 @@ pub struct Router {
     stopping: Cell<bool>,
     /// Number of the last hook that was held.
     holders: Cell<u64>,
+    /// The WezTerm that was connected last.
+    wezterm: wezterm::Last,
     /// As many as there are connections of hooks that were held, and one more.
     held: Rc<()>,
 }
@@ -105,6 +109,7 @@ impl Router {
             under_way: RefCell::default(),
             stopping: Cell::new(false),
             holders: Cell::new(0),
+            wezterm: wezterm::Last::default(),
             held: Rc::new(()),
         })
     }
@@ -152,6 +157,9 @@ impl Router {
             call::ShowLayout::NAME => self.answer::<call::ShowLayout>(params, |p| self.show_layout(p)).await,
             call::LeftLayouts::NAME => {
                 self.answer::<call::LeftLayouts>(params, |_| self.left_layouts()).await
+            }
+            call::ListProjects::NAME => {
+                self.answer::<call::ListProjects>(params, |p| self.list_projects(p)).await
             }
             call::DiffConfig::NAME => self.answer::<call::DiffConfig>(params, |p| self.diff(p)).await,
             call::ShowConfig::NAME => self.answer::<call::ShowConfig>(params, |_| self.show()).await,

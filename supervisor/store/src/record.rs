@@ -1,5 +1,7 @@
 //! Prompts and requests that are over, read when somebody asks for them.
 
+use std::path::PathBuf;
+
 use rusqlite::{Connection, Params, params};
 use serde::de::DeserializeOwned;
 use wezterm_parallel_schemas::{inbox::AskView, prompt::PromptView};
@@ -23,6 +25,20 @@ pub(crate) fn prompts_under_way(db: &Connection) -> Result<Vec<PromptRow>, Store
 pub(crate) fn prompts_under_way_of(db: &Connection, process: &str) -> Result<Vec<PromptRow>, StoreError> {
     let of = format!("process_id = ?1 AND {PROMPT_UNDER_WAY}");
     prompts(db, &format!("SELECT id, text, data FROM prompt WHERE {of} ORDER BY at, id"), [process])
+}
+
+/// Directories that workspaces have had, newest first.
+pub(crate) fn workspace_directories(db: &Connection, limit: u32) -> Result<Vec<(PathBuf, i64)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        r#"SELECT json_extract(change, '$.put_workspace.spec.cwd') AS cwd, max(at) FROM journal
+         WHERE change LIKE '{"put_workspace"%' GROUP BY cwd ORDER BY max(at) DESC, cwd LIMIT ?1"#,
+    )?;
+    let found = statement.query_map([limit], |row| {
+        let cwd: Option<String> = row.get(0)?;
+        Ok(cwd.map(PathBuf::from).zip(row.get(1)?))
+    })?;
+    // a journal of another release may say it elsewhere
+    found.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(StoreError::from)
 }
 
 /// What is shown of the newest prompts, newest first: of one process or of all, with those that are over or

@@ -246,6 +246,15 @@ impl Store {
         self.read(|db| record::prompt(db, id))
     }
 
+    /// Directories that workspaces have had, those that are deleted as well, with when each was last written
+    /// down, newest first: as far back as the journal goes. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub fn workspace_directories(&self, limit: u32) -> Result<Vec<(PathBuf, i64)>, StoreError> {
+        self.read(|db| record::workspace_directories(db, limit))
+    }
+
     fn read<T>(&self, ask: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut reader = self.inner.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let db = match &mut *reader {

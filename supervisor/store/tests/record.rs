@@ -174,6 +174,19 @@ fn what_a_gui_is_asked_to_do_is_there_after_a_restart_until_it_is_done() {
 }
 
 #[test]
+fn directories_of_workspaces_are_known_after_the_workspaces_are_gone() {
+    let dir = dir();
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    store.commit_wait(vec![Change::PutWorkspace(workspace("w", "api"))]).expect("put");
+    store.commit_wait(vec![Change::DeleteWorkspace("w".into())]).expect("deleted");
+    drop(store);
+    let (store, _) = Store::open(dir.path()).expect("a store");
+    let known = store.workspace_directories(10).expect("read");
+    let [(cwd, at)] = &known[..] else { panic!("{known:?}") };
+    assert_eq!((cwd, *at > 0), (&workspace("w", "api").spec.cwd, true));
+}
+
+#[test]
 fn how_panes_lie_is_kept_for_as_long_as_their_workspace() {
     let dir = dir();
     let (store, _) = Store::open(dir.path()).expect("a store");

@@ -116,12 +116,22 @@ end
 
 function T.a_typed_directory_must_be_there()
   local gui = fresh()
-  mux.answers['project.list'] = {}
+  mux.answers['project.list'] = { { path = '/usr', from = 'root' } }
   run('create_workspace', gui)
   answer(gui, ':typed')
   answer(gui, '/no/such/directory')
   fake.has(gui.toasts[1].text, 'there is no directory /no/such/directory')
   fake.same(#mux.calls 'workspace.create', 0)
+end
+
+function T.where_no_directory_is_known_one_is_typed_at_once()
+  local gui = fresh()
+  mux.answers['project.list'] = function()
+    return nil, { code = 'unknown_method', message = 'there is no method project.list' }
+  end
+  run('create_workspace', gui)
+  answer(gui, '/usr/')
+  fake.has(dialog(gui).description, '(Enter: usr)')
 end
 
 function T.an_error_of_the_daemon_is_said_with_its_hint()

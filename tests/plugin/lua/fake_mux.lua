@@ -75,7 +75,7 @@ function Pane:get_user_vars()
 end
 function Pane:get_domain_name()
   raise_if_gone(self)
-  return self.domain or 'local'
+  return self.domain or M.domain or 'local'
 end
 function Pane:get_current_working_dir()
   raise_if_gone(self)
@@ -169,6 +169,13 @@ function Window:get_workspace()
   raise_if_gone(self)
   return self.workspace
 end
+function Window:set_workspace(name)
+  raise_if_gone(self)
+  if name ~= self.workspace then
+    self.workspace = name
+    self.told = (self.told or 0) + 1
+  end
+end
 function Window:get_title()
   return self.title
 end
@@ -243,6 +250,7 @@ function M.fresh(keep_global)
   fake.fresh(keep_global)
   next_id = 0
   M.windows, M.panes, M.asked, M.refuse, M.directories_asked = {}, {}, {}, nil, 0
+  M.domain = nil
   M.answers = {}
   M.active_workspace = 'default'
   local wezterm = fake.wezterm

@@ -232,6 +232,27 @@ function T.a_loop_that_sleeps_is_followed_by_another_one_as_soon_as_a_daemon_ans
   fake.same(#fake.after, 0)
 end
 
+function T.one_that_wakes_before_its_follower_has_begun_ends_too()
+  fresh()
+  local old = begin()
+  fake.go_on(old, fake.refusal('no_daemon', 'no daemon listens'))
+  local thread = fake.begin(require('wezterm_parallel.relay').ask, 'process.list', {})
+  fake.go_on(thread, fake.answer {})
+  feed.poke()
+  fake.same(fake.go_on(old), nil)
+  local _, waits = fake.begin_after()
+  sent(waits)
+end
+
+function T.a_loop_that_sleeps_while_the_config_is_reloaded_ends_without_a_further_call()
+  fresh()
+  local old = begin()
+  fake.go_on(old, fake.refusal('no_daemon', 'no daemon listens'))
+  fresh(true)
+  begin()
+  fake.same(fake.go_on(old), nil)
+end
+
 function T.a_daemon_that_is_gone_for_a_moment_is_no_problem_and_one_that_stays_gone_is_said_once()
   fresh()
   local thread = begin()

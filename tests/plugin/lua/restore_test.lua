@@ -141,6 +141,26 @@ function T.panes_of_a_mux_server_are_waited_for_and_used()
   fake.same(mux.picture 'api', 'shell')
 end
 
+function T.a_workspace_whose_processes_are_all_here_under_another_name_is_left_so()
+  local gui = fresh 'automatic'
+  mux.windows[1].active.active.vars.wezterm_parallel = 'web/ui'
+  tick(gui)
+  fake.same(mux.picture 'web', '')
+  fake.same(mux.picture 'api', 'api/lead api/tests')
+end
+
+function T.what_another_workspace_has_opened_meanwhile_is_no_problem()
+  local gui = fresh 'automatic'
+  mux.answers['layout.left'] = {
+    left('api', { { command = { '/old/true', 'attach', 'web/ui' } }, { process = 'lead' } }),
+    left('web', { { process = 'ui' } }),
+  }
+  tick(gui)
+  fake.same(mux.picture 'api', 'web/ui | api/lead')
+  fake.same(mux.picture 'web', '')
+  fake.same(#gui.toasts, 0)
+end
+
 function T.panes_that_never_say_what_they_show_are_not_waited_for_for_ever()
   local gui = fresh 'automatic'
   mux.window('other').active.active.domain = 'unix'

@@ -76,6 +76,19 @@ function T.if_all_of_it_is_shown_elsewhere_that_is_shown()
   fake.same(mux.active_workspace, 'other')
 end
 
+function T.a_mux_server_is_told_the_workspace_of_a_window_that_is_not_on_the_glass()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', { { process = 'lead' } })
+  views().show_workspace(gui, 'api')
+  fake.same(mux.windows[2].told, nil)
+  gui = fresh()
+  mux.domain = 'unix'
+  mux.answers['layout.plan'] = plan('api', { { process = 'lead' } })
+  views().show_workspace(gui, 'api')
+  fake.same(mux.windows[2].told, 2)
+  fake.same(mux.windows[2].workspace, 'api')
+end
+
 function T.what_cannot_be_opened_says_so_and_the_rest_is_opened()
   local gui = fresh()
   mux.answers['layout.plan'] = plan('api', DEV)

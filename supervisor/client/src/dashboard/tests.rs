@@ -292,10 +292,10 @@ fn enter_goes_to_it_in_wezterm_and_attaches_elsewhere() {
     choose(&mut model, "api/docs");
     let which = which(&model, "api-docs");
     let attach = Ask::Attach { which: which.clone(), read_only: false };
-    assert_eq!(press(&mut model, &[Key::Enter]), [attach.clone()]);
+    assert_eq!(press(&mut model, &[Key::Enter]), std::slice::from_ref(&attach));
     model.in_wezterm = true;
     assert_eq!(press(&mut model, &[Key::Enter]), [Ask::Show(which.clone())]);
-    assert_eq!(press(&mut model, &[Key::Char('o')]), [attach.clone()]);
+    assert_eq!(press(&mut model, &[Key::Char('o')]), std::slice::from_ref(&attach));
     // the plugin is in no GUI
     let none = Error::new(Code::Conflict, "no GUI waits");
     assert_eq!(update(&mut model, Msg::Shown(which.clone(), Err(none))), [attach]);

@@ -161,7 +161,11 @@ impl Check {
         let open = pane.panes.iter().any(|p| p.size.is_none());
         if sizes > 100.0 + SLACK {
             let hint = "all sizes of a split are at most 100% together";
-            self.key_fault(&at.key("panes"), &format!("these panes take {sizes:.4}%"), Some(hint));
+            self.key_fault(
+                &at.key("panes"),
+                &format!("these panes take {}%", (sizes * 100.0).round() / 100.0),
+                Some(hint),
+            );
         } else if open && sizes > 100.0 - SLACK {
             let message = "nothing is left for the panes without a size";
             self.key_fault(&at.key("panes"), message, Some("make the others smaller"));

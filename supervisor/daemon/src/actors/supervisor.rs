@@ -18,6 +18,7 @@ use indexmap::IndexMap;
 use tokio::sync::oneshot;
 use wezterm_parallel_config::{Dirs, resolve};
 use wezterm_parallel_core::{
+    layout::Member,
     plan,
     spec::{Desired, ProcessSpec, WorkspaceSpec},
 };
@@ -363,6 +364,29 @@ impl Handler<Wanted> for SupervisorActor {
     type Result = MessageResult<Wanted>;
     fn handle(&mut self, _: Wanted, _: &mut Context<Self>) -> Self::Result {
         MessageResult(self.desired.clone())
+    }
+}
+
+/// The processes that a workspace is meant to have, also those that have not shown themselves yet.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Member>, Error>")]
+pub struct Members(
+    /// The workspace's name or id.
+    pub String,
+);
+
+impl Handler<Members> for SupervisorActor {
+    type Result = Result<Vec<Member>, Error>;
+    fn handle(&mut self, m: Members, _: &mut Context<Self>) -> Self::Result {
+        let (name, _) = self.entry(&m.0)?;
+        let own = self.desired.workspaces.get(name).ok_or_else(|| no_workspace(name))?;
+        let member = |(name, p): (&String, &ProcessSpec)| Member {
+            name: name.clone(),
+            agent: p.agent.clone(),
+            command: p.command.clone(),
+            cwd: p.cwd.clone(),
+        };
+        Ok(own.processes.iter().map(member).collect())
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::Value;
 use similar::TextDiff;
+use wezterm_parallel_config::layout;
 use wezterm_parallel_core::rule::{File, absolute, named_paths};
 use wezterm_parallel_schemas::places::{DIRECTORY, Places};
 
@@ -52,6 +53,8 @@ pub fn place(cwd: &Path, at: &Path, input: &Value, places: &Places) -> Place {
     let own = [
         places.config.clone(),
         places.config.with_extension("toml"),
+        // what stands there runs in panes of the user's
+        layout::dir(&places.config),
         places.state_dir.clone(),
         places.runtime_dir.clone(),
         places.data_dir.clone(),
@@ -250,6 +253,9 @@ mod tests {
         assert_eq!(place(&root, &root, &input, &places).files.len(), 2);
         symlink(root.join("dotfiles"), root.join(".config")).expect("a link");
         fs::create_dir(root.join("dotfiles")).expect("a directory");
+        let elsewhere = Places { config: root.join("elsewhere.yaml"), ..places.clone() };
+        let beside = place(&root, &root, &json!({}), &elsewhere).guarded;
+        assert!(beside.contains(&root.join("layouts")), "{beside:?}");
         let own = looked("api", "api", "x").guarded;
         assert!(own.contains(&root.join("dotfiles").join(DIRECTORY)), "{own:?}");
     }

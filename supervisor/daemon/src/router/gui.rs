@@ -2,11 +2,14 @@
 
 use std::rc::Rc;
 
+use indexmap::IndexMap;
 use tokio::sync::oneshot;
+use wezterm_parallel_core::gui::no_gui;
 use wezterm_parallel_schemas::{
     daemon::Empty,
     error::{Code, Error},
     gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, Intent, IntentKind},
+    places::{CONFIG_VARIABLE, RUNTIME_DIR_VARIABLE, STATE_DIR_VARIABLE},
 };
 
 use super::{Router, fault, gone};
@@ -16,6 +19,7 @@ use crate::{
         process::Announce,
     },
     caller::Caller,
+    effects::wezterm::{Place, Window},
 };
 
 /// Longest name that a GUI may give itself, in bytes: room for a process id, a time and a ULID.
@@ -33,6 +37,7 @@ impl Router {
                 format!("`gui` must be a name of 1 to {NAME_BYTES_MAX} bytes"),
             ));
         }
+        self.note_wezterm(caller, &p);
         let (reply, answer) = oneshot::channel();
         let ticket = self.next_holder();
         let gui = self.shared.gui.clone();
@@ -43,6 +48,17 @@ impl Router {
                 gui.do_send(Left(ticket));
                 Err(Error::new(Code::Conflict, "the caller has gone"))
             }
+        }
+    }
+
+    /// Takes note of where its WezTerm can be reached. What an agent says of that is not believed: a program
+    /// would be run by it that no agent's rights hold for.
+    fn note_wezterm(&self, caller: &Caller, p: &GuiWait) {
+        let (Some(socket), Some(executables)) = (&p.socket, &p.executables) else { return };
+        let place = Place { socket: socket.clone(), executables: executables.clone() };
+        let usable = socket.is_absolute() && executables.is_absolute() && !self.wezterm.is(&place);
+        if usable && self.only_user(caller, "name a WezTerm").is_ok() {
+            self.wezterm.set(place);
         }
     }
 
@@ -87,6 +103,9 @@ impl Router {
                     .hint("name a workspace or a process, or ask for the dashboard"));
             }
         };
+        if p.gui.is_none() && self.list_guis().await?.is_empty() {
+            return self.open_window(workspace, process).await;
+        }
         let at = self.shared.clock.at();
         let intent = Intent {
             id: ulid::Ulid::generate().to_string(),
@@ -102,5 +121,54 @@ impl Router {
         let (reply, answer) = oneshot::channel();
         self.shared.gui.do_send(Show { intent, gui: p.gui, reply });
         answer.await.map_err(|_| fault())?
+    }
+
+    /// Opens a window without a plugin's help; the dashboard if nothing is named.
+    async fn open_window(
+        &self,
+        workspace: Option<String>,
+        process: Option<String>,
+    ) -> Result<GuiView, Error> {
+        let all = self.shared.board.processes();
+        let cwd = workspace.as_deref().map(|w| self.workspace_view(w)).transpose()?.map(|w| w.cwd);
+        let first = all.iter().find(|p| Some(&p.workspace) == workspace.as_ref()).map(|p| p.name.clone());
+        let command = match (&workspace, process.or(first)) {
+            (None, _) => vec!["dashboard".to_owned()],
+            (Some(workspace), Some(process)) => vec!["attach".to_owned(), format!("{workspace}/{process}")],
+            (Some(_), None) => Vec::new(),
+        };
+        let executable = (!command.is_empty()).then(|| self.shared.executable.clone().into_os_string());
+        let places = &self.shared.places;
+        let mut environment = IndexMap::clone(&self.shared.environment.borrow());
+        for (name, path) in [
+            (CONFIG_VARIABLE, &places.config),
+            (RUNTIME_DIR_VARIABLE, &places.runtime_dir),
+            (STATE_DIR_VARIABLE, &places.state_dir),
+        ] {
+            // a path that is no text is the default's, or nobody could have set it
+            environment.extend(path.to_str().map(|path| (name.to_owned(), path.to_owned())));
+        }
+        let window = Window {
+            workspace: workspace.unwrap_or_else(|| "default".into()),
+            cwd: cwd.unwrap_or_else(|| self.shared.home.clone()),
+            command: executable.into_iter().chain(command.into_iter().map(Into::into)).collect(),
+            environment,
+        };
+        match self.wezterm.open(&window).await {
+            Ok(()) => Ok(GuiView {
+                gui: "wezterm cli".into(),
+                pid: 0,
+                socket: self.wezterm.socket(),
+                version: None,
+                focused_at: 0,
+                workspace: Some(window.workspace),
+                intents: 0,
+                waiting: 0,
+            }),
+            Err(why) => {
+                tracing::debug!("no window could be opened by `wezterm cli`: {why}");
+                Err(no_gui())
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, io::ErrorKind, path::PathBuf, rc::Rc, sync::Arc}
 use indexmap::IndexMap;
 use wezterm_parallel_config::layout as templates;
 use wezterm_parallel_core::{
-    layout::{self, Member, Placed, Room, Wish, check},
+    layout::{self, Placed, Room, Wish, check},
     spec::NAME_BYTES_MAX,
 };
 use wezterm_parallel_schemas::{
@@ -93,11 +93,14 @@ impl Router {
         Error::new(Code::NotFound, format!("there is no layout {name}")).hint(hint)
     }
 
-    /// The same, if it can be used.
-    pub(super) async fn usable_layout(&self, name: &str) -> Result<Layout, Error> {
-        let view = self.find_layout(name).await?;
+    /// The same, if it can be used; none for [`templates::DEFAULT`], unless somebody has made one of that name.
+    pub(super) async fn usable_layout(&self, name: &str) -> Result<Option<Layout>, Error> {
+        let view = match self.find_layout(name).await {
+            Err(e) if e.code == Code::NotFound && name == templates::DEFAULT => return Ok(None),
+            found => found?,
+        };
         match view.problem {
-            None => Ok(view.layout),
+            None => Ok(Some(view.layout)),
             Some(problem) => Err(Error::new(Code::BadConfig, format!("the layout {name}: {problem}"))
                 .hint("mend its file, or choose another layout")),
         }
@@ -119,7 +122,7 @@ impl Router {
         }
         let layout = match (p.layout, &p.workspace) {
             (Some(layout), None) => layout,
-            (None, Some(workspace)) => self.as_left(workspace)?,
+            (None, Some(workspace)) => self.as_left(workspace).await?,
             _ => {
                 return Err(Error::new(
                     Code::BadParams,
@@ -147,14 +150,14 @@ impl Router {
     }
 
     /// The panes of a workspace as they were last left, as a template.
-    fn as_left(&self, workspace: &str) -> Result<Layout, Error> {
+    async fn as_left(&self, workspace: &str) -> Result<Layout, Error> {
         let view = self.workspace_view(workspace)?;
         let never = || {
             Error::new(Code::NotFound, format!("nobody has told yet how the panes of {} lie", view.name))
                 .hint("show the workspace in WezTerm first")
         };
         let row = self.shared.layouts.left(&view.id).filter(|row| !row.windows.is_empty());
-        let room = self.room(&view);
+        let room = self.room(&view).await?;
         let placed = layout::place(row.ok_or_else(never)?.windows, &room, &HashSet::new());
         if placed.windows.is_empty() {
             return Err(never());
@@ -199,11 +202,11 @@ impl Router {
     pub(super) async fn plan_layout(&self, caller: &Caller, p: LayoutPlan) -> Result<Arrangement, Error> {
         let view = self.workspace_view(&p.workspace)?;
         let mut meant = match &p.layout {
-            Some(name) => Meant::template(self.usable_layout(name).await?),
+            Some(name) => self.named(name).await?,
             None => self.meant(&view).await,
         };
         if meant.from == ArrangementFrom::Template {
-            let room = self.room(&view);
+            let room = self.room(&view).await?;
             for window in &mut meant.windows {
                 layout::fill(&mut window.tabs, &room);
             }
@@ -226,12 +229,20 @@ impl Router {
         }
         let mut meant = Meant::of(ArrangementFrom::Processes, Vec::new());
         if let Some(name) = &view.layout {
-            match self.usable_layout(name).await {
-                Ok(layout) => meant = Meant::template(layout),
+            match self.named(name).await {
+                Ok(named) => meant = named,
                 Err(e) => meant.problems.push(e.message),
             }
         }
         meant
+    }
+
+    async fn named(&self, name: &str) -> Result<Meant, Error> {
+        match self.usable_layout(name).await {
+            Ok(Some(layout)) => Ok(Meant::template(layout)),
+            Ok(None) => Ok(Meant::of(ArrangementFrom::Processes, Vec::new())),
+            Err(e) => Err(e),
+        }
     }
 
     /// Makes the processes that a template wants. One that cannot be had is told, and costs no other one.
@@ -301,7 +312,7 @@ impl Router {
 
     /// Makes panes into what can be built.
     async fn arrange(&self, workspace: WorkspaceView, meant: Meant) -> Result<Arrangement, Error> {
-        let room = self.room(&workspace);
+        let room = self.room(&workspace).await?;
         let Meant { mut from, windows, shown, at, mut problems } = meant;
         let mut placed = Placed::default();
         if !windows.is_empty() {
@@ -349,10 +360,9 @@ impl Router {
         kept.map(|()| Empty {})
     }
 
-    fn room(&self, view: &WorkspaceView) -> Room {
-        let own = self.shared.board.processes().into_iter().filter(|v| v.workspace == view.name);
-        let members = own.map(|v| Member { name: v.name, agent: v.agent, command: v.command, cwd: v.cwd });
-        Room { cwd: view.cwd.clone(), home: self.shared.home.clone(), members: members.collect() }
+    async fn room(&self, view: &WorkspaceView) -> Result<Room, Error> {
+        let members = self.supervisor.send(supervisor::Members(view.id.clone())).await.map_err(gone)??;
+        Ok(Room { cwd: view.cwd.clone(), home: self.shared.home.clone(), members })
     }
 
     fn layouts_dir(&self) -> PathBuf {

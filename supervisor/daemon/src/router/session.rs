@@ -275,7 +275,7 @@ impl Router {
     }
 
     /// Claude's config directory in an environment, the daemon's own if none is given.
-    fn account(&self, environment: Option<&IndexMap<String, String>>) -> Option<PathBuf> {
+    pub(super) fn account(&self, environment: Option<&IndexMap<String, String>>) -> Option<PathBuf> {
         match environment {
             Some(env) => claude::config_dir(env),
             None => claude::config_dir(&self.shared.environment.borrow()),
