@@ -54,11 +54,13 @@ fn a_daemon_that_was_killed_is_missed_once_and_found_again() {
     let before = site.process("api/one").pid;
     site.kill_daemon();
     host.wait("the gap", |host| host.ask("state", "M.connected()") == json!(false));
-    host.status_says("no daemon answers");
+    let no_daemon =
+        |host: &Host| host.record().toasts.iter().filter(|t| t.message.contains("no daemon")).count();
+    host.wait("a toast", |host| no_daemon(host) > 0);
     host.reload();
+    host.status_says("no daemon answers");
     host.status();
-    let told = host.record().toasts.iter().filter(|t| t.message.contains("no daemon")).count();
-    assert_eq!(told, 1, "{:?}", host.record().toasts);
+    assert_eq!(no_daemon(&host), 1, "{:?}", host.record().toasts);
     // what needs no daemon still works
     host.press("CTRL|SHIFT", "W");
     host.choose("default");
