@@ -25,7 +25,7 @@ fn the_four_lines_are_all_and_the_daemon_is_started_by_the_first_event() {
         host.connected();
         host.hears("api/one", "running");
         assert_eq!(host.logged("error"), [""; 0]);
-        assert_eq!(host.waiting(), 1);
+        host.wait("the one call", |host| host.waiting() == 1);
     }
 }
 
@@ -63,7 +63,7 @@ fn applied_twice_nothing_is_there_twice() {
     chords.sort();
     chords.dedup();
     assert_eq!(chords.len(), keys, "{chords:?}");
-    assert_eq!(host.waiting(), 1);
+    host.wait("the one call", |host| host.waiting() == 1);
     assert_eq!(guis(&site).len(), 1);
 }
 
@@ -146,7 +146,7 @@ fn a_wrong_option_is_named_and_its_default_is_used() {
     let host = started(&site, Flavour::Stable, "{ auto_start = 'yes', palete = false, toast_seconds = -1 }");
     host.status_says("auto_start");
     host.wait("a toast that names them all", |host| {
-        let names = ["`auto_start`", "`palete`; did you mean `palette`?", "`toast_seconds`"];
+        let names = ["`auto_start`", "`palete` (did you mean `palette`?)", "`toast_seconds`"];
         host.record().toasts.iter().any(|t| names.iter().all(|name| t.message.contains(name)))
     });
     assert!(!host.palette().is_empty());

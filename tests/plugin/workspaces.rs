@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    fake::{Flavour, Host, mux::Rect},
+    fake::{Flavour, Host, mux::Rect, world::OverlayKind},
     scene::{FLAVOURS, SLEEP, bare_site, site, started},
     support::site::Site,
 };
@@ -23,7 +23,7 @@ fn a_workspace_is_made_through_questions_alone() {
         let project = site.project("my shop");
         let host = started(&site, flavour, "{}");
         host.press("CTRL|SHIFT", "N");
-        host.choose("Type a directory");
+        host.type_a_directory();
         host.type_line(project.to_str().expect("text"));
         host.type_line("");
         host.choose("none");
@@ -43,7 +43,7 @@ fn a_directory_that_is_not_there_is_said_and_nothing_is_made() {
     site.config("version: 1\n");
     let host = started(&site, Flavour::Stable, "{}");
     host.press("CTRL|SHIFT", "N");
-    host.choose("Type a directory");
+    host.type_a_directory();
     host.type_line("/no/such/directory");
     host.wait("a word about it", |host| {
         host.record().toasts.iter().any(|t| t.message.contains("/no/such/directory"))
@@ -89,6 +89,13 @@ fn briefs(host: &Host) -> Vec<String> {
 }
 
 impl Host {
+    /// Comes to the question for a directory: it is the first one where no directory is known.
+    fn type_a_directory(&self) {
+        if matches!(self.question().kind, OverlayKind::Selector { .. }) {
+            self.choose("Type a directory");
+        }
+    }
+
     /// Nothing is under way but the one call.
     fn is_at_rest(&self) -> bool {
         self.running(|args| !args.iter().any(|a| a == "--wait")) == 0
@@ -120,16 +127,14 @@ fn every_action_takes_any_answer_and_throws_nothing() {
                     let Some(question) = host.overlay() else { break };
                     n += 1;
                     match question.kind {
-                        crate::fake::world::OverlayKind::Selector { choices, .. } if !choices.is_empty() => {
+                        OverlayKind::Selector { choices, .. } if !choices.is_empty() => {
                             let (_, label) = &choices[(n + round) % choices.len()];
                             host.choose(&crate::fake::format::plain(label));
                         }
-                        crate::fake::world::OverlayKind::Selector { .. } => host.cancel(),
-                        crate::fake::world::OverlayKind::Prompt { .. } => {
-                            host.type_line(answers[n % answers.len()])
-                        }
-                        crate::fake::world::OverlayKind::Confirmation { .. } if n % 2 == 0 => host.confirm(),
-                        crate::fake::world::OverlayKind::Confirmation { .. } => host.cancel(),
+                        OverlayKind::Selector { .. } => host.cancel(),
+                        OverlayKind::Prompt { .. } => host.type_line(answers[n % answers.len()]),
+                        OverlayKind::Confirmation { .. } if n % 2 == 0 => host.confirm(),
+                        OverlayKind::Confirmation { .. } => host.cancel(),
                     }
                 }
                 if host.overlay().is_some() {

@@ -372,8 +372,7 @@ impl Site {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{} does not come to what is waited for", directory.display());
             let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: 0 };
-            if poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&timeout)).expect("it can be polled") > 0
-            {
+            if ready(&mut [PollFd::new(&watch, PollFlags::IN)], &timeout) > 0 {
                 rustix::io::read(&watch, &mut [0_u8; 4096]).expect("there is something to read");
             }
         }
@@ -557,8 +556,17 @@ pub fn lives(pid: i32) -> bool {
 fn wait_gone(handle: &impl std::os::fd::AsFd) {
     let timeout = Timespec { tv_sec: DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
     let mut polled = [PollFd::new(handle, PollFlags::IN)];
-    let ready = poll(&mut polled, Some(&timeout)).expect("a handle can be polled");
-    assert!(ready > 0, "a process does not end");
+    assert!(ready(&mut polled, &timeout) > 0, "a process does not end");
+}
+
+/// Polls. The end of a child of another thread interrupts it, and begins its time anew.
+fn ready(polled: &mut [PollFd<'_>], timeout: &Timespec) -> usize {
+    loop {
+        match poll(polled, Some(timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            ready => return ready.expect("a handle can be polled"),
+        }
+    }
 }
 
 /// Whether a process is our executable and has a file below `root` open. A keeper has no environment, no
