@@ -196,8 +196,10 @@ workspaces: { w: { cwd: $WORK, layout: four } }";
         both.map(|one| one.join().expect("it ends").expect("a plan"))
     });
     let four = "right(25% p, 25% q, 25% r, 25% s)";
-    assert_eq!(plans.map(|p| tabs(&p)), [[four], [four]]);
-    assert_eq!(site.processes().len(), 4);
+    assert_eq!(plans.each_ref().map(tabs), [[four], [four]]);
+    assert_eq!(plans.map(|p| p.problems), [[""; 0], [""; 0]], "who comes second is told nothing");
+    let names: Vec<String> = site.processes().into_iter().map(|p| p.name).collect();
+    assert_eq!(names, ["p", "q", "r", "s"]);
 }
 
 #[test]

@@ -202,12 +202,13 @@ fn a_daemon_that_is_killed_ends_the_wait_at_once() {
     let site = Site::new();
     let (frames, pid) = with_a_long_call(&site);
     let waiting = start(&site, &["--wait", &frames]);
-    site.wait_state("w/a", State::Stopping);
+    let keeper = site.wait_state("w/a", State::Stopping).keeper_pid.expect("it is kept");
     site.kill_daemon();
     let said = end(waiting);
     // the hello that was answered, and why the rest is not
     assert_eq!((said.code, said.answers.len(), said.error(1).code), (3, 2, Code::NoDaemon));
     kill(pid);
+    wait_end(keeper);
 }
 
 #[test]

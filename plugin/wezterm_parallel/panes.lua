@@ -40,6 +40,28 @@ function M.ask(object, method, ...)
   end
 end
 
+--- Lets WezTerm come to the end of what it has been told so far. Waits; where that is not possible, nothing.
+function M.settle()
+  pcall(wezterm.sleep_ms, 1)
+end
+
+--- Gives a pane or a tab the focus; false if it is gone. Waits.
+---
+--- WezTerm tells itself of each change of focus, and on hearing so sets that focus again. Of two changes that
+--- it has not heard of yet each undoes the other, without end, and the window does nothing else any more. So
+--- it gets to hear of each before there is another one; a new pane changes the focus too.
+---@param object any
+---@return boolean
+function M.activate(object)
+  if object == nil then
+    return false
+  end
+  M.settle()
+  local ok = pcall(object.activate, object)
+  M.settle()
+  return ok
+end
+
 local ask = M.ask
 
 ---@param pane any

@@ -212,7 +212,7 @@ end
 function M.bring_forward(mux_window, tab, pane)
   local before = ask(ask(mux_window, 'active_tab'), 'tab_id')
   local front = pane or tab
-  if not pcall(front.activate, front) then
+  if not panes.activate(front) then
     return false
   end
   if ask(tab, 'tab_id') ~= before then
@@ -256,6 +256,7 @@ local function build_splits(node, first, plan, problems)
         spawn.direction, spawn.size, spawn.domain = step.direction, step.size, 'CurrentPaneDomain'
         return { pane = from.pane:split(spawn) }
       end)
+      panes.settle()
     end
     if not opened then
       -- what has no room here gets a tab of its own, and what was to be split off it stays here
@@ -272,7 +273,7 @@ local function build_splits(node, first, plan, problems)
       zoomed = made[i]
     end
   end
-  ask((zoomed or focus or first).pane, 'activate')
+  panes.activate((zoomed or focus or first).pane)
   if zoomed then
     ask(ask(zoomed.pane, 'tab'), 'set_zoomed', true)
   end
@@ -601,7 +602,7 @@ function M.show_dashboard(window)
     return nil, TEXT.not_spawned:format 'the dashboard'
   end
   panes.remember(made, { shows = panes.DASHBOARD })
-  ask(made, 'activate')
+  panes.activate(made)
   return true
 end
 

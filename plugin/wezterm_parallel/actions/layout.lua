@@ -50,7 +50,7 @@ function M.save(window, pane)
       if layout then
         return outcome.say(w2, TEXT.saved:format(name, layout.file or '?'))
       end
-      if why.code == 'conflict' and not replace then
+      if why.code == 'exists' and not replace then
         return dialogs.confirm(w2, p, TEXT.replace:format(name), TEXT.replace_yes, function(w3)
           save(w3, true)
         end)

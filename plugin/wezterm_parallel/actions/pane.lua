@@ -111,6 +111,7 @@ local function split_for(place, id, direction)
     domain = 'CurrentPaneDomain',
   }
   panes.remember(made, { shows = id })
+  panes.settle()
   return made
 end
 
@@ -131,7 +132,7 @@ local function move(window, pane, id, where)
     ok, problem = pcall(split_for, pane, id, where)
     if ok then
       detach(window, record)
-      panes.ask(problem, 'activate')
+      panes.activate(problem)
       return
     end
   end
@@ -166,7 +167,7 @@ local function swap(window, one, other)
     split_for(other.pane, one.shows, 'Right')
     detach(window, one)
     detach(window, other)
-    panes.ask(first, 'activate')
+    panes.activate(first)
   end)
   if not ok then
     outcome.say(window, TEXT.not_moved:format(tostring(problem)))

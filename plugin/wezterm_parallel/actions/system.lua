@@ -42,7 +42,7 @@ local function in_a_tab(window, title, args)
   end
   panes.remember(pane, { shows = panes.PASSING })
   panes.ask(tab, 'set_title', title)
-  panes.ask(tab, 'activate')
+  panes.activate(tab)
 end
 
 function M.doctor(window)

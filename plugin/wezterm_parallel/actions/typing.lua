@@ -59,7 +59,7 @@ local NAMES_MAX = 6
 --- Ends it: the strip closes itself.
 local function stop(strip, origin)
   typing.clear()
-  panes.ask(typing.pane(origin), 'activate')
+  panes.activate(typing.pane(origin))
   panes.ask(typing.pane(strip), 'send_text', END)
 end
 
@@ -154,7 +154,7 @@ local function begin(window, pane, records)
   end
   panes.remember(strip, { shows = panes.PASSING })
   typing.set(panes.id(strip), panes.id(pane), ids)
-  panes.ask(strip, 'activate')
+  panes.activate(strip)
 end
 
 --- Which of them are left out.

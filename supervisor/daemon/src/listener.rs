@@ -7,7 +7,11 @@ use std::{
     rc::Rc,
 };
 
-use tokio::{net::UnixListener, sync::mpsc};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{UnixListener, UnixStream},
+    sync::mpsc,
+};
 use wezterm_parallel_schemas::{
     error::{Code, Error},
     places::SOCKET_PATH_BYTES_MAX,
@@ -19,6 +23,10 @@ use crate::{connection, router::Router};
 /// Clients at the same time: every pane, hook and editor of a busy day, and no more than the
 /// descriptors of a process allow.
 pub const CONNECTIONS_MAX: u32 = 256;
+/// Clients that are being told that there is no room for them, at the same time. Beyond them nobody is told.
+const TURNED_AWAY_MAX: usize = 64;
+/// How long one of them has to read so, and to leave.
+const TURNED_AWAY_FOR: std::time::Duration = std::time::Duration::from_secs(1);
 /// Wait after the machine had no descriptor for a client.
 const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -84,7 +92,7 @@ pub fn bind(path: &Path) -> Result<UnixListener, String> {
 /// Accepts clients for as long as the daemon lives. Says on `end` when one of them wants it to end.
 pub async fn accept(listener: UnixListener, router: Rc<Router>, end: mpsc::UnboundedSender<()>) {
     let me = rustix::process::geteuid().as_raw();
-    let open = Rc::new(());
+    let (open, turned_away) = (Rc::new(()), Rc::new(()));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -107,11 +115,12 @@ pub async fn accept(listener: UnixListener, router: Rc<Router>, end: mpsc::Unbou
             }
         }
         if Rc::strong_count(&open) > CONNECTIONS_MAX as usize {
-            let e = Error::new(Code::Busy, format!("{CONNECTIONS_MAX} clients are connected already"))
-                .hint("close some, and try again");
-            if let Ok(frame) = rmp_serde::to_vec_named(&Failure::new(0, &e)) {
-                // it fits the socket's buffer, or the client is not worth waiting for
-                let _ = stream.try_write(&frame);
+            if Rc::strong_count(&turned_away) <= TURNED_AWAY_MAX {
+                let held = turned_away.clone();
+                actix_rt::spawn(async move {
+                    let _held = held;
+                    let _ = tokio::time::timeout(TURNED_AWAY_FOR, turn_away(stream)).await;
+                });
             }
             continue;
         }
@@ -123,4 +132,17 @@ pub async fn accept(listener: UnixListener, router: Rc<Router>, end: mpsc::Unbou
             }
         });
     }
+}
+
+/// Tells a client that there is no room. What it says meanwhile is read: a socket that is closed with words
+/// in it loses the answer too, and the client would think that there is no daemon.
+async fn turn_away(mut stream: UnixStream) {
+    let e = Error::new(Code::Busy, format!("{CONNECTIONS_MAX} clients are connected already"))
+        .hint("close some, and try again");
+    if let Ok(frame) = rmp_serde::to_vec_named(&Failure::new(0, &e)) {
+        // it fits the socket's buffer, or the client is not worth waiting for
+        let _ = stream.try_write(&frame);
+    }
+    let mut words = [0; 512];
+    while stream.read(&mut words).await.is_ok_and(|n| n > 0) {}
 }

@@ -89,9 +89,19 @@ end
 function Pane:get_title()
   return self.title or 'bash'
 end
+--- A pane gets the focus of its tab. WezTerm hears of it in its next turn, and sets that focus again then:
+--- two changes in one turn undo each other for ever.
+local function give_focus(tab, pane)
+  if tab.active ~= pane then
+    M.fights = M.fights + (M.unheard and 1 or 0)
+    M.unheard = true
+  end
+  tab.active = pane
+end
+
 function Pane:activate()
   raise_if_gone(self)
-  self.in_tab.active = self
+  give_focus(self.in_tab, self)
   self.in_tab.in_window.active = self.in_tab
 end
 function Pane:split(spawn)
@@ -115,7 +125,7 @@ function Pane:split(spawn)
       end
       first.pane, second.pane = self, pane
       node.first, node.second, node.pane = first, second, nil
-      tab.active = pane
+      give_focus(tab, pane)
       return pane
     end
   end
@@ -252,6 +262,7 @@ function M.fresh(keep_global)
   M.windows, M.panes, M.asked, M.refuse, M.directories_asked = {}, {}, {}, nil, 0
   M.domain = nil
   M.answers = {}
+  M.fights, M.unheard = 0, false
   M.active_workspace = 'default'
   local wezterm = fake.wezterm
   wezterm.action = setmetatable({}, {
@@ -266,8 +277,9 @@ function M.fresh(keep_global)
   end
   wezterm.sleep_ms = function(ms)
     fake.now = fake.now + ms
+    M.unheard = false
     if M.slept then
-      M.slept()
+      M.slept(ms)
     end
   end
   wezterm.json_encode = function(value)

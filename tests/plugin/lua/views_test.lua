@@ -51,6 +51,16 @@ function T.a_workspace_without_panes_is_opened_as_its_plan_says()
   fake.same(lead.width, 83)
 end
 
+--- A real GUI was seen to do nothing else any more, with a processor for itself.
+function T.no_two_changes_of_focus_come_in_one_turn_of_wezterm()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', DEV)
+  fake.same(views().show_process(gui, 'api/tests'), true)
+  fake.same(mux.windows[2].active.active.spawn.args[3], 'api/tests')
+  fake.same(views().show_process(gui, 'api/lead'), true)
+  fake.same(mux.fights, 0)
+end
+
 function T.a_workspace_with_panes_is_only_switched_to()
   local gui = fresh()
   mux.window 'api'

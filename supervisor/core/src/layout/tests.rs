@@ -333,14 +333,15 @@ fn what_a_gui_tells_is_bounded() {
 }
 
 fn any_leaf() -> impl Strategy<Value = Pane> {
-    (prop::option::of(0..12_u8), any::<bool>(), prop::option::of(0..3_u8)).prop_map(
-        |(process, of_agent, cwd)| Pane {
-            process: process.map(|n| format!("p{n}")),
-            agent: (of_agent && process.is_some()).then(|| "claude".into()),
-            cwd: cwd.map(|n| ["sub", "/abs", "~/x"][usize::from(n)].into()),
-            ..Pane::default()
-        },
-    )
+    let fields = (prop::option::of(0..12_u8), any::<bool>(), prop::option::of(0..3_u8), any::<bool>());
+    fields.prop_map(|(process, of_agent, cwd, titled)| Pane {
+        title: titled.then(|| "a title".into()),
+        process: process.map(|n| format!("p{n}")),
+        agent: (of_agent && process.is_some()).then(|| "claude".into()),
+        cwd: cwd.map(|n| ["sub", "/abs", "~/x"][usize::from(n)].into()),
+        size: titled.then_some(Percent(50.0)),
+        ..Pane::default()
+    })
 }
 
 fn any_pane() -> impl Strategy<Value = Pane> {

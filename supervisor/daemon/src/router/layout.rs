@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, io::ErrorKind, path::PathBuf, rc::Rc, sync::Arc};
 
+use futures_util::future::join_all;
 use indexmap::IndexMap;
 use wezterm_parallel_config::layout as templates;
 use wezterm_parallel_core::{
@@ -274,8 +275,14 @@ impl Router {
                     view.cwd.display()
                 ));
             }
+        }
+        // asked for in order, so that this is their order, and waited for together: each takes some commits
+        let made = wishes.iter().map(|wish| {
             let cwd = Some(wish.cwd.clone()).filter(|dir| *dir != view.cwd && !gone.contains(dir));
-            match self.make(add(wish), cwd, environment.clone()).await {
+            self.make(add(wish), cwd, environment.clone())
+        });
+        for (wish, made) in wishes.iter().zip(join_all(made).await) {
+            match made {
                 Ok(_) => {}
                 // somebody was first, with the same wish
                 Err(e) if e.code == Code::Exists => self.is_there(&view.id, &wish.name).await?,
