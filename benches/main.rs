@@ -5,6 +5,10 @@
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support;
 
+#[path = "../tests/plugin/fake/mod.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod fake;
+
 mod agents;
 mod attach;
 mod calls;
@@ -18,6 +22,7 @@ mod memory;
 mod ours;
 mod peers;
 mod place;
+mod plugin;
 mod proc;
 mod programs;
 mod report;
@@ -81,6 +86,7 @@ const GROUPS: &[Group] = &[
     Group { names: restart::NAMES, measure: restart::measure },
     Group { names: agents::NAMES, measure: agents::measure },
     Group { names: gui::NAMES, measure: gui::measure },
+    Group { names: plugin::NAMES, measure: plugin::measure },
     Group { names: hooks::NAMES, measure: hooks::measure },
 ];
 

@@ -315,3 +315,23 @@ fn end(child: Child) -> Said {
     let err = String::from_utf8(output.stderr).expect("text");
     Said { code: output.status.code().expect("it ended by itself"), answers, err }
 }
+
+#[test]
+fn a_daemon_that_was_stopped_is_told_from_one_that_was_lost() {
+    let site = Site::new();
+    site.config(CONFIG);
+    let said = |code: Code| {
+        let said = relay(&site, &[&hex(&[hello(), request::<DaemonStatus>(2, &Empty {})])]);
+        assert_eq!((said.code, said.error(0).code), (3, code));
+    };
+    said(Code::NoDaemon);
+    site.daemon();
+    site.kill_daemon();
+    said(Code::NoDaemon);
+    site.daemon();
+    site.run(&["stop", "--yes"]).ok();
+    said(Code::ShuttingDown);
+    // whoever wants one gets one all the same
+    let said = relay(&site, &["--start", &hex(&[hello(), request::<DaemonStatus>(2, &Empty {})])]);
+    assert_eq!((said.code, said.answers.len()), (0, 2));
+}

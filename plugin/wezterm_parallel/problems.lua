@@ -61,14 +61,28 @@ function M.changes()
   return changes
 end
 
+--- Counts a problem as told from now on, also after a reload.
+---@param source wezterm_parallel.ProblemSource
+---@return boolean was_untold
+function M.tell(source)
+  if not texts[source] then
+    -- it is told before it is known, or put right already: by whoever asks
+    return true
+  end
+  if global.get('said_' .. source) == texts[source] then
+    return false
+  end
+  global.set('said_' .. source, texts[source])
+  return true
+end
+
 --- Those that nobody has been told yet. They count as told from then on, also after a reload: a problem
 --- that stays is told once.
 ---@return { source: wezterm_parallel.ProblemSource, text: string }[]
 function M.untold()
   local list = {}
   for _, problem in ipairs(M.all()) do
-    if global.get('said_' .. problem.source) ~= problem.text then
-      global.set('said_' .. problem.source, problem.text)
+    if M.tell(problem.source) then
       list[#list + 1] = problem
     end
   end

@@ -4,6 +4,7 @@
 local wezterm = require 'wezterm'
 
 local colors = require 'wezterm_parallel.colors'
+local global = require 'wezterm_parallel.global'
 local glyphs = require 'wezterm_parallel.glyphs'
 local options = require 'wezterm_parallel.options'
 local problems = require 'wezterm_parallel.problems'
@@ -115,11 +116,34 @@ function M.format_items(pieces, by_role, signs, connected)
   return items
 end
 
---- Windows that we have drawn in. Only what we wrote is erased: a status line of the user's own stays.
-local drawn = {}
+--- Something of ours is in the status line. Only that is erased: a status line of the user's own stays. In
+--- wezterm.GLOBAL, as the line outlives a reload of the config, and a window outlives its workspace.
+local DRAWN = 'drawn'
 --- Turns with each redraw for news, so that WezTerm draws the titles of tabs too: it leaves them as they
 --- are while the status line is the same text. Two forms of nothing to see.
 local phase = false
+
+---@param window any
+---@param side 'left'|'right'
+---@param text string
+local function put(window, side, text)
+  if side == 'left' then
+    window:set_left_status(text)
+  else
+    window:set_right_status(text)
+  end
+end
+
+---@param side 'left'|'right'
+local function erase(side)
+  if not global.get(DRAWN) then
+    return
+  end
+  global.set(DRAWN, nil)
+  for _, window in ipairs(wezterm.gui.gui_windows()) do
+    put(window, side, '')
+  end
+end
 
 ---@param window any
 local function draw(window)
@@ -127,26 +151,16 @@ local function draw(window)
   if not side then
     return
   end
-  local ok, id = pcall(window.window_id, window)
-  if not ok then
-    return
-  end
   local pieces = M.pieces()
-  if #pieces == 0 and not drawn[id] then
-    return
+  if #pieces == 0 then
+    return erase(side)
   end
-  local text = ''
-  if #pieces > 0 then
-    local signs = glyphs.set(options.get().glyphs)
-    local items = M.format_items(pieces, colors.of(window), signs, state.connected())
-    text = ' ' .. wezterm.format(items) .. ' ' .. (phase and '\x1b[0m' or '')
+  if not global.get(DRAWN) then
+    global.set(DRAWN, true)
   end
-  drawn[id] = #pieces > 0 or nil
-  if side == 'left' then
-    window:set_left_status(text)
-  else
-    window:set_right_status(text)
-  end
+  local signs = glyphs.set(options.get().glyphs)
+  local items = M.format_items(pieces, colors.of(window), signs, state.connected())
+  put(window, side, ' ' .. wezterm.format(items) .. ' ' .. (phase and '\x1b[0m' or ''))
 end
 
 --- Draws in one window, as each second, or when it is new. Waits.

@@ -5,6 +5,7 @@ local wezterm = require 'wezterm'
 
 local clock = require 'wezterm_parallel.clock'
 local options = require 'wezterm_parallel.options'
+local problems = require 'wezterm_parallel.problems'
 local safe = require 'wezterm_parallel.safe'
 
 local M = {}
@@ -89,6 +90,10 @@ end
 ---@return true
 function M.intent(window, intent)
   if intent.process and is_looked_at(('%s/%s'):format(intent.workspace, intent.process)) then
+    return true
+  end
+  if intent.about == 'config' and not problems.tell 'config' then
+    -- the status line has it, and a toast of our own has told it
     return true
   end
   M.show(window, intent.text or '', intent.title)

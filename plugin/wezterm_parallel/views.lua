@@ -387,6 +387,35 @@ local function build_window(window, plan, how, problems)
   return some
 end
 
+--- Several problems in one line, each once.
+---@param problems string[]
+---@return string?
+local function all_of(problems)
+  local list, seen = {}, {}
+  for _, problem in ipairs(problems) do
+    if not seen[problem] then
+      seen[problem] = true
+      table.insert(list, problem)
+    end
+  end
+  return #list > 0 and table.concat(list, '; ') or nil
+end
+
+--- What the daemon could not do as a template says. What was left and is gone since needs no word.
+---@param plan table an `Arrangement`
+---@param problems string[]
+local function problems_of(plan, problems)
+  if plan.from == 'left' then
+    return
+  end
+  for _, process in ipairs(plan.missing or {}) do
+    table.insert(problems, TEXT.no_process:format(plan.workspace.name .. '/' .. process))
+  end
+  for _, problem in ipairs(plan.problems or {}) do
+    table.insert(problems, problem)
+  end
+end
+
 --- Opens the windows of an arrangement, as far as what they show is not shown yet.
 ---@param plan table an `Arrangement`
 ---@param how { window?: any, show?: boolean, into?: any }
@@ -406,11 +435,12 @@ function M.build(plan, how)
     log.error('cannot open ' .. name .. ': ' .. tostring(built))
     return nil, TEXT.nothing:format(name)
   end
+  local problem = all_of(problems)
   if not built then
     -- without a problem, all of it is shown already
-    return nil, problems[1]
+    return nil, problem
   end
-  return true, problems[1]
+  return true, problem
 end
 
 ---@package
@@ -422,6 +452,7 @@ function M.build_now(plan, how)
   end
   local about = { workspace = name, cwd = plan.workspace.cwd, missing = missing }
   local problems = {}
+  problems_of(plan, problems)
   local window = M.any_window(how.window)
   local size = panes.size(ask(window, 'active_tab'))
   local into = how.into

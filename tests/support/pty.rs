@@ -57,7 +57,17 @@ impl State {
 
 impl Pty {
     /// Runs `command` in a new terminal of that size.
-    pub fn spawn(mut command: Command, cols: u16, rows: u16) -> Self {
+    pub fn spawn(command: Command, cols: u16, rows: u16) -> Self {
+        Self::spawn_heard(command, cols, rows, |_| ())
+    }
+
+    /// The same, and `heard` gets everything that the program writes; nothing at its end.
+    pub fn spawn_heard(
+        mut command: Command,
+        cols: u16,
+        rows: u16,
+        heard: impl FnMut(&[u8]) + Send + 'static,
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
             .expect("there is a free terminal");
         grantpt(&master).expect("a terminal of our own");
@@ -94,7 +104,7 @@ impl Pty {
         let reader = File::from(master.try_clone().expect("a descriptor can be copied"));
         let master = File::from(master);
         let feed = Arc::clone(&shared);
-        thread::spawn(move || feed.read(reader));
+        thread::spawn(move || feed.read(reader, heard));
         Self { child, master, shared }
     }
 
@@ -254,7 +264,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, mut master: File) {
+    fn read(&self, mut master: File, mut heard: impl FnMut(&[u8])) {
         let mut buffer = [0; 65_536];
         // the end is an error (EIO) on Linux
         while let Ok(n @ 1..) = master.read(&mut buffer) {
@@ -265,9 +275,12 @@ impl Shared {
             while state.stalled {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+            drop(state);
+            heard(&buffer[..n]);
         }
         self.lock().ended = true;
         self.changed.notify_all();
+        heard(&[]);
     }
 }
 

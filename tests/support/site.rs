@@ -145,6 +145,11 @@ impl Site {
         self.env.borrow_mut().retain(|(n, _)| n != name);
     }
 
+    /// The environment of what is run here.
+    pub fn env_vars(&self) -> Vec<(String, String)> {
+        self.env.borrow().clone()
+    }
+
     /// Puts an executable script on this place's PATH, before everything else.
     pub fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path("bin").join(name);
@@ -178,6 +183,7 @@ impl Site {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(self.env.borrow().iter().cloned()).current_dir(self.path("work"));
+        inherit_nothing(&mut command);
         command
     }
 
@@ -366,8 +372,7 @@ impl Site {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{} does not come to what is waited for", directory.display());
             let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: 0 };
-            if poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&timeout)).expect("it can be polled") > 0
-            {
+            if ready(&mut [PollFd::new(&watch, PollFlags::IN)], &timeout) > 0 {
                 rustix::io::read(&watch, &mut [0_u8; 4096]).expect("there is something to read");
             }
         }
@@ -471,6 +476,22 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Has a command inherit no file but the standard ones. Lua opens files so that children inherit them, and
+/// beside a test of it another one may start a child just then, which would look like one of that test's.
+pub fn inherit_nothing(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only one system call is made, which neither allocates nor locks
+    unsafe {
+        command.pre_exec(|| {
+            let flags = libc::CLOSE_RANGE_CLOEXEC;
+            match libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+}
+
 /// Runs a command to its end, with nothing on its standard input.
 pub fn finish(command: Command) -> Output {
     let shown = format!("{command:?}");
@@ -535,8 +556,17 @@ pub fn lives(pid: i32) -> bool {
 fn wait_gone(handle: &impl std::os::fd::AsFd) {
     let timeout = Timespec { tv_sec: DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
     let mut polled = [PollFd::new(handle, PollFlags::IN)];
-    let ready = poll(&mut polled, Some(&timeout)).expect("a handle can be polled");
-    assert!(ready > 0, "a process does not end");
+    assert!(ready(&mut polled, &timeout) > 0, "a process does not end");
+}
+
+/// Polls. The end of a child of another thread interrupts it, and begins its time anew.
+fn ready(polled: &mut [PollFd<'_>], timeout: &Timespec) -> usize {
+    loop {
+        match poll(polled, Some(timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            ready => return ready.expect("a handle can be polled"),
+        }
+    }
 }
 
 /// Whether a process is our executable and has a file below `root` open. A keeper has no environment, no

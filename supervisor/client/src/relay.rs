@@ -60,7 +60,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> i32 {
         }
         Ended::Failed(error) => {
             tell(&error);
-            if error.code == Code::NoDaemon { Exit::NoDaemon as i32 } else { Exit::Failed as i32 }
+            if is_none(error.code) { Exit::NoDaemon as i32 } else { Exit::Failed as i32 }
         }
     }
 }
@@ -139,7 +139,7 @@ impl Call {
         };
         match talk(&app) {
             // one that was there and has ended before it said anything is as good as none
-            Err(Ended::Failed(error)) if self.start && error.code == Code::NoDaemon => {
+            Err(Ended::Failed(error)) if self.start && is_none(error.code) => {
                 if answered > 0 {
                     return Err(Ended::Failed(error));
                 }
@@ -186,6 +186,10 @@ fn reach(app: &App) -> Result<UnixStream, Ended> {
     }
     let at = own.display();
     let error = match why {
+        Errno::NOENT | Errno::CONNREFUSED if was_stopped(&app.places) => {
+            Error::new(Code::ShuttingDown, "the daemon was stopped")
+                .hint("start it with `wezterm-parallel daemon`")
+        }
         Errno::NOENT | Errno::CONNREFUSED => Error::new(Code::NoDaemon, format!("no daemon listens at {at}"))
             .hint("start it with `wezterm-parallel daemon`"),
         Errno::AGAIN => Error::new(Code::Busy, format!("the daemon at {at} takes nobody in")),
@@ -196,6 +200,17 @@ fn reach(app: &App) -> Result<UnixStream, Ended> {
         .hint("run `wezterm-parallel doctor`"),
     };
     Err(Ended::Failed(error))
+}
+
+/// Whether the last daemon ended because somebody wanted it to: then it has taken its address away. One that
+/// was lost has left it behind.
+fn was_stopped(places: &wezterm_parallel_schemas::places::Places) -> bool {
+    places.log().exists() && !places.info().exists()
+}
+
+/// Nobody is there to talk to.
+fn is_none(code: Code) -> bool {
+    matches!(code, Code::NoDaemon | Code::ShuttingDown)
 }
 
 /// A connection to the daemon.

@@ -334,9 +334,10 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
             _ = hangup.recv() => config.do_send(actors::config::Changed { asked: true }),
         }
     }
-    // nobody shall find a socket without a daemon, nor the address of one that is gone
-    let _ = std::fs::remove_file(&socket);
+    // nobody shall find a socket without a daemon, nor the address of one that is gone. The address goes
+    // first: who finds no socket but an address takes the daemon for lost
     let _ = std::fs::remove_file(shared.places.info());
+    let _ = std::fs::remove_file(&socket);
     let _ = shared.gui.send(actors::gui::End).await;
     let _ = shared.limits.send(actors::limit::Save).await;
     let _ = board.commit_and_wait(Vec::new(), Vec::new()).await;

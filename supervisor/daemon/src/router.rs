@@ -573,6 +573,9 @@ impl Router {
         let running = board.processes().iter().filter(|v| v.pid.is_some()).count();
         let running = u32::try_from(running).unwrap_or(u32::MAX);
         self.stopping.set(true);
+        // first of all, as the ends of runs are news that GUIs would be fetching when nobody is left to say
+        // it: they would start a daemon again that was stopped
+        let _ = self.shared.gui.send(crate::actors::gui::End).await;
         let runs_dir = self.shared.places.runs();
         let alive =
             |v: &ProcessView| v.keeper_pid.and(v.run_id.as_ref()).map(|id| rundir::run_dir(&runs_dir, id));

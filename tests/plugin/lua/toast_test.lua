@@ -23,6 +23,20 @@ function T.a_toast_is_on_the_desktop_and_for_a_while_in_the_segment()
   fake.same(module.current(), nil)
 end
 
+function T.a_config_that_was_refused_is_told_by_one_toast_whoever_is_the_first()
+  local module, window = toast()
+  local problems = require 'wezterm_parallel.problems'
+  local refused = { id = 'B', kind = 'toast', about = 'config', title = 'the config was refused', text = 'line 3' }
+  problems.set('config', 'line 3')
+  module.intent(window, refused)
+  fake.same(#window.toasts, 1)
+  fake.same(#problems.untold(), 0)
+  problems.set('config', 'line 4')
+  fake.same(#problems.untold(), 1)
+  module.intent(window, refused)
+  fake.same(#window.toasts, 1)
+end
+
 function T.there_is_none_for_what_one_looks_at()
   local module, window = toast()
   window.pane = { showing = 'api/lead' }
