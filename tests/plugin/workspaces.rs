@@ -179,6 +179,7 @@ fn panes_are_built_as_planned() {
         host.choose("w");
         host.workspace_is("w");
         host.wait("all panes", |host| host.run_by("w").len() == 4);
+        host.wait("the end of it", |host| host.ask("views", "M.is_opening 'w'") == json!(false));
         assert_eq!(host.run_by("w"), ["attach w/one", "attach w/two", "top", "attach w/three"]);
         let tops = host.pane_of("top");
         host.wait("the focus", |host| Some(host.pane()) == tops);
@@ -217,6 +218,7 @@ fn an_arrangement_comes_back_in_the_next_wezterm_as_it_was_left() {
         let second = started(&site, flavour, "{ restore = 'automatic' }");
         second.workspace_is("w");
         second.wait("all panes", |host| host.run_by("w").len() == 3);
+        second.wait("the end of it", |host| host.ask("views", "M.is_opening 'w'") == json!(false));
         assert_eq!(second.run_by("w"), ["attach w/one", "attach w/two", "attach w/three"]);
         let back = places(&second);
         assert_eq!(back.len(), left.len());
@@ -264,10 +266,10 @@ fn a_directory_that_is_gone_is_said_and_the_rest_is_opened() {
     host.hears("g/one", "running");
     std::fs::remove_dir(&gone).expect("it is empty");
     host.press("CTRL|SHIFT", "W");
-    host.choose("g ");
+    host.choose("g");
     host.workspace_is("g");
     host.press("CTRL|SHIFT", "W");
-    host.choose("h ");
+    host.choose("h");
     host.workspace_is("h");
     assert_eq!(host.run_by("h"), ["attach h/one"]);
 }

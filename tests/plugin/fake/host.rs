@@ -317,14 +317,15 @@ impl Host {
         self.world.windows.borrow().iter().find_map(|w| w.overlay.clone())
     }
 
-    /// Answers a list by the first choice that has `text` in it.
+    /// Answers a list by the choice with that id, else by the first one that has `text` in it.
     #[track_caller]
     pub fn choose(&self, text: &str) {
         let question = self.question();
         let OverlayKind::Selector { choices, .. } = &question.kind else { panic!("no list: {question:?}") };
+        let is_it = |(id, _): &&(Option<String>, String)| id.as_deref() == Some(text);
         let fits = |(_, label): &&(Option<String>, String)| format::plain(label).contains(text);
-        let (id, label) =
-            choices.iter().find(fits).unwrap_or_else(|| panic!("no choice `{text}`: {choices:?}")).clone();
+        let choice = choices.iter().find(is_it).or_else(|| choices.iter().find(fits));
+        let (id, label) = choice.unwrap_or_else(|| panic!("no choice `{text}`: {choices:?}")).clone();
         self.answer(&question, question.event.clone(), vec![id, Some(label)]);
     }
 
