@@ -142,7 +142,7 @@ fn a_daemon_of_another_release_is_used_and_said() {
 
 fn rpc_version() -> u32 {
     let _ = std::any::type_name::<rpc::WireError>();
-    wezterm_parallel_schemas::PROTOCOL[1].into()
+    wezterm_parallel_schemas::PROTOCOL[1]
 }
 
 #[test]

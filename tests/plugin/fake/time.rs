@@ -80,10 +80,10 @@ fn schedule(world: &Rc<World>, name: String, delay: Duration) {
     tokio::task::spawn_local(async move {
         let Some(lua) = world.lua.borrow().clone() else { return };
         tokio::time::sleep(delay).await;
-        if world.generation.get() == generation {
-            if let Err(e) = events::emit(&lua, (name.clone(), MultiValue::new())).await {
-                events::thrown(&world, &name, &e);
-            }
+        if world.generation.get() == generation
+            && let Err(e) = events::emit(&lua, (name.clone(), MultiValue::new())).await
+        {
+            events::thrown(&world, &name, &e);
         }
     });
 }

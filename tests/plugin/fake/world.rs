@@ -190,10 +190,10 @@ impl World {
             return;
         }
         let mut mux = self.mux.borrow_mut();
-        if mux.windows_of(&mux.active_workspace).is_empty() {
-            if let Some(other) = mux.workspaces().into_iter().next() {
-                mux.active_workspace = other;
-            }
+        if mux.windows_of(&mux.active_workspace).is_empty()
+            && let Some(other) = mux.workspaces().into_iter().next()
+        {
+            mux.active_workspace = other;
         }
         let wanted = mux.windows_of(&mux.active_workspace);
         let mut windows = self.windows.borrow_mut();
