@@ -30,7 +30,8 @@ const PROBE: &str = r"
 wezterm.on('update-status', function(window)
   local lines = { 'active ' .. window:active_workspace() }
   local ok, title = pcall(function() return window:active_pane():get_title() end)
-  lines[#lines + 1] = 'front ' .. (ok and title or 'OVERLAY')
+  lines[#lines + 1] = 'front ' .. (ok and title or '?')
+  lines[#lines + 1] = 'number ' .. window:active_pane():pane_id()
   local ok, shows = pcall(function() return window:active_pane():get_user_vars().wezterm_parallel end)
   lines[#lines + 1] = 'focus ' .. tostring(ok and shows or nil)
   for _, mux_window in ipairs(wezterm.mux.all_windows()) do
@@ -51,6 +52,9 @@ wezterm.on('update-status', function(window)
   end
 end)
 ";
+
+/// Pictures until the screen rests; one that never does is kept as it is.
+const PICTURES_MAX: usize = 30;
 
 /// The folder of binaries; none if these tests are left out, which is said.
 fn folder(test: &str) -> Option<PathBuf> {
@@ -89,6 +93,7 @@ config.window_close_confirmation = 'NeverPrompt'
 config.default_prog = {{ '/bin/sh' }}
 config.status_update_interval = 100
 config.audible_bell = 'Disabled'
+config.cursor_blink_rate = 0
 local parallel = wezterm.plugin.require '{url}'
 parallel.apply_to_config(config, {options})
 local PROBE = {probe:?}
@@ -229,20 +234,39 @@ impl<'a> Glass<'a> {
         self.wait(title, |glass| glass.contains(&format!("front {title}\n")));
     }
 
-    /// Waits until a line is asked for: WezTerm gives such a question no title of ours.
+    /// Waits until another question is asked than the one that was there; of one for a line WezTerm knows no
+    /// title.
     #[track_caller]
-    fn asked_for_a_line(&self, after: &str) {
-        self.wait("a line is asked for", |glass| {
+    fn asked_anew(&self, before: &str) {
+        let number = |glass: &str| glass.lines().find(|l| l.starts_with("number ")).map(str::to_string);
+        let before = number(before);
+        self.wait("another question", |glass| {
             let front = glass.lines().find_map(|l| l.strip_prefix("front ")).unwrap_or_default();
-            front != after && front != "sh" && front != "wezterm-parallel"
+            number(glass) != before && front == "wezterm"
         });
     }
 
+    fn now(&self) -> String {
+        self.wait("anything", |_| true)
+    }
+
+    /// Keeps a picture of what is on the screen, once it rests: two pictures in a row are the same.
     fn picture(&self, name: &str) {
         let dir = checkout().join("target/plugin-pictures");
         fs::create_dir_all(&dir).expect("target can be written to");
+        let path = dir.join(format!("{name}.png"));
+        let mut last = Vec::new();
+        for _ in 0..PICTURES_MAX {
+            let mut import = Command::new("import");
+            import.env("DISPLAY", &self.display).args(["-window", "root", "rgb:-"]);
+            let now = import.output().expect("import is installed").stdout;
+            if now == last {
+                break;
+            }
+            last = now;
+        }
         let mut import = Command::new("import");
-        import.env("DISPLAY", &self.display).args(["-window", "root"]).arg(dir.join(format!("{name}.png")));
+        import.env("DISPLAY", &self.display).args(["-window", "root"]).arg(path);
         finish(import).ok();
     }
 
@@ -308,7 +332,7 @@ fn in_a_real_window_workspaces_are_switched_created_killed_and_restored() {
     write_config(&site, "{ restore = 'automatic', glyphs = 'unicode' }");
     let mut glass = Glass::start(&site, &folder);
     // the daemon was started by the first event
-    glass.wait("the daemon", |_| site.socket().exists());
+    until("the daemon", || site.socket().exists());
     site.wait_state("api/one", State::Running);
     one_waits(&site);
 
@@ -339,12 +363,15 @@ fn in_a_real_window_workspaces_are_switched_created_killed_and_restored() {
     glass.asked("Create a workspace");
     glass.picture("create-directory");
     glass.type_text("Type a directory");
+    let before = glass.now();
     glass.key("Return");
-    glass.asked_for_a_line("Create a workspace");
+    glass.asked_anew(&before);
     glass.type_text(project.to_str().expect("text"));
     glass.picture("create-typed");
+    let before = glass.now();
     glass.key("Return");
-    // the next line is asked for under the same title: only what it leads to can be waited for
+    glass.asked_anew(&before);
+    glass.picture("create-name");
     glass.key("Return");
     glass.asked("Layout of its panes");
     glass.picture("create-layout");
@@ -358,7 +385,7 @@ fn in_a_real_window_workspaces_are_switched_created_killed_and_restored() {
     let text = fs::read_to_string(&config).expect("the config");
     fs::write(&config, text + "-- edited\n").expect("it can be written");
     site.kill_daemon();
-    glass.wait("the daemon again", |_| std::os::unix::net::UnixStream::connect(site.socket()).is_ok());
+    until("the daemon again", || std::os::unix::net::UnixStream::connect(site.socket()).is_ok());
     one_waits(&site);
     glass.picture("after-kill");
 
@@ -367,7 +394,7 @@ fn in_a_real_window_workspaces_are_switched_created_killed_and_restored() {
     glass.type_text("api");
     glass.key("Return");
     glass.wait("the first workspace", |glass| glass.contains("active api"));
-    site.wait_directory(&site.path("home"), || {
+    until("the daemon knows how its panes lie", || {
         let left = crate::scene::left(&site);
         left.iter().any(|a| a.workspace.name == "api" && a.shown && a.windows.len() == 1)
     });
@@ -386,9 +413,15 @@ fn in_a_real_window_workspaces_are_switched_created_killed_and_restored() {
 
 /// Waits until one GUI waits, and only one.
 fn one_waits(site: &Site) {
+    until("one GUI that waits", || guis(site).iter().map(|g| g.waiting).eq([1]));
+}
+
+/// Asks again and again: for what is no event. Each asking is a call of the daemon.
+#[track_caller]
+fn until(what: &str, wanted: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
-    while !guis(site).iter().map(|g| g.waiting).eq([1]) {
-        assert!(Instant::now() < deadline, "one does not wait: {:?}", guis(site));
+    while !wanted() {
+        assert!(Instant::now() < deadline, "it does not come: {what}");
         std::thread::yield_now();
     }
 }

@@ -81,13 +81,13 @@ impl UserData for GuiWin {
             let world = World::of(lua);
             world.record.borrow_mut().statuses.push(status.clone());
             world.with_window(this.id, |w| w.right_status = status);
-            world.ring();
+            world.touch();
             Ok(())
         });
         methods.add_method("set_left_status", |lua, this, status: String| {
             let world = World::of(lua);
             world.with_window(this.id, |w| w.left_status = status);
-            world.ring();
+            world.touch();
             Ok(())
         });
         methods.add_async_method("get_dimensions", |lua, this, ()| async move {

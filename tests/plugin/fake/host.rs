@@ -88,6 +88,7 @@ impl Host {
             ptys: std::cell::RefCell::default(),
             pane_output,
             changed: tokio::sync::Notify::new(),
+            touched: std::cell::Cell::new(true),
         };
         let socket = site.path("run").join(format!("gui-sock-{pid}-{number}"));
         world
@@ -508,11 +509,11 @@ async fn listen(world: Rc<World>, mut output: mpsc::UnboundedReceiver<(PaneId, V
         } else {
             pane::heard(&world, id, rests.entry(id).or_default(), &bytes);
         }
-        world.ring();
+        world.touch();
     }
 }
 
-/// The status events, in the interval that the config gives.
+/// The status events, in the interval that the config gives, while there is a reason for them.
 async fn tick(world: Rc<World>) {
     loop {
         let interval =
@@ -520,7 +521,9 @@ async fn tick(world: Rc<World>) {
                 world.config(lua).ok()?.get::<_, Option<u64>>("status_update_interval").ok()?
             });
         tokio::time::sleep(Duration::from_millis(interval.unwrap_or(STATUS_MS_DEFAULT))).await;
-        events::emit_status(&world);
+        if world.touched.replace(false) {
+            events::emit_status(&world);
+        }
     }
 }
 
@@ -539,6 +542,7 @@ pub fn focus(world: &Rc<World>, window: Option<usize>) {
             changed.push(w.id);
         }
     }
+    world.touch();
     for id in changed {
         events::emit_window(world, id, "window-focus-changed", None);
     }
@@ -590,6 +594,7 @@ async fn reload(world: &Rc<World>) {
         world.with_window(window, |w| w.key_tables.clear());
         events::emit_window(world, window, "window-config-reloaded", None);
     }
+    world.touch();
     // one more for each window, in a state that hears nothing
     evaluate_for_overrides(world);
 }

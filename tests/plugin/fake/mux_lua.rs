@@ -90,7 +90,7 @@ pub async fn open(lua: &Lua, window: Option<WindowId>, spawn: Spawn) -> Result<(
         let world = std::rc::Rc::clone(&world);
         tokio::task::spawn_local(async move { world.reconcile() });
     }
-    world.ring();
+    world.touch();
     Ok((MuxTab(tab), MuxPane(pane), MuxWindow(window)))
 }
 
@@ -178,7 +178,10 @@ impl UserData for MuxTab {
             Ok(mux.windows.iter().find(|(_, w)| w.tabs.contains(&this.0)).map(|(id, _)| MuxWindow(*id)))
         });
         methods.add_method("get_title", |lua, this, ()| this.of(lua, |t| t.title.clone()));
-        methods.add_method("set_title", |lua, this, title: String| this.of(lua, |t| t.title = title));
+        methods.add_method("set_title", |lua, this, title: String| {
+            World::of(lua).touch();
+            this.of(lua, |t| t.title = title)
+        });
         methods.add_method("active_pane", |lua, this, ()| this.of(lua, |t| MuxPane(t.active)));
         methods.add_method("panes", |lua, this, ()| {
             this.of(lua, |t| t.panes().into_iter().map(MuxPane).collect::<Vec<_>>())
@@ -186,7 +189,10 @@ impl UserData for MuxTab {
         methods.add_method("get_pane_direction", |lua, this, direction: String| {
             this.of(lua, |t| t.beside(t.active, &direction).map(MuxPane))
         });
-        methods.add_method("set_zoomed", |lua, this, zoomed: bool| this.of(lua, |t| t.set_zoomed(zoomed)));
+        methods.add_method("set_zoomed", |lua, this, zoomed: bool| {
+            World::of(lua).touch();
+            this.of(lua, |t| t.set_zoomed(zoomed))
+        });
         methods.add_method("panes_with_info", |lua, this, ()| {
             let (places, active, zoomed) = this.of(lua, |t| (t.places(), t.active, t.zoomed))?;
             let list = lua.create_table()?;
@@ -222,6 +228,7 @@ impl UserData for MuxTab {
         methods.add_method("activate", |lua, this, ()| {
             this.of(lua, |_| ())?;
             World::of(lua).mux.borrow_mut().activate_tab(this.0);
+            World::of(lua).touch();
             Ok(())
         });
     }

@@ -64,7 +64,7 @@ impl UserData for MuxPane {
             let split = Split { down, second, top_level: spawn.top_level, size: spawn.size.unwrap_or(0.5) };
             let pane = world.mux.borrow_mut().split(this.0, split, spawn.pane()).map_err(Error::external)?;
             run(&world, pane)?;
-            world.ring();
+            world.touch();
             Ok(MuxPane(pane))
         });
         methods.add_method("send_text", |lua, this, text: String| {
@@ -136,7 +136,7 @@ impl UserData for MuxPane {
             mux.activate_tab(tab);
             mux.tabs.get_mut(&tab).expect("it has a place").activate(this.0);
             drop(mux);
-            world.ring();
+            world.touch();
             Ok(())
         });
         methods.add_async_method("move_to_new_tab", |lua, this, ()| async move {
@@ -250,7 +250,7 @@ pub fn set_user_var(world: &Rc<World>, id: PaneId, name: &str, value: &str) {
             events::emit_window(&again, window, "update-status", None);
         });
     }
-    world.ring();
+    world.touch();
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

@@ -31,7 +31,7 @@ pub fn perform(world: &Rc<World>, window: usize, at: PaneId, name: &str, given: 
     } else {
         format!("{name} {given}")
     });
-    world.ring();
+    world.touch();
     match name {
         "Multiple" => {
             for action in given.as_array().into_iter().flatten() {

@@ -142,6 +142,8 @@ pub struct World {
     pub ptys: RefCell<HashMap<PaneId, Pty>>,
     pub pane_output: mpsc::UnboundedSender<(PaneId, Vec<u8>)>,
     pub changed: Notify,
+    /// Something was done that has WezTerm ask for the status once more.
+    pub touched: Cell<bool>,
 }
 
 impl World {
@@ -154,6 +156,13 @@ impl World {
     pub fn ring(&self) {
         self.changed.notify_waiters();
         self.changed.notify_one();
+    }
+
+    /// A title, a size, a focus or a status line may be another one: there is one more `update-status`. They
+    /// do not come by themselves: where nobody sets a status line and nothing happens, there are none.
+    pub fn touch(&self) {
+        self.touched.set(true);
+        self.ring();
     }
 
     pub fn note(&self, level: &'static str, text: String) {
@@ -245,7 +254,7 @@ impl World {
             }
         }
         drop((mux, windows));
-        self.ring();
+        self.touch();
     }
 
     /// What may be bounded by the window: its cells.
