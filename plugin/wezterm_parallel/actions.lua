@@ -3,6 +3,7 @@
 
 local wezterm = require 'wezterm'
 
+local panes = require 'wezterm_parallel.panes'
 local safe = require 'wezterm_parallel.safe'
 
 ---@class (exact) wezterm_parallel.Action
@@ -68,7 +69,7 @@ function M.run(name, window, pane)
   for _, action in ipairs(M.LIST) do
     if action.name == name then
       safe.call(action.brief, function()
-        require(action.module)[action.call](window, pane)
+        require(action.module)[action.call](window, panes.real(window, pane))
       end)
     end
   end

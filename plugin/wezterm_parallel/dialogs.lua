@@ -2,6 +2,7 @@
 --- not at all when it is left with Esc.
 
 local wezterm = require 'wezterm'
+local panes = require 'wezterm_parallel.panes'
 local safe = require 'wezterm_parallel.safe'
 
 local M = {}
@@ -23,7 +24,7 @@ local TEXT = {
 
 local function show(window, pane, action)
   safe.call('dialog', function()
-    window:perform_action(action, pane)
+    window:perform_action(action, panes.real(window, pane))
   end)
 end
 
@@ -44,7 +45,7 @@ function M.choose(window, pane, dialog, chosen)
       fuzzy_description = (dialog.text or dialog.title) .. ': ',
       action = wezterm.action_callback(safe.handler(dialog.title, function(inner, inner_pane, id)
         if id then
-          chosen(inner, inner_pane, id)
+          chosen(inner, panes.real(inner, inner_pane), id)
         end
       end)),
     }
@@ -64,7 +65,7 @@ function M.line(window, pane, text, typed)
       description = text,
       action = wezterm.action_callback(safe.handler(text, function(inner, inner_pane, line)
         if line then
-          typed(inner, inner_pane, line)
+          typed(inner, panes.real(inner, inner_pane), line)
         end
       end)),
     }
@@ -92,7 +93,9 @@ function M.confirm(window, pane, question, yes, agreed)
       pane,
       wezterm.action.Confirmation {
         message = question,
-        action = wezterm.action_callback(safe.handler(question, agreed)),
+        action = wezterm.action_callback(safe.handler(question, function(inner, inner_pane)
+          agreed(inner, panes.real(inner, inner_pane))
+        end)),
       }
     )
   end

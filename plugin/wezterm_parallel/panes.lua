@@ -70,6 +70,19 @@ function M.id(pane)
   return ask(pane, 'pane_id')
 end
 
+--- A pane to work with: the given one, or the active one of the window. A question lies over its tab as a
+--- pane that is in no tab, and which is what WezTerm takes for the active one while the question is there,
+--- also while it is going. With a pane that is gone WezTerm does nothing.
+---@param window any a GUI window
+---@param pane any?
+---@return any?
+function M.real(window, pane)
+  if pane ~= nil and ask(pane, 'tab') then
+    return pane
+  end
+  return ask(ask(window, 'mux_window'), 'active_pane')
+end
+
 --- Remembers what a pane was opened for.
 ---@param pane any
 ---@param memory { shows?: string, command?: string[] }

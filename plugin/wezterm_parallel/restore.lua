@@ -177,7 +177,7 @@ local function count(arrangements)
 end
 
 local function ask(window, arrangements)
-  local pane = panes.ask(window, 'active_pane')
+  local pane = panes.real(window)
   if not pane then
     return
   end

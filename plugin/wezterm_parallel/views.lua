@@ -158,7 +158,7 @@ function M.switch_to(window, name)
   if panes.active_workspace() == name then
     return true
   end
-  local pane = ask(window, 'active_pane')
+  local pane = panes.real(window)
   if pane then
     local action = wezterm.action.SwitchToWorkspace { name = name }
     if pcall(window.perform_action, window, action, pane) and panes.active_workspace() == name then
@@ -170,7 +170,7 @@ end
 
 --- The GUI window to work in: the given one, else any.
 function M.any_window(window)
-  if window and panes.id(ask(window, 'active_pane')) then
+  if window and panes.real(window) then
     return window
   end
   local ok, windows = pcall(function()
@@ -581,7 +581,7 @@ function M.show_dashboard(window)
     return M.focus(window, record)
   end
   window = M.any_window(window)
-  local pane = ask(window, 'active_pane')
+  local pane = panes.real(window)
   if not pane then
     return nil, TEXT.no_window
   end

@@ -139,7 +139,7 @@ pub fn emit_window(world: &Rc<World>, window: usize, name: &str, pane: Option<Pa
 async fn run_window(world: Rc<World>, window: usize, name: String, mut pane: Option<PaneId>) {
     loop {
         let shown = pane.filter(|id| world.mux.borrow().panes.contains_key(id));
-        let shown = shown.or_else(|| world.active_pane(window));
+        let shown = shown.or_else(|| world.active_or_overlay(window));
         if let (Some(shown), Some(gui)) = (shown, GuiWin::of(&world, window)) {
             emit_now(&world, name.clone(), move |lua| pack(lua, (gui, MuxPane(shown)))).await;
         }

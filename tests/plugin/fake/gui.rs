@@ -8,7 +8,7 @@ use mlua::{
 
 use super::{
     mux::{CELL, WindowId},
-    mux_lua::{MuxPane, MuxTab, MuxWindow, gone},
+    mux_lua::{MuxPane, MuxTab, MuxWindow},
     perform,
     world::{Toast, World},
 };
@@ -55,7 +55,7 @@ impl UserData for GuiWin {
             Ok(window.active_tab().map(MuxTab))
         });
         methods.add_async_method("active_pane", |lua, this, ()| async move {
-            this.ask(lua, |world| Some(world.active_pane(this.id).map(MuxPane))).await
+            this.ask(lua, |world| Some(world.active_or_overlay(this.id).map(MuxPane))).await
         });
         methods.add_method("active_workspace", |lua, _, ()| {
             Ok(World::of(lua).mux.borrow().active_workspace.clone())
@@ -122,7 +122,7 @@ impl UserData for GuiWin {
                 this.ask(lua, |_| Some(())).await?;
                 let world = World::of(lua);
                 if !world.mux.borrow().panes.contains_key(&pane) {
-                    return Err(gone("pane", pane));
+                    return Err(Error::external(format!("pane id {pane} is not valid")));
                 }
                 perform::perform(&world, this.id, pane, &action.0, &action.1).map_err(Error::external)
             },

@@ -31,6 +31,11 @@ const EVALUATIONS: u32 = 2;
 /// Status events come this often unless the config says otherwise: as in WezTerm.
 const STATUS_MS_DEFAULT: u64 = 1000;
 
+/// Turns of everything else before an answered question is gone: enough for its answer to ask another one.
+const OVERLAY_TURNS: usize = 10;
+/// Panes of questions have numbers from here on, which no other pane has.
+const FIRST_OVERLAY: PaneId = 10_000;
+
 static PIDS: AtomicI32 = AtomicI32::new(0);
 
 /// A WezTerm that a test drives.
@@ -74,6 +79,7 @@ impl Host {
             mux: std::cell::RefCell::new(Mux::new()),
             windows: std::cell::RefCell::default(),
             next_window: std::cell::Cell::new(0),
+            next_overlay: std::cell::Cell::new(FIRST_OVERLAY),
             cells: std::cell::Cell::new(World::default_cells()),
             record: std::cell::RefCell::default(),
             generation: std::cell::Cell::new(0),
@@ -353,22 +359,24 @@ impl Host {
             OverlayKind::Selector { .. } => self.answer(&question, question.event.clone(), vec![None, None]),
             OverlayKind::Prompt { .. } => self.answer(&question, question.event.clone(), vec![None]),
             OverlayKind::Confirmation { cancel: Some(event) } => self.answer(&question, event, Vec::new()),
-            OverlayKind::Confirmation { cancel: None } => self.close_overlay(),
+            OverlayKind::Confirmation { cancel: None } => self.close_overlay(&question),
         }
     }
 
-    fn close_overlay(&self) {
+    fn close_overlay(&self, question: &Overlay) {
         for window in self.world.windows.borrow_mut().iter_mut() {
-            window.overlay = None;
+            if window.overlay.as_ref().is_some_and(|o| o.own_pane == question.own_pane) {
+                window.overlay = None;
+            }
         }
         self.world.ring();
     }
 
+    /// Lua hears the answer while the question is still there; it goes a moment later.
     fn answer(&self, question: &Overlay, event: String, answer: Vec<Option<String>>) {
         let windows = self.world.windows.borrow();
         let window = windows.iter().find(|w| w.overlay.is_some()).expect("somebody asks").id;
         drop(windows);
-        self.close_overlay();
         let gui = GuiWin::of(&self.world, window).expect("it is there");
         let pane = MuxPane(question.pane);
         self.block(async {
@@ -379,7 +387,11 @@ impl Host {
                 }
                 Ok(MultiValue::from_vec(args))
             });
+            for _ in 0..OVERLAY_TURNS {
+                tokio::task::yield_now().await;
+            }
         });
+        self.close_overlay(question);
     }
 
     /// Runs a chunk of Lua in the newest state, as a handler would: it may wait.

@@ -136,7 +136,11 @@ fn ask(world: &World, window: usize, pane: PaneId, given: &Json, kind: OverlayKi
         OverlayKind::Selector { fuzzy: true, .. } => text(given, "fuzzy_description"),
         _ => text(given, "description"),
     };
-    let overlay = Overlay { kind, title: text(given, "title"), description, event, pane };
+    let own_pane = world.next_overlay.get();
+    world.next_overlay.set(own_pane + 1);
+    // not the pane that the action was given: so it is in WezTerm
+    let pane = world.active_or_overlay(window).unwrap_or(pane);
+    let overlay = Overlay { kind, title: text(given, "title"), description, event, pane, own_pane };
     world.with_window(window, |w| {
         // one that was there is gone without an answer
         w.overlay = Some(overlay);

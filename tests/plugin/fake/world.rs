@@ -66,7 +66,10 @@ pub struct Overlay {
     pub title: String,
     pub description: String,
     pub event: String,
+    /// What was the active pane when it was asked: another question, if that had not gone yet.
     pub pane: PaneId,
+    /// It is a pane itself, which lies in no tab.
+    pub own_pane: PaneId,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +133,7 @@ pub struct World {
     pub mux: RefCell<Mux>,
     pub windows: RefCell<Vec<GuiWindow>>,
     pub next_window: Cell<usize>,
+    pub next_overlay: Cell<PaneId>,
     pub cells: Cell<(usize, usize)>,
     pub record: RefCell<Record>,
     pub generation: Cell<u64>,
@@ -181,6 +185,12 @@ impl World {
         let mux = self.mux.borrow();
         let tab = mux.windows.get(&mux_window)?.active_tab()?;
         Some(mux.tabs[&tab].active)
+    }
+
+    /// What a window takes for its active pane: the question over it, if there is one.
+    pub fn active_or_overlay(&self, id: usize) -> Option<PaneId> {
+        let overlay = self.with_window(id, |w| w.overlay.as_ref().map(|o| o.own_pane)).flatten();
+        overlay.or_else(|| self.active_pane(id))
     }
 
     /// Makes the windows on the glass be those of the active workspace, and fits their tabs to them. Those

@@ -172,6 +172,9 @@ function Tab:panes_with_info()
   return list
 end
 
+function Window:active_pane()
+  return self.active.active
+end
 function Window:window_id()
   return self.id
 end
