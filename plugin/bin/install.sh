@@ -171,7 +171,8 @@ if [ -n "$url" ]; then
 else
   command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null ||
     fail 'there is no C compiler, which the database needs' 'install gcc or clang (on macOS: xcode-select --install)'
-  # rustc lies beside cargo
+  # cargo reads settings from where it runs, and a project may have its own; rustc lies beside cargo
+  cd -- "$root"
   PATH=${cargo%/*}:$PATH CARGO_TARGET_DIR=$build "$cargo" build --release --locked \
     --manifest-path "$root/Cargo.toml" --bin wezterm-parallel ||
     fail 'it could not be built' "the reason stands above; Rust must be $rust or later (rustup update)"
@@ -185,7 +186,7 @@ mv -f -- "$fresh" "$copy"
 [ -n "$url" ] || rm -rf -- "$build"
 say "put it to $copy"
 
-mkdir -p -- "${link%/*}"
+(umask 022 && mkdir -p -- "${link%/*}")
 if [ -L "$link" ] || [ ! -e "$link" ]; then
   case $(readlink -- "$link" 2>/dev/null || say "$data/bin/") in
     "$data/bin/"*)

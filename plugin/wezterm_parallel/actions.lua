@@ -26,7 +26,7 @@ local ROWS = {
   { 'send_prompt', 'send a prompt', 'To one agent or to several', 'md_send', 'prompt', 'send' },
   { 'type_into_several', 'type into several panes', 'Typed once, sent to all', 'md_keyboard', 'typing', 'toggle' },
   { 'open_workspace', 'open workspace', 'Starts its processes', 'md_folder_open', 'workspace', 'open' },
-  { 'close_workspace', 'close workspace', 'Stops its processes', 'md_folder', 'workspace', 'close' },
+  { 'close_workspace', 'close workspace', 'Ends what runs in it', 'md_folder', 'workspace', 'close' },
   { 'delete_workspace', 'delete workspace', 'One that a command made', 'md_folder_remove', 'workspace', 'delete' },
   { 'rename_workspace', 'rename workspace', 'One that a command made', 'md_folder_edit', 'workspace', 'rename' },
   { 'attach_process', 'show process', 'Its pane, or a new one', 'md_console', 'process', 'attach' },

@@ -224,11 +224,14 @@ local function step()
     end
     return false
   end
-  problems.set('executable', nil)
   local done = intents.done()
   local news, problem = relay.call('gui.wait', parameters(done), { wait = true, start = may_start() })
   if not is_ours() then
     return false
+  end
+  -- a file that is there and cannot be run is as good as none, and is told once
+  if news or problem.code ~= 'program_missing' then
+    problems.set('executable', nil)
   end
   if not news then
     return failed(problem)

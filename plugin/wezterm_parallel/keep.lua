@@ -154,6 +154,13 @@ local function tell(workspace, windows, shown)
   return relay.call('layout.keep', { gui = feed.gui(), workspace = workspace, windows = windows, shown = shown })
 end
 
+--- One shell and nothing else: what WezTerm itself opens. It is nobody's arrangement, and takes the place of
+--- none that is still to be restored.
+local function is_bare(windows)
+  local tab = #windows == 1 and #windows[1].tabs == 1 and windows[1].tabs[1]
+  return tab and not (tab.split or tab.process or tab.command) or false
+end
+
 ---@param name string
 ---@param now integer seconds
 ---@param shown boolean
@@ -162,6 +169,9 @@ local function look(name, now, shown)
   if #windows == 0 then
     -- what is told of it next is told even if it is as it was
     kept[name] = nil
+    return
+  end
+  if not kept[name] and is_bare(windows) then
     return
   end
   local known = kept[name] or { looked_at = now }

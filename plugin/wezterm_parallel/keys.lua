@@ -27,7 +27,7 @@ local SAME = { OPT = 'ALT', META = 'ALT', CMD = 'SUPER', WIN = 'SUPER', CONTROL 
 ---@return string
 function M.normal(key, mods)
   local set = {}
-  for mod in (mods or ''):gmatch '[%a_]+' do
+  for mod in (type(mods) == 'string' and mods or ''):gmatch '[%a_]+' do
     mod = mod:upper()
     set[SAME[mod] or mod] = true
   end

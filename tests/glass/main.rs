@@ -38,7 +38,7 @@ const KILL_EVERY: Duration = Duration::from_secs(180);
 /// Between two looks at what the GUIs cost and how many calls they have open.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// A look is so many of these: where all processes change all the time, a GUI is often between two calls.
-const BLINKS: usize = 20;
+const BLINKS: usize = 250;
 /// Between two of them.
 const BLINK: Duration = Duration::from_millis(20);
 /// Between two lines of how it goes.
@@ -174,6 +174,9 @@ fn look(site: &Site, guis: &[Gui], tally: &Tally) {
             waiting =
                 waiting.max(views.iter().filter(|v| v.pid == gui.pid()).map(|v| v.waiting).sum::<u32>());
             relays = relays.max(gui.relays());
+            if waiting > 0 && relays > 0 {
+                break;
+            }
             thread::sleep(BLINK);
         }
         tally.subscribers(waiting, relays);

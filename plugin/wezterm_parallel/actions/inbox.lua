@@ -27,10 +27,29 @@ local TEXT = {
 --- scrolled past.
 local LINES_MAX = 60
 local LINE_CELLS_MAX = 200
+--- Characters of a line that are shown in one: a wide one takes two cells. The rest is shown below.
+local PIECE_CHARACTERS_MAX = 100
+--- Longest line that is taken apart: what is longer than the lines that are shown is not shown whole anyway.
+local LINE_CHARACTERS_MAX = 8000
+
+--- A line in pieces: what is allowed must have been there to be read, also its end.
+---@param line string
+---@return string[]
+local function pieces(line)
+  line = choices.plain(line, LINE_CHARACTERS_MAX)
+  local list, from = {}, 1
+  while from <= #line do
+    local after = utf8.offset(line, PIECE_CHARACTERS_MAX + 1, from) or #line + 1
+    table.insert(list, line:sub(from, after - 1))
+    from = after
+  end
+  return #list > 0 and list or { '' }
+end
 
 --- What it is about, line by line: a diff, else the whole command or plan.
 ---@param ask table an `AskView`
----@return string[]
+---@return string[] lines
+---@return boolean whole nothing of it is left out
 function M.details(ask)
   local text = ask.diff
   if not text and ask.kind ~= 'question' then
@@ -38,7 +57,9 @@ function M.details(ask)
   end
   local lines = {}
   for line in ((text or ''):gsub('\r', '') .. '\n'):gmatch '(.-)\n' do
-    table.insert(lines, choices.plain(line, LINE_CELLS_MAX))
+    for _, piece in ipairs(pieces(line)) do
+      table.insert(lines, piece)
+    end
   end
   while #lines > 0 and lines[#lines] == '' do
     table.remove(lines)
@@ -49,8 +70,9 @@ function M.details(ask)
       lines[i] = nil
     end
     table.insert(lines, TEXT.more:format(left))
+    return lines, false
   end
-  return lines
+  return lines, true
 end
 
 local function go(window, ask)
@@ -135,13 +157,15 @@ local function show(window, pane, ask)
   if ask.kind == 'question' and #(ask.questions or {}) > 0 then
     return answer_from(window, pane, ask, 1, {})
   end
-  local list = {
-    { id = 'go', label = TEXT.go },
-    { id = 'allow', label = TEXT.allow },
-    { id = 'deny', label = TEXT.deny },
-    { id = 'deny_with', label = TEXT.deny_with },
-  }
-  for _, line in ipairs(M.details(ask)) do
+  local details, whole = M.details(ask)
+  local list = { { id = 'go', label = TEXT.go } }
+  if whole then
+    -- what is not here to be read is allowed in its pane, or by the dashboard
+    table.insert(list, { id = 'allow', label = TEXT.allow })
+  end
+  table.insert(list, { id = 'deny', label = TEXT.deny })
+  table.insert(list, { id = 'deny_with', label = TEXT.deny_with })
+  for _, line in ipairs(details) do
     table.insert(list, { id = 'line', label = '   ' .. line })
   end
   dialogs.choose(window, pane, {

@@ -217,10 +217,19 @@ impl Guis {
             return;
         }
         out.push(Effect::Forget(done.id.clone()));
-        if let Some(view) = self.view(gui) {
-            let (id, problem) = (done.id.clone(), done.problem.clone());
-            out.push(Effect::Done { id, gui: Box::new(view), problem });
-        }
+        // one that was busy for so long that it counts as gone has done it all the same
+        let view = self.view(gui).unwrap_or_else(|| GuiView {
+            gui: gui.to_owned(),
+            pid: 0,
+            socket: None,
+            version: None,
+            focused_at: 0,
+            workspace: None,
+            intents: 0,
+            waiting: 0,
+        });
+        let (id, problem) = (done.id.clone(), done.problem.clone());
+        out.push(Effect::Done { id, gui: Box::new(view), problem });
     }
 
     /// A GUI is to do something: this one, or the one that had the focus last.

@@ -120,6 +120,12 @@ impl Notify {
         out
     }
 
+    /// What was held back is not told any more: it is of a time before this one, and was told then.
+    pub fn forget_held(&mut self) {
+        self.held.clear();
+        self.further = 0;
+    }
+
     /// Time has passed: what was held back is told together, once there is room for it.
     pub fn tick(&mut self, now: Now) -> Vec<Toast> {
         self.sent.retain(|at| now.at < at + PERIOD_MS);

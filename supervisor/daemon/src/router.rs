@@ -181,7 +181,7 @@ impl Router {
             call::AnnounceToGui::NAME => {
                 self.answer::<call::AnnounceToGui>(params, |_| self.announce()).await
             }
-            call::FocusGui::NAME => self.answer::<call::FocusGui>(params, |p| self.focus(p)).await,
+            call::FocusGui::NAME => self.answer::<call::FocusGui>(params, |p| self.focus(caller, p)).await,
             // not kept waiting for the disk: Claude waits for it
             call::ReportHook::NAME => {
                 self.answer::<call::ReportHook>(params, |p| self.report_hook(caller, p)).await

@@ -120,16 +120,28 @@ end
 
 function T.directories_are_asked_for_only_when_something_is_told()
   local keep = fresh()
-  local _, _, window = fake.wezterm.mux.spawn_window { workspace = 'api', cwd = '/usr' }
+  local _, first, window = fake.wezterm.mux.spawn_window { workspace = 'api', cwd = '/usr' }
+  first:split { direction = 'Right', size = 0.5, cwd = '/usr' }
   tick(keep, 2)
-  fake.same(mux.directories_asked, 1)
+  fake.same(mux.directories_asked, 2)
   tick(keep, 30)
-  fake.same(mux.directories_asked, 1)
+  fake.same(mux.directories_asked, 2)
   -- but a shell that has gone elsewhere is noticed some time
   window.active.active.spawn.cwd = '/var'
   tick(keep, 60)
   local told = mux.calls 'layout.keep'
-  fake.same(told[#told].windows[1].tabs[1].cwd, '/var')
+  fake.same(told[#told].windows[1].tabs[1].panes[2].cwd, '/var')
+end
+
+--- WezTerm opens one where it switches to a workspace that has no panes: what is to be restored there is kept.
+function T.a_shell_alone_takes_the_place_of_no_arrangement()
+  local keep = fresh()
+  local window = mux.window 'api'
+  tick(keep, 70)
+  fake.same(#mux.calls 'layout.keep', 0)
+  shows(window, 'api/lead')
+  tick(keep, 3)
+  fake.same(#mux.calls 'layout.keep', 1)
 end
 
 function T.titles_zoom_and_the_tab_in_front_are_told()

@@ -243,6 +243,14 @@ fn what_is_held_back_is_bounded_and_counted() {
 }
 
 #[test]
+fn what_an_earlier_life_held_back_is_not_told_by_the_next() {
+    let mut notify = Notify::default();
+    burst(&mut notify, at(0), 0, 206);
+    notify.forget_held();
+    assert_eq!((notify.wake_at(), notify.tick(at(PERIOD_MS))), (None, vec![]));
+}
+
+#[test]
 fn quiet_hours_are_quiet_and_told_of_never() {
     let mut notify = Notify::default();
     let quiet_hours = vec![hours("22:00-07:30").expect("hours"), hours("12:00-13:00").expect("hours")];

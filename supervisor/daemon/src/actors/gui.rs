@@ -84,6 +84,7 @@ impl GuiActor {
         for event in past {
             notify.hear(event, Now { at: event.at, minute: None });
         }
+        notify.forget_held();
         let rows: BTreeMap<String, IntentRow> =
             rows.into_iter().map(|row| (row.intent.id.clone(), row)).collect();
         Self {
@@ -205,6 +206,9 @@ impl GuiActor {
     fn arm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
+        }
+        if self.ending {
+            return;
         }
         let due = [self.guis.wake_at(), self.notify.wake_at()];
         let Some(at) = due.into_iter().flatten().min() else { return };

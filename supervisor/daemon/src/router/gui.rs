@@ -37,7 +37,9 @@ impl Router {
                 format!("`gui` must be a name of 1 to {NAME_BYTES_MAX} bytes"),
             ));
         }
-        self.note_wezterm(caller, &p);
+        // who waits for the user hears what only the user is told, and says what is done with it
+        self.only_user(caller, "wait for what the user is told")?;
+        self.note_wezterm(&p);
         let (reply, answer) = oneshot::channel();
         let ticket = self.next_holder();
         let gui = self.shared.gui.clone();
@@ -51,19 +53,19 @@ impl Router {
         }
     }
 
-    /// Takes note of where its WezTerm can be reached. What an agent says of that is not believed: a program
-    /// would be run by it that no agent's rights hold for.
-    fn note_wezterm(&self, caller: &Caller, p: &GuiWait) {
+    /// Takes note of where its WezTerm can be reached.
+    fn note_wezterm(&self, p: &GuiWait) {
         let (Some(socket), Some(executables)) = (&p.socket, &p.executables) else { return };
         let place = Place { socket: socket.clone(), executables: executables.clone() };
         let usable = socket.is_absolute() && executables.is_absolute() && !self.wezterm.is(&place);
-        if usable && self.only_user(caller, "name a WezTerm").is_ok() {
+        if usable {
             self.wezterm.set(place);
         }
     }
 
     /// Takes note of where the user is.
-    pub(super) async fn focus(&self, p: GuiFocus) -> Result<Empty, Error> {
+    pub(super) async fn focus(&self, caller: &Caller, p: GuiFocus) -> Result<Empty, Error> {
+        self.only_user(caller, "say where the user is")?;
         self.shared.gui.send(Focus(p)).await.map_err(gone)?;
         Ok(Empty {})
     }
