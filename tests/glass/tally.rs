@@ -13,7 +13,8 @@ use crate::{
     support::site::{Site, executable, finish},
 };
 
-/// What a GUI writes into its log for each thing that it was asked to do and has done.
+/// What a GUI writes into its log for each thing that it begins to do. That it is done is written again when the
+/// daemon gives it once more before it has heard so.
 const DONE: &str = "wezterm-parallel: intent ";
 /// A key that takes longer is felt.
 const KEY_FELT_MS: u64 = 100;
@@ -132,7 +133,7 @@ impl Tally {
             for line in log.lines() {
                 let Some((_, rest)) = line.split_once(DONE) else { continue };
                 if let Some((id, what)) = rest.split_once(' ')
-                    && what.starts_with("done: show")
+                    && what.starts_with("begun: show")
                 {
                     *t.done.entry(id.to_owned()).or_default() += 1;
                 }
