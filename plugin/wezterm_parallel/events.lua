@@ -28,18 +28,35 @@ local function tell_problems(window)
   end
 end
 
+--- What is told of panes, and what is to be restored.
+local function see_to_panes(window)
+  safe.call('keep', function()
+    require('wezterm_parallel.keep').tick(window)
+  end)
+  safe.call('restore', function()
+    require('wezterm_parallel.restore').tick(window)
+  end)
+end
+
+--- The daemon is there, or something is wrong. What is to be done about it is not left to the next
+--- `update-status`: where no status line is set and nothing happens, there is none.
+local function woken()
+  wezterm.time.call_after(0, function()
+    safe.call('woken', function()
+      local window = feed.window()
+      tell_problems(window)
+      see_to_panes(window)
+    end)
+  end)
+end
+
 --- Each second and more often, in each window.
 local function update_status(window)
   feed.poke()
   feed.focus(window, false)
   tell_problems(window)
   segments.draw(window)
-  safe.call('keep', function()
-    require('wezterm_parallel.keep').tick()
-  end)
-  safe.call('restore', function()
-    require('wezterm_parallel.restore').tick(window)
-  end)
+  see_to_panes(window)
 end
 
 local function config_reloaded(window)
@@ -69,6 +86,10 @@ function M.register()
   local function on(name, f)
     wezterm.on(name, safe.handler(name, f))
   end
+  feed.woken = woken
+  on('wezterm-parallel: look at the panes', function(window)
+    require('wezterm_parallel.keep').look_later(window)
+  end)
   on('gui-startup', feed.poke)
   on('gui-attached', feed.poke)
   on('window-config-reloaded', config_reloaded)

@@ -60,6 +60,16 @@ local failures, connected_at = 0, 0
 --- When it told something last.
 local heard_at = 0
 
+--- Called when the daemon is there, or there again, and when something is wrong. It must not wait.
+---@type fun()?
+M.woken = nil
+
+local function rouse()
+  if M.woken then
+    M.woken()
+  end
+end
+
 --- The name of this GUI process.
 ---@return string
 function M.gui()
@@ -163,6 +173,9 @@ local function failed(problem)
   if lost or said then
     redraw()
   end
+  if said then
+    rouse()
+  end
   if failures == 0 then
     return REFUSED_MS
   end
@@ -203,6 +216,9 @@ local function heard(news)
   problems.set('daemon', nil)
   problems.set('config', news.problem)
   redraw()
+  if news.whole then
+    rouse()
+  end
   if news.intents and #news.intents > 0 then
     -- beside the loop: what else happens while panes are opened is heard, and the daemon sees us waiting
     wezterm.time.call_after(0, function()

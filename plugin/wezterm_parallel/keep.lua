@@ -1,9 +1,12 @@
 --- Tells the daemon how the panes of its workspaces lie, when that has changed, so that they can be opened
 --- again as they were left.
 ---
---- It looks at the mux objects once a second, which costs some 30 µs a pane and starts nothing. What
---- is seen twice the same is told. An empty workspace never is: a GUI that is being closed loses its windows
---- one after another, and what was left is what was there before.
+--- It looks at the mux objects once a second, which costs some 30 µs a pane and starts nothing. What is seen
+--- twice the same is told; the second look is its own, as WezTerm sends `update-status` again only where
+--- something has happened or a status line was set. An empty workspace never is: a GUI that is being closed
+--- loses its windows one after another, and what was left is what was there before.
+
+local wezterm = require 'wezterm'
 
 local feed = require 'wezterm_parallel.feed'
 local panes = require 'wezterm_parallel.panes'
@@ -25,6 +28,13 @@ local DIRECTORIES_S = 60
 ---@field told? string how it was when it was last told
 ---@field directories? string the same, with directories
 ---@field looked_at integer when directories were last asked for
+
+--- The event of a further look. By an event with a name and not by call_after, each of whose functions stays
+--- in WezTerm's memory until the next reload.
+M.LOOK = 'wezterm-parallel: look at the panes'
+
+--- Until a further look: the next second.
+local LOOK_AGAIN_MS = 1000
 
 --- Windows of WezTerm's own, which tell of an error in the config, are panes of this domain.
 local OWN_DOMAIN = 'TermWizTerminalDomain'
@@ -164,47 +174,83 @@ end
 ---@param name string
 ---@param now integer seconds
 ---@param shown boolean
+---@return boolean again it has to be looked at once more
 local function look(name, now, shown)
   local windows = M.windows(name, false)
   if #windows == 0 then
     -- what is told of it next is told even if it is as it was
     kept[name] = nil
-    return
+    return false
   end
   if not kept[name] and is_bare(windows) then
-    return
+    return false
   end
   local known = kept[name] or { looked_at = now }
   kept[name] = known
   local seen = M.signature(windows) .. (shown and '+' or '-')
   local stable = seen == known.seen
   known.seen = seen
-  if not stable or (seen == known.told and now - known.looked_at < DIRECTORIES_S) then
-    return
+  if not stable then
+    return seen ~= known.told
+  elseif seen == known.told and now - known.looked_at < DIRECTORIES_S then
+    return false
   end
   known.looked_at = now
   local whole = M.windows(name, true)
   local directories = M.signature(whole)
   if seen ~= known.told or directories ~= known.directories then
-    if tell(name, whole, shown) then
-      known.told, known.directories = seen, directories
+    if not tell(name, whole, shown) then
+      return true
     end
+    known.told, known.directories = seen, directories
   end
+  return false
+end
+
+--- A further look is on its way.
+local scheduled = false
+
+---@param window any? a GUI window
+local function look_again(window)
+  local pane = not scheduled and panes.real(window)
+  if pane then
+    scheduled = true
+    scheduled = pcall(window.perform_action, window, wezterm.action.EmitEvent(M.LOOK), pane)
+  end
+end
+
+--- Handles the event of a further look.
+---@param window any
+function M.look_later(window)
+  wezterm.sleep_ms(LOOK_AGAIN_MS)
+  scheduled = false
+  M.tick(window)
 end
 
 --- Looks at the workspaces of the daemon. Called with every `update-status`, of every window; looks once a
 --- second.
-function M.tick()
-  local now = os.time()
-  if now == last_tick or not state.connected() then
+---@param window any? a GUI window
+function M.tick(window)
+  if not state.connected() then
     return
+  end
+  local now = os.time()
+  if now == last_tick then
+    -- what has changed within the second must be seen, though nothing else may happen
+    return look_again(window)
   end
   last_tick = now
   local active = panes.active_workspace()
+  local again = false
   for _, workspace in ipairs(state.workspaces()) do
-    if not views.is_opening(workspace.name) then
-      look(workspace.name, now, workspace.name == active)
+    if views.is_opening(workspace.name) then
+      again = true
+    elseif look(workspace.name, now, workspace.name == active) then
+      again = true
     end
+  end
+  if again then
+    look_again(window)
   end
 end
 

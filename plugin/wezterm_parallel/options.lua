@@ -42,11 +42,8 @@ local function keys(value)
     if type(action) ~= 'string' then
       return false, 'a table of keys by actions, or false'
     end
-    local fits = key == false or (
-      type(key) == 'table'
-      and type(key.key) == 'string'
-      and (key.mods == nil or type(key.mods) == 'string')
-    )
+    local fits = key == false
+      or (type(key) == 'table' and type(key.key) == 'string' and (key.mods == nil or type(key.mods) == 'string'))
     if not fits then
       return false, 'a key as in { key = "N", mods = "CTRL|SHIFT" }, or false', action
     end

@@ -98,13 +98,7 @@ impl Host {
 
     /// Nothing is under way but the one call.
     fn is_at_rest(&self) -> bool {
-        self.running(|args| !args.iter().any(|a| a == "--wait")) == 0
-            && self
-                .world
-                .windows
-                .borrow()
-                .iter()
-                .all(|w| w.events.values().all(|s| *s == crate::fake::world::EventState::None))
+        self.running(|args| !args.iter().any(|a| a == "--wait")) == 0 && self.is_calm()
     }
 }
 

@@ -41,7 +41,7 @@ function T.the_config_gets_what_it_needs_and_nothing_is_run()
   fake.same(
     handlers(),
     'augment-command-palette format-tab-title gui-attached gui-startup update-status user-var-changed '
-      .. 'window-config-reloaded window-focus-changed'
+      .. 'wezterm-parallel: look at the panes window-config-reloaded window-focus-changed'
   )
   local closed = table.concat(config.skip_close_confirmation_for_processes_named, ' ')
   fake.has(closed, 'bash')
@@ -73,7 +73,8 @@ function T.what_may_be_owned_by_the_user_can_be_switched_off()
   module.apply_to_config({}, { tab_titles = false, palette = false, keys = false })
   fake.same(
     handlers(),
-    'gui-attached gui-startup update-status user-var-changed window-config-reloaded window-focus-changed'
+    'gui-attached gui-startup update-status user-var-changed wezterm-parallel: look at the panes '
+      .. 'window-config-reloaded window-focus-changed'
   )
   fake.same(applied[1], false)
   fake.same(module.palette_entries()[1].brief, 'x')
