@@ -36,8 +36,8 @@ local GOOD_AFTER_MS = 10000
 --- News that follow one another closer than this are a burst, and further ones are taken together: fifty busy
 --- agents would otherwise have a call made, and the status drawn, for each of their words.
 local BURST_MS = 100
---- Rest between two calls in a burst. Less than a person sees.
-local BURST_REST_MS = 20
+--- Rest between two calls in a burst. With what a call takes, a change is known within 20 ms all the same.
+local BURST_REST_MS = 10
 
 local TEXT = {
   gone = 'no daemon answers; every agent goes on. Start it: wezterm-parallel daemon',

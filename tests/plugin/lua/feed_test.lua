@@ -312,7 +312,7 @@ function T.news_that_follow_others_closely_are_taken_together()
   sent(waits)
   fake.now = fake.now + 30
   waits = fake.go_on(thread, news { seq = 2 })
-  fake.same(waits.sleep, 20)
+  fake.same(waits.sleep, 10)
   waits = fake.go_on(thread)
   sent(waits)
   fake.now = fake.now + 200
