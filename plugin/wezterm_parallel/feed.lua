@@ -44,8 +44,10 @@ local TEXT = {
   stopped = 'the daemon was stopped. Start it: wezterm-parallel daemon',
 }
 
---- Of this evaluation of the config. Two are never made in the same millisecond.
-local born = clock.now_ms()
+--- The how-manieth evaluation of the config in this process this is. A count and not the time: a clock that
+--- was set back would have a reloaded config wait for its turn.
+local born = (global.get 'evaluations' or 0) + 1
+global.set('evaluations', born)
 local turn
 local running = false
 local asked_at

@@ -106,6 +106,16 @@ function T.a_reload_takes_over_with_a_higher_turn_and_the_old_loop_ends()
   fake.same(#fake.after, 0)
 end
 
+function T.a_reload_takes_over_though_the_clock_was_set_back()
+  fresh()
+  local old = begin()
+  fake.now = fake.now - 3600000
+  fresh(true)
+  local _, waits = begin()
+  fake.same(sent(waits).turn, 2)
+  fake.same(fake.go_on(old, news { superseded = true }), nil)
+end
+
 function T.news_that_reach_an_old_loop_are_not_lost_as_the_new_one_asks_for_all()
   fresh()
   local old = begin()
