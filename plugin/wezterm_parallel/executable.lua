@@ -14,7 +14,7 @@ local NAME = 'wezterm-parallel'
 --- How long it is believed that there is none. Opening eight files costs some 20 µs.
 local LOOK_AGAIN_S = 2
 
-local found, looked_at
+local found, is_best, looked_at
 
 local function home()
   return os.getenv 'HOME' or wezterm.home_dir
@@ -63,23 +63,24 @@ local function is_file(path)
   return start ~= nil
 end
 
---- The executable, or nil and what to say. Kept once it was found, until `forget`.
+--- The executable, or nil and what to say. What is found first in the order is kept until `forget`; for
+--- anything better than what was found it is looked again after a while, as it may just have been installed.
 ---@return string?, string?
 function M.find()
-  if found then
+  if found and is_best then
     return found
   end
   local now = os.time()
   if looked_at and now - looked_at < LOOK_AGAIN_S then
-    return nil, M.missing()
+    return found, not found and M.missing() or nil
   end
-  for _, candidate in ipairs(M.candidates()) do
+  looked_at, found = now, nil
+  for i, candidate in ipairs(M.candidates()) do
     if is_file(candidate.path) then
-      found = candidate.path
+      found, is_best = candidate.path, i == 1
       return found
     end
   end
-  looked_at = now
   return nil, M.missing()
 end
 
@@ -105,7 +106,7 @@ end
 
 --- Looks anew the next time: it may have been installed, replaced, or removed.
 function M.forget()
-  found, looked_at = nil, nil
+  found, is_best, looked_at = nil, nil, nil
 end
 
 --- Name of the program as WezTerm sees it among the processes of a pane.

@@ -65,6 +65,17 @@ local function failure(code, message, hint)
   return { code = code, message = message, hint = hint }
 end
 
+--- Whether the parameters of such a call hold no text all the same: why something could not be done is told
+--- in words, which may have a path or a command of the user's in them.
+local function has_no_text(method, params)
+  for _, done in ipairs(params.done or {}) do
+    if done.problem then
+      return false
+    end
+  end
+  return NO_TEXT[method] or false
+end
+
 --- The frames of a call: `hello`, and the call itself.
 ---@param method string
 ---@param params table
@@ -89,8 +100,12 @@ end
 --- A file that only its owner can read, with `bytes` in it. os.tmpname makes one by mkstemp: a new file
 --- with a name that nobody could know, of mode 0600 from its beginning.
 local function private_file(bytes)
-  local path = os.tmpname()
-  local file, problem = io.open(path, 'wb')
+  -- where no file can be made, it raises
+  local made, path = pcall(os.tmpname)
+  local file, problem = nil, path
+  if made then
+    file, problem = io.open(path, 'wb')
+  end
   if not file then
     return nil, failure('storage', 'a file for the request cannot be written: ' .. tostring(problem))
   end
@@ -212,7 +227,7 @@ function M.call(method, params, how)
     args[#args + 1] = '--environment'
   end
   local file
-  if NO_TEXT[method] and #bytes <= ARGUMENT_BYTES_MAX then
+  if has_no_text(method, params or {}) and #bytes <= ARGUMENT_BYTES_MAX then
     args[#args + 1] = (bytes:gsub('.', HEX))
   else
     file, problem = private_file(bytes)

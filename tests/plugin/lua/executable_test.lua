@@ -85,4 +85,29 @@ function T.a_pane_gets_the_whole_path_and_the_config()
   fake.same(select(2, executable({ binary = '/bin/true' }).command { 'x' }), nil)
 end
 
+--- The older one that was found before went on to be used until the config was read anew.
+function T.a_better_one_that_is_installed_later_is_used()
+  local home = os.tmpname()
+  os.remove(home)
+  local function put(path)
+    assert(os.execute(("mkdir -p '%s' && echo x > '%s/wezterm-parallel'"):format(path, path)))
+    return path .. '/wezterm-parallel'
+  end
+  local time, now = os.time, 1000
+  os.time = function() -- luacheck: ignore 122
+    return now
+  end
+  with_env({ HOME = home }, function()
+    local older = put(home .. '/.cargo/bin')
+    local module = executable {}
+    fake.same(module.find(), older)
+    local newer = put(home .. '/.local/share/wezterm-parallel/bin/0.1.0')
+    fake.same(module.find(), older)
+    now = now + 3
+    fake.same(module.find(), newer)
+  end)
+  os.time = time -- luacheck: ignore 122
+  os.execute(("rm -r '%s'"):format(home))
+end
+
 return T

@@ -82,6 +82,28 @@ function T.free_text_never_stands_on_the_command_line()
   fake.same(io.open(sent.words.file), nil)
 end
 
+--- Why something could not be done is told in words that may have a path or a command of the user's in them.
+function T.what_could_not_be_done_goes_by_a_file()
+  local done = { { id = 'I', problem = 'the directory /home/u/secret is gone' } }
+  local sent = call(relay(), 'gui.wait', { gui = 'g', done = done }, nil, fake.answer {})
+  assert(sent.words.file)
+  sent = call(relay(), 'gui.wait', { gui = 'g', done = { { id = 'I' } } }, nil, fake.answer {})
+  fake.same(sent.words.file, nil)
+end
+
+function T.where_no_file_can_be_made_the_call_fails_and_says_so()
+  local module = relay()
+  local tmpname = os.tmpname
+  os.tmpname = function() -- luacheck: ignore 122
+    error 'unable to generate a unique filename'
+  end
+  local ok, _, problem = pcall(module.call, 'process.send', { text = 'x' })
+  os.tmpname = tmpname -- luacheck: ignore 122
+  assert(ok, 'it throws nothing')
+  fake.same(problem.code, 'storage')
+  fake.has(problem.message, 'unique filename')
+end
+
 function T.a_method_that_nobody_thought_of_goes_by_a_file()
   local sent = call(relay(), 'task.create', { prompt = 'x' }, nil, fake.answer {})
   assert(sent.words.file)
