@@ -2,7 +2,8 @@
 --
 --   local wezterm_parallel = dofile '/home/me/wezterm-parallel/plugin.lua'
 --
--- `require` by a path works too, and so does `loadfile(path)(path)`.
+-- `require` by a path works too, and so does `loadfile(path)(path)`. It throws nothing: a config must not go
+-- down with a checkout.
 
 local first, second = ...
 
@@ -14,13 +15,49 @@ local function own_path()
       return given
     end
   end
-  return string.dump(function() end):match '@(/.-plugin%.lua)'
+  return string.dump(function() end):match '@(/.*plugin%.lua)'
+end
+
+--- What a config gets where there is no plugin to be had: all of it is there, does nothing, and says why.
+local function nothing(why)
+  local wezterm = require 'wezterm'
+  local text = 'it cannot be loaded: ' .. tostring(why)
+  wezterm.log_error('wezterm-parallel: ' .. text)
+  wezterm.on('window-config-reloaded', function(window)
+    window:toast_notification('wezterm-parallel', text, nil, 10000)
+  end)
+  local function same(config)
+    return config
+  end
+  local function none()
+    return {}
+  end
+  return {
+    apply_to_config = same,
+    setup = same,
+    palette_entries = none,
+    status_segments = none,
+    status_text = function()
+      return ''
+    end,
+    tab_title = function() end,
+    actions = setmetatable({}, {
+      __index = function()
+        return wezterm.action.Nop
+      end,
+    }),
+  }
 end
 
 local directory = (own_path() or ''):match '^(.*)/[^/]*$'
 if not directory then
-  error('wezterm-parallel: say where plugin.lua lies by its whole path', 0)
+  return nothing 'say where plugin.lua lies by its whole path'
 end
 
 local init = directory .. '/plugin/init.lua'
-return assert(loadfile(init))('wezterm_parallel', init)
+local chunk, problem = loadfile(init)
+if not chunk then
+  return nothing(problem)
+end
+local ok, plugin = pcall(chunk, 'wezterm_parallel', init)
+return ok and plugin or nothing(plugin)

@@ -21,7 +21,7 @@ end
 local function by_link(use)
   local name = os.tmpname()
   os.remove(name)
-  local link = ("%s it's a checkout, with a name longer than any that an error message of Lua keeps whole"):format(name)
+  local link = ("%s it's a my-plugin.lua checkout, longer than any name that an error of Lua keeps whole"):format(name)
   local quoted = "'" .. link:gsub("'", [['\'']]) .. "'"
   local pwd = assert(io.popen(("cd '%s' && pwd"):format(ROOT)))
   assert(os.execute(("ln -s '%s' %s"):format(pwd:read 'l', quoted)))
@@ -53,12 +53,59 @@ function T.dofile_and_loadfile_find_it_wherever_it_lies()
   end)
 end
 
-function T.a_relative_path_is_refused_in_words()
-  local ok, said = loaded(function()
+--- Whether a config can use it as it would use the plugin, to no effect; what it says.
+local function said_by(ok, module)
+  assert(ok, module)
+  local config = {}
+  fake.same(module.apply_to_config(config, {}), config)
+  fake.same(module.setup(config), config)
+  fake.same(module.actions.create_workspace, 'nop')
+  local window = fake.window(1)
+  for _, handler in ipairs(fake.handlers['window-config-reloaded']) do
+    handler(window)
+  end
+  return window.toasts[1].text
+end
+
+function T.a_relative_path_is_refused_in_words_and_throws_nothing()
+  local ok, module = loaded(function()
     return load(assert(io.open(ROOT .. '/plugin.lua')):read 'a', '@plugin.lua')()
   end)
-  fake.same(ok, false)
-  fake.has(said, 'its whole path')
+  fake.has(said_by(ok, module), 'its whole path')
+end
+
+function T.a_broken_checkout_takes_no_config_down()
+  local directory = os.tmpname()
+  os.remove(directory)
+  local function sh(command)
+    assert(os.execute(command:format(directory)))
+  end
+  sh "mkdir -p '%s/plugin'"
+  local copy = assert(io.open(directory .. '/plugin.lua', 'w'))
+  copy:write(assert(io.open(ROOT .. '/plugin.lua')):read 'a')
+  copy:close()
+  local function load_it()
+    return dofile(directory .. '/plugin.lua')
+  end
+  fake.has(said_by(loaded(load_it)), 'plugin/init.lua')
+  sh "echo '<<<<<<< HEAD' > '%s/plugin/init.lua'"
+  fake.has(said_by(loaded(load_it)), 'plugin/init.lua:1')
+  sh "echo \"error 'no such module'\" > '%s/plugin/init.lua'"
+  fake.has(said_by(loaded(load_it)), 'no such module')
+  sh "rm -r '%s'"
+end
+
+function T.what_stands_in_for_the_plugin_has_all_that_it_has()
+  local ok, module = loaded(function()
+    return load(assert(io.open(ROOT .. '/plugin.lua')):read 'a', '@plugin.lua')()
+  end)
+  assert(ok)
+  fake.fresh()
+  for name, value in pairs(require 'wezterm_parallel.api') do
+    if name ~= 'version' then
+      fake.same(type(module[name]), type(value), name)
+    end
+  end
 end
 
 return T
