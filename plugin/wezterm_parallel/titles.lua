@@ -72,6 +72,15 @@ function M.worst(names)
   return worst
 end
 
+--- The name that a layout gives to a pane.
+---@param pane any a PaneInformation of WezTerm
+---@return string?
+local function given_title(pane)
+  local ok, panes = pcall(require, 'wezterm_parallel.panes')
+  local memory = ok and panes.memory_of and panes.memory_of(pane.pane_id)
+  return memory and memory.title
+end
+
 --- Whether any of its panes is typed into together with others.
 ---@param tab any a TabInformation of WezTerm
 ---@return boolean
@@ -97,7 +106,8 @@ function M.tab_title(tab, max_width)
   local mood = M.worst(names)
   local title = tab.tab_title
   if not title or title == '' then
-    title = active and active:match '/(.*)$' or tab.active_pane and tab.active_pane.title or names[1]
+    local pane = tab.active_pane
+    title = pane and given_title(pane) or active and active:match '/(.*)$' or pane and pane.title or names[1]
   end
   local zoomed = tab.active_pane ~= nil and tab.active_pane.is_zoomed == true
   -- the sign and a space; a space, the sign of zooming
@@ -112,6 +122,15 @@ function M.tab_title(tab, max_width)
   }
 end
 
+--- A tab without processes whose active pane was given a name: that, and nothing else.
+---@param tab any a TabInformation of WezTerm
+---@param max_width integer
+---@return string?
+local function name_alone(tab, max_width)
+  local given = (tab.tab_title or '') == '' and tab.active_pane and given_title(tab.active_pane)
+  return given and wezterm.truncate_right(given, math.max(max_width, 1)) or nil
+end
+
 --- The handler of `format-tab-title`: nil leaves a tab to WezTerm.
 ---@param tab any
 ---@param config any
@@ -123,9 +142,11 @@ function M.format(tab, config, max_width)
     local first = config.tab_and_split_indices_are_zero_based and 0 or 1
     index = ('%d: '):format(tab.tab_index + first)
   end
-  local it = M.tab_title(tab, max_width - #index - 2 * #space)
+  local room = max_width - #index - 2 * #space
+  local it = M.tab_title(tab, room)
   if not it then
-    return nil
+    local name = name_alone(tab, room)
+    return name and { { Text = space .. index .. name .. space } }
   end
   local signs = glyphs.set(options.get().glyphs)
   local rest = ' ' .. it.title .. (it.zoomed and ' ' .. signs.zoomed or '') .. (it.typing and ' ' .. signs.typing or '')

@@ -259,7 +259,7 @@ function M.prune(pane, keep)
   if #children > 1 then
     copy.panes = children
   end
-  copy.title, copy.size = pane.title, pane.size
+  copy.title, copy.size = pane.title or copy.title, pane.size
   copy.focus = pane.focus or copy.focus
   return copy
 end

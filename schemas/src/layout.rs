@@ -22,7 +22,8 @@ pub struct Layout {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pane {
-    /// Title of the tab; only for what is directly below `tabs`.
+    /// Title of the tab, for what is directly below `tabs`; of a pane in a split, its name, by which the tab
+    /// goes while that pane has the focus and the tab has no title of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Shows this process of the workspace.

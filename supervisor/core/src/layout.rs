@@ -175,11 +175,11 @@ impl Placing<'_> {
     fn pane(&mut self, mut pane: Pane) -> Option<Pane> {
         let Some(split) = pane.split else { return self.leaf(pane) };
         let mut panes: Vec<Pane> =
-            std::mem::take(&mut pane.panes).into_iter().filter_map(|p| self.pane(p)).map(untitled).collect();
+            std::mem::take(&mut pane.panes).into_iter().filter_map(|p| self.pane(p)).collect();
         if panes.len() < 2 {
             let only = panes.pop()?;
             return Some(Pane {
-                title: pane.title,
+                title: pane.title.or_else(|| only.title.clone()),
                 size: pane.size,
                 focus: pane.focus || only.focus,
                 ..only
@@ -229,11 +229,6 @@ impl Placing<'_> {
         }
         instead
     }
-}
-
-/// Only tabs have titles.
-fn untitled(pane: Pane) -> Pane {
-    Pane { title: None, ..pane }
 }
 
 /// The panes of a split that is within another one, in sizes of that one.

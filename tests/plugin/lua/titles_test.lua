@@ -10,6 +10,9 @@ local function titles(given, views)
   package.loaded['wezterm_parallel.panes'].shows = function(pane)
     return pane:pane_id() == 77 and 'api/new' or nil
   end
+  package.loaded['wezterm_parallel.panes'].memory_of = function(id)
+    return id == 78 and { title = 'notes' } or nil
+  end
   return require 'wezterm_parallel.titles'
 end
 
@@ -109,6 +112,17 @@ end
 function T.a_process_that_nobody_knows_has_the_sign_of_the_unknown()
   local module = titles {}
   fake.same(text(module.format(tab { pane 'api/gone' }, CLASSIC, 30)), ' 1: ? gone ')
+end
+
+function T.a_pane_that_a_layout_has_named_names_its_tab_while_it_has_the_focus()
+  local module = titles({}, VIEWS)
+  local named = { pane_id = 78 }
+  fake.same(module.tab_title(tab { pane('api/lead', named) }, 30).title, 'notes')
+  fake.same(module.tab_title(tab { pane 'api/lead', pane(nil, named) }, 30).title, 'lead')
+  fake.same(module.tab_title(tab({ pane('api/lead', named) }, { tab_title = 'mine' }), 30).title, 'mine')
+  -- without a process there is no sign, but there is the name
+  fake.same(text(module.format(tab { pane('', named) }, CLASSIC, 30)), ' 1: notes ')
+  fake.same(module.format(tab { pane '' }, CLASSIC, 30), nil)
 end
 
 return T

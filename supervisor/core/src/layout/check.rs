@@ -121,8 +121,9 @@ impl Check {
             return;
         }
         if let Some(title) = &pane.title {
-            if depth > 1 {
-                self.key_fault(&at.key("title"), "only a tab has a title", Some("write it at the tab"));
+            if depth > 1 && pane.split.is_some() {
+                let hint = "write it at the tab, or at one of the panes";
+                self.key_fault(&at.key("title"), "only a tab and a pane have a title", Some(hint));
             } else if !is_line(title, TITLE_BYTES_MAX) {
                 self.fault(&at.key("title"), "a title is a line of at most 256 bytes", None);
             }

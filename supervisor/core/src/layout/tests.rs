@@ -104,6 +104,16 @@ fn what_stands_in_for_a_split_keeps_the_splits_title_and_its_own_focus() {
 }
 
 #[test]
+fn panes_of_a_split_keep_their_names_also_where_they_come_to_stand_alone() {
+    let named = |name: &str, title: &str| Pane { title: Some(title.into()), ..shows(name) };
+    let room = room(&[("a", None), ("b", None), ("c", None)]);
+    let split = right([named("a", "server"), down([named("b", "log"), shows("gone")]), shows("c")]);
+    let placed = place(window([split]), &room, &HashSet::new());
+    let titles: Vec<_> = placed.windows[0].tabs[0].panes.iter().map(|p| p.title.as_deref()).collect();
+    assert_eq!(titles, [Some("server"), Some("log"), None]);
+}
+
+#[test]
 fn a_split_of_the_same_kind_within_another_is_one_with_it() {
     let inner = right([sized(shows("b"), 25.0), sized(Pane::default(), 75.0)]);
     assert_eq!(
@@ -290,8 +300,11 @@ fn what_is_wrong_with_a_template_is_told_at_its_place() {
         ),
         (Pane { command: Some(Vec::new()), ..shows("a") }, "tabs.0.command: the command is empty"),
         (
-            right([Pane { title: Some("t".into()), ..shows("a") }, Pane::default()]),
-            "tabs.0.panes.0.title: only a tab has a title",
+            right([
+                Pane { title: Some("t".into()), ..right([shows("a"), Pane::default()]) },
+                Pane::default(),
+            ]),
+            "tabs.0.panes.0.title: only a tab and a pane have a title",
         ),
         (in_dir("~other/x"), "tabs.0.cwd: this is not expanded"),
         (
