@@ -46,6 +46,7 @@ local ROWS = {
   { 'reload_config', 'reload config', 'Reads config.yaml anew', 'md_reload', 'system', 'reload_config' },
   { 'doctor', 'doctor', 'What is wrong on this machine', 'md_stethoscope', 'system', 'doctor' },
   { 'logs', 'logs', 'What a process wrote, and writes', 'md_text', 'system', 'logs' },
+  { 'install', 'install the executable', 'In a tab, where you see it', 'md_download', 'system', 'install' },
 }
 
 ---@type wezterm_parallel.Action[]
@@ -91,10 +92,6 @@ return setmetatable(M, {
         made[name] = wezterm.action.EmitEvent(action.brief)
         return made[name]
       end
-    end
-    if name == 'install' then
-      made[name] = require('wezterm_parallel.install').action()
-      return made[name]
     end
   end,
 })

@@ -1,16 +1,68 @@
 --- What the user is asked, over the tab: a list, a line, yes or no. Each calls back when it is answered, and
 --- not at all when it is left with Esc.
+---
+--- WezTerm tells an answer by an event. `wezterm.action_callback` would make one for each question, which stays
+--- in memory until the config is read anew and is gone after it; these are a few with names of their own, taken
+--- in turn.
 
 local wezterm = require 'wezterm'
 local panes = require 'wezterm_parallel.panes'
 local safe = require 'wezterm_parallel.safe'
+local toast = require 'wezterm_parallel.toast'
 
 local M = {}
 
 local TEXT = {
   help = 'Enter takes it, Esc leaves, / searches',
   no = 'No',
+  reloaded = 'the config was read anew meanwhile; choose the action once more',
 }
+
+--- Questions that can be open at the same time, each over a tab of its own. Of one more, the oldest is answered
+--- as after a reload.
+local OPEN_MAX = 16
+
+--- A choice or a line comes with the answer, or with nil where it was left; a yes comes with nothing.
+local ANSWER, AGREED = 'wezterm-parallel: answer ', 'wezterm-parallel: agreed '
+
+--- What is done with the answers of those that are open.
+---@type table<integer, fun(window: any, pane: any, answer: string|true)>
+local open = {}
+local newest = 0
+
+local function answered(place, window, pane, answer)
+  local call = open[place]
+  open[place] = nil
+  if not answer then
+    return
+  elseif call then
+    call(window, panes.real(window, pane), answer)
+  else
+    toast.answer(window, TEXT.reloaded)
+  end
+end
+
+--- Registers the events; once for each evaluation of the config.
+function M.register()
+  for place = 1, OPEN_MAX do
+    wezterm.on(ANSWER .. place, function(window, pane, answer)
+      safe.call('answer', answered, place, window, pane, answer)
+    end)
+    wezterm.on(AGREED .. place, function(window, pane)
+      safe.call('answer', answered, place, window, pane, true)
+    end)
+  end
+end
+
+--- The action that answers the question that is opened now.
+---@param event string
+---@param call fun(window: any, pane: any, answer: any)
+---@return any action
+local function to(event, call)
+  newest = newest % OPEN_MAX + 1
+  open[newest] = call
+  return wezterm.action.EmitEvent(event .. newest)
+end
 
 ---@class wezterm_parallel.Choice
 ---@field id string
@@ -43,11 +95,7 @@ function M.choose(window, pane, dialog, chosen)
       fuzzy = dialog.fuzzy or false,
       description = dialog.text and (dialog.text .. '   ' .. TEXT.help) or TEXT.help,
       fuzzy_description = (dialog.text or dialog.title) .. ': ',
-      action = wezterm.action_callback(safe.handler(dialog.title, function(inner, inner_pane, id)
-        if id then
-          chosen(inner, panes.real(inner, inner_pane), id)
-        end
-      end)),
+      action = to(ANSWER, chosen),
     }
   )
 end
@@ -63,11 +111,7 @@ function M.line(window, pane, text, typed)
     pane,
     wezterm.action.PromptInputLine {
       description = text,
-      action = wezterm.action_callback(safe.handler(text, function(inner, inner_pane, line)
-        if line then
-          typed(inner, panes.real(inner, inner_pane), line)
-        end
-      end)),
+      action = to(ANSWER, typed),
     }
   )
 end
@@ -93,9 +137,7 @@ function M.confirm(window, pane, question, yes, agreed)
       pane,
       wezterm.action.Confirmation {
         message = question,
-        action = wezterm.action_callback(safe.handler(question, function(inner, inner_pane)
-          agreed(inner, panes.real(inner, inner_pane))
-        end)),
+        action = to(AGREED, agreed),
       }
     )
   end

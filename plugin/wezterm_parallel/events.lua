@@ -87,6 +87,7 @@ function M.register()
     wezterm.on(name, safe.handler(name, f))
   end
   feed.woken = woken
+  require('wezterm_parallel.dialogs').register()
   on('wezterm-parallel: look at the panes', function(window)
     require('wezterm_parallel.keep').look_later(window)
   end)

@@ -1,19 +1,14 @@
 -- Installs the executable, where the user says so: in a tab of its own, so that everything that is done can
 -- be seen. Nothing is ever built or downloaded unasked.
 
-local wezterm = require 'wezterm'
-
 local executable = require 'wezterm_parallel.executable'
 local feed = require 'wezterm_parallel.feed'
 local options = require 'wezterm_parallel.options'
-local safe = require 'wezterm_parallel.safe'
 local toast = require 'wezterm_parallel.toast'
 
 local M = {}
 
 local TEXT = {
-  brief = 'wezterm-parallel: install the executable',
-  doc = 'Builds it from the checkout of the plugin, or fetches the release; in a tab, to look at',
   no_script = 'the plugin has no %s: install wezterm-parallel by hand, as its README says',
 }
 
@@ -34,7 +29,7 @@ function M.run(window)
   local script = M.script()
   local file = io.open(script)
   if not file then
-    toast.show(window, TEXT.no_script:format(script))
+    toast.answer(window, TEXT.no_script:format(script))
     return
   end
   file:close()
@@ -42,17 +37,6 @@ function M.run(window)
   -- found as soon as it is there: the feed looks at each event while there is none
   executable.forget()
   feed.poke()
-end
-
---- As an action for a key.
-function M.action()
-  return wezterm.action_callback(safe.handler('install', M.run))
-end
-
---- As an entry of the palette.
----@return table
-function M.palette_entry()
-  return { brief = TEXT.brief, doc = TEXT.doc, icon = 'md_download', action = M.action() }
 end
 
 return M

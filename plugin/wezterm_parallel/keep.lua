@@ -8,6 +8,7 @@
 
 local wezterm = require 'wezterm'
 
+local announce = require 'wezterm_parallel.announce'
 local feed = require 'wezterm_parallel.feed'
 local panes = require 'wezterm_parallel.panes'
 local relay = require 'wezterm_parallel.relay'
@@ -36,9 +37,6 @@ M.LOOK = 'wezterm-parallel: look at the panes'
 --- Until a further look: the next second.
 local LOOK_AGAIN_MS = 1000
 
---- Windows of WezTerm's own, which tell of an error in the config, are panes of this domain.
-local OWN_DOMAIN = 'TermWizTerminalDomain'
-
 --- Of this evaluation of the config alone: after a reload each is told once more, which changes nothing.
 ---@type table<string, wezterm_parallel.Kept>
 local kept = {}
@@ -59,6 +57,21 @@ function M.directory(pane)
   return path and #path > 1 and path:gsub('/$', '') or path
 end
 
+--- What a pane was to be, where something else had to take its place: that is what it is to be the next time.
+---@param pane any
+---@param wish wezterm_parallel.Pane
+---@param directories boolean
+---@return wezterm_parallel.Pane
+local function wished(pane, wish, directories)
+  local leaf = { process = wish.process, command = wish.command }
+  if directories then
+    local now = M.directory(pane)
+    -- who has gone elsewhere meanwhile has another wish
+    leaf.cwd = (not wish.instead or now == nil or now == wish.instead) and wish.cwd or now
+  end
+  return leaf
+end
+
 --- What a pane shows, as the protocol says it.
 ---@param workspace string
 ---@param info table
@@ -68,7 +81,10 @@ end
 local function describe(workspace, info, alone, directories)
   local leaf = {}
   local shows = panes.shows(info.pane)
-  if shows then
+  local memory = panes.memory(info.pane)
+  if memory.wish then
+    leaf = wished(info.pane, memory.wish, directories)
+  elseif shows then
     local of, process = panes.names(shows)
     if of == workspace then
       leaf.process = process
@@ -78,11 +94,13 @@ local function describe(workspace, info, alone, directories)
       leaf.command = (views.command { 'attach', shows })
     end
   else
-    leaf.command = panes.memory(info.pane).command
+    leaf.command = memory.command
     if directories then
       leaf.cwd = M.directory(info.pane)
     end
   end
+  -- of a pane that is alone, the title of its tab counts
+  leaf.title = not alone and memory.title or nil
   -- a single pane has the focus of its tab in any case
   leaf.focus = not alone and info.is_active or nil
   leaf.zoomed = info.is_zoomed or nil
@@ -97,16 +115,18 @@ end
 ---@param workspace string
 ---@param directories boolean also where shells and commands are
 ---@return { title?: string, tabs: wezterm_parallel.Pane[] }[]
+---@return boolean whole it is known of each pane what it shows
 function M.windows(workspace, directories)
-  local windows = {}
+  local windows, whole = {}, true
   for _, window in ipairs(panes.windows_of(workspace)) do
     local tabs = {}
     local infos = ask(window, 'tabs_with_info') or {}
     for _, tab_info in ipairs(infos) do
       local infos_of_tab = {}
       for _, info in ipairs(ask(tab_info.tab, 'panes_with_info') or {}) do
-        if ask(info.pane, 'get_domain_name') ~= OWN_DOMAIN and panes.shows(info.pane) ~= panes.PASSING then
+        if ask(info.pane, 'get_domain_name') ~= panes.OWN_DOMAIN and panes.shows(info.pane) ~= panes.PASSING then
           table.insert(infos_of_tab, info)
+          whole = whole and not panes.is_unknown(info.pane)
         end
       end
       local node = tree.from_panes(infos_of_tab, function(info)
@@ -124,7 +144,7 @@ function M.windows(workspace, directories)
       table.insert(windows, { title = filled(ask(window, 'get_title')), tabs = tabs })
     end
   end
-  return windows
+  return windows, whole
 end
 
 local KEYS = { 'title', 'process', 'cwd', 'split', 'size', 'focus', 'zoomed' }
@@ -171,16 +191,27 @@ local function is_bare(windows)
   return tab and not (tab.split or tab.process or tab.command) or false
 end
 
+--- What is to be told, by workspace: whether it is the one on the glass. And whether panes have to say first
+--- what they show.
+---@type table<string, boolean>
+local due = {}
+local unheard = false
+
 ---@param name string
 ---@param now integer seconds
 ---@param shown boolean
 ---@return boolean again it has to be looked at once more
 local function look(name, now, shown)
-  local windows = M.windows(name, false)
+  local windows, whole = M.windows(name, false)
   if #windows == 0 then
     -- what is told of it next is told even if it is as it was
     kept[name] = nil
     return false
+  end
+  if not whole then
+    -- a pane that is not known yet would be kept as a shell
+    unheard = true
+    return true
   end
   if not kept[name] and is_bare(windows) then
     return false
@@ -195,35 +226,69 @@ local function look(name, now, shown)
   elseif seen == known.told and now - known.looked_at < DIRECTORIES_S then
     return false
   end
-  known.looked_at = now
-  local whole = M.windows(name, true)
-  local directories = M.signature(whole)
-  if seen ~= known.told or directories ~= known.directories then
-    if not tell(name, whole, shown) then
-      return true
-    end
-    known.told, known.directories = seen, directories
-  end
-  return false
+  due[name] = shown
+  return true
 end
 
---- A further look is on its way.
-local scheduled = false
+--- Tells of a workspace that is due, if that is news.
+---@param name string
+---@param shown boolean
+local function tell_of(name, shown)
+  local known = kept[name]
+  local windows, whole = M.windows(name, true)
+  if not known or not whole or #windows == 0 then
+    return
+  end
+  known.looked_at = os.time()
+  local seen = M.signature(M.windows(name, false)) .. (shown and '+' or '-')
+  local directories = M.signature(windows)
+  if seen ~= known.seen then
+    -- it changes just now: what it comes to is seen by the next look
+    return
+  end
+  if seen == known.told and directories == known.directories then
+    return
+  end
+  if tell(name, windows, shown) then
+    known.told, known.directories = seen, directories
+  else
+    -- the next look is to find it due again
+    known.looked_at = 0
+  end
+end
+
+--- When a further look was put on its way.
+local scheduled_at
+
+--- A look that was asked for and has not come after so long never will: its window is gone.
+local LOOK_S_MAX = 30
 
 ---@param window any? a GUI window
 local function look_again(window)
-  local pane = not scheduled and panes.real(window)
-  if pane then
-    scheduled = true
-    scheduled = pcall(window.perform_action, window, wezterm.action.EmitEvent(M.LOOK), pane)
+  local now = os.time()
+  if scheduled_at and now - scheduled_at < LOOK_S_MAX then
+    return
   end
+  local pane = panes.real(window)
+  local ok = pane and pcall(window.perform_action, window, wezterm.action.EmitEvent(M.LOOK), pane)
+  scheduled_at = ok and now or nil
 end
 
---- Handles the event of a further look.
+--- Handles the event of a further look: tells what is due, and looks again after a while. One after another,
+--- so that what was told last is what is so; and not in `update-status`, which must not wait for a daemon.
 ---@param window any
 function M.look_later(window)
+  if unheard then
+    unheard = false
+    announce.hear()
+  end
+  local names = due
+  due = {}
+  for name, shown in pairs(names) do
+    tell_of(name, shown)
+  end
   wezterm.sleep_ms(LOOK_AGAIN_MS)
-  scheduled = false
+  scheduled_at = nil
   M.tick(window)
 end
 
@@ -268,17 +333,13 @@ end
 ---@return true?
 ---@return table? err
 function M.now(name)
+  announce.hear()
   local windows = M.windows(name, true)
   if #windows == 0 then
     return true
   end
   local ok, err = tell(name, windows, name == panes.active_workspace())
   return ok and true or nil, err
-end
-
----@package
-function M.forget()
-  kept, last_tick = {}, 0
 end
 
 return M

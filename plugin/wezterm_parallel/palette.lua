@@ -1,7 +1,6 @@
 -- Entries of the command palette.
 
 local actions = require 'wezterm_parallel.actions'
-local install = require 'wezterm_parallel.install'
 
 local M = {}
 
@@ -12,7 +11,6 @@ function M.entries()
   for i, action in ipairs(actions.LIST) do
     entries[i] = { brief = action.brief, doc = action.doc, icon = action.icon, action = actions[action.name] }
   end
-  table.insert(entries, install.palette_entry())
   return entries
 end
 

@@ -17,8 +17,19 @@ M.DASHBOARD = 'dashboard'
 --- What is not opened again: the strip that takes what is typed into several panes, doctor, logs.
 M.PASSING = 'passing'
 
+--- Windows of WezTerm's own, which tell of an error in the config, are panes of this domain.
+M.OWN_DOMAIN = 'TermWizTerminalDomain'
+
 local VAR = 'wezterm_parallel'
 local MEMORY = 'pane_'
+--- The panes that are remembered, so that what is known of those that are gone can be forgotten.
+local REMEMBERED = 'panes'
+
+---@class (exact) wezterm_parallel.Memory what a pane was opened for
+---@field shows? string `WORKSPACE/PROCESS`, `dashboard` or `passing`
+---@field command? string[]
+---@field title? string the name that a layout gives to a pane of a split
+---@field wish? wezterm_parallel.Pane what it was to be, where something else had to take its place
 
 ---@class wezterm_parallel.PaneRecord where a pane lies
 ---@field shows? string `WORKSPACE/PROCESS` or `dashboard`
@@ -83,21 +94,35 @@ function M.real(window, pane)
   return ask(ask(window, 'mux_window'), 'active_pane')
 end
 
+--- Adds a pane to those that are remembered, and forgets those that are gone.
+---@param id integer
+local function enlist(id)
+  local ids = { tostring(id) }
+  for other in (global.get(REMEMBERED) or ''):gmatch '%d+' do
+    if tonumber(other) == id or not pcall(wezterm.mux.get_pane, tonumber(other)) then
+      global.set(MEMORY .. other, nil)
+    else
+      table.insert(ids, other)
+    end
+  end
+  global.set(REMEMBERED, table.concat(ids, ' '))
+end
+
 --- Remembers what a pane was opened for.
 ---@param pane any
----@param memory { shows?: string, command?: string[] }
+---@param memory wezterm_parallel.Memory
 function M.remember(pane, memory)
   local id = M.id(pane)
   if id then
+    enlist(id)
     global.set(MEMORY .. id, wezterm.json_encode(memory))
   end
 end
 
---- What a pane was opened for.
----@param pane any
----@return { shows?: string, command?: string[] }
-function M.memory(pane)
-  local id = M.id(pane)
+--- What the pane with this id was opened for; nil if it is none of ours.
+---@param id integer?
+---@return wezterm_parallel.Memory?
+function M.memory_of(id)
   local text = id and global.get(MEMORY .. id)
   if text then
     local ok, memory = pcall(wezterm.json_parse, text)
@@ -105,7 +130,26 @@ function M.memory(pane)
       return memory
     end
   end
-  return {}
+end
+
+--- What a pane was opened for.
+---@param pane any
+---@return wezterm_parallel.Memory
+function M.memory(pane)
+  return M.memory_of(M.id(pane)) or {}
+end
+
+--- Whether it is not known yet what a pane shows. A pane of a mux server has been told its mark, if it has
+--- one, before this GUI attached it, and WezTerm does not tell us of what was set before.
+---@param pane any
+---@return boolean
+function M.is_unknown(pane)
+  local domain = ask(pane, 'get_domain_name')
+  if not domain or domain == 'local' or domain == M.OWN_DOMAIN then
+    return false
+  end
+  local vars = ask(pane, 'get_user_vars')
+  return vars ~= nil and vars[VAR] == nil and M.memory_of(M.id(pane)) == nil
 end
 
 --- What a pane shows: a process as `WORKSPACE/PROCESS`, `dashboard`, or nothing of ours.
@@ -213,6 +257,28 @@ end
 function M.active_workspace()
   local ok, name = pcall(wezterm.mux.get_active_workspace)
   return ok and name or nil
+end
+
+--- Closes a pane, whatever it shows. What is typed into a pane to have it close may be read by something else
+--- by then, and WezTerm's Lua has no other way; its command line has. Waits.
+---@param pane any
+---@return boolean
+function M.close(pane)
+  local id = M.id(pane)
+  local socket = os.getenv 'WEZTERM_UNIX_SOCKET' or ''
+  -- ids of panes mean something in their own GUI alone
+  if not id or tonumber(socket:match 'gui%-sock%-(%d+)$') ~= wezterm.procinfo.pid() then
+    return false
+  end
+  local ok, done = pcall(wezterm.run_child_process, {
+    wezterm.executable_dir .. '/wezterm',
+    'cli',
+    '--no-auto-start',
+    'kill-pane',
+    '--pane-id',
+    tostring(id),
+  })
+  return ok and done
 end
 
 --- The size of a tab in cells.

@@ -6,6 +6,8 @@
 
 local wezterm = require 'wezterm'
 
+local announce = require 'wezterm_parallel.announce'
+local dialogs = require 'wezterm_parallel.dialogs'
 local feed = require 'wezterm_parallel.feed'
 local global = require 'wezterm_parallel.global'
 local keep = require 'wezterm_parallel.keep'
@@ -35,11 +37,6 @@ local TEXT = {
 --- config is no new GUI.
 local CLAIM = 'restore'
 
---- How long the panes of a mux server are waited for to say what they show. They are told to at once; a
---- round trip to a far server takes a few hundred milliseconds.
-local ANNOUNCE_MS_MAX = 1500
-local ANNOUNCE_STEP_MS = 20
-
 --- How long a GUI leaves another one that began at the same moment the time to attach.
 local OTHER_GUI_MS = 1000
 
@@ -56,31 +53,6 @@ local function processes_of(arrangement)
     end
   end
   return ids
-end
-
---- Panes of a domain other than this GUI's own may show our processes without our knowing: user vars that
---- were set before we connected are not told to us. Has them told again, and waits for it.
-local function hear_remote_panes()
-  local function unknown()
-    for _, record in ipairs(panes.all()) do
-      local domain = panes.ask(record.pane, 'get_domain_name')
-      local vars = panes.ask(record.pane, 'get_user_vars')
-      if domain and domain ~= 'local' and vars and vars.wezterm_parallel == nil then
-        return true
-      end
-    end
-    return false
-  end
-  if not unknown() then
-    return
-  end
-  relay.call('gui.announce', {})
-  for _ = 1, ANNOUNCE_MS_MAX // ANNOUNCE_STEP_MS do
-    if not unknown() then
-      return
-    end
-    wezterm.sleep_ms(ANNOUNCE_STEP_MS)
-  end
 end
 
 --- Whether this GUI is the one that restores. With others there, only the first of them by name does, and
@@ -122,7 +94,7 @@ end
 ---@return table[]? arrangements
 ---@return table? err
 local function missing(automatic)
-  hear_remote_panes()
+  announce.hear()
   local left, err = relay.call('layout.left', {})
   if not left then
     return nil, err
@@ -177,23 +149,16 @@ local function count(arrangements)
 end
 
 local function ask(window, arrangements)
-  local pane = panes.real(window)
-  if not pane then
-    return
-  end
-  window:perform_action(
-    wezterm.action.InputSelector {
-      title = 'wezterm-parallel',
-      description = TEXT.title:format(count(arrangements)),
-      choices = { { id = 'yes', label = TEXT.yes }, { id = 'no', label = TEXT.no } },
-      action = wezterm.action_callback(function(inner, _, id)
-        if id == 'yes' then
-          M.by_hand(inner)
-        end
-      end),
-    },
-    pane
-  )
+  local text = TEXT.title:format(count(arrangements))
+  dialogs.choose(window, nil, {
+    title = text,
+    text = text,
+    choices = { { id = 'yes', label = TEXT.yes }, { id = 'no', label = TEXT.no } },
+  }, function(inner, _, id)
+    if id == 'yes' then
+      M.by_hand(inner)
+    end
+  end)
 end
 
 --- Restores because somebody asked for it.

@@ -40,21 +40,36 @@ local function segment(text)
   }
 end
 
---- Tells the user something.
 ---@param window any a GUI window; without one it is only kept for the segment
 ---@param text string
 ---@param title string?
-function M.show(window, text, title)
-  local how = options.get().toasts
-  if how == false then
-    return
-  end
+---@param how boolean|'desktop'|'status' as the option `toasts` has it
+local function show(window, text, title, how)
   if window and how ~= 'status' then
     desktop(window, title or TITLE, text)
   end
   if how ~= 'desktop' then
     segment(title and ('%s: %s'):format(title, text) or text)
     require('wezterm_parallel.segments').redraw()
+  end
+end
+
+--- Tells the user something that he waits for: how an action ended. The status line has it also where toasts
+--- are switched off, which are for what comes by itself.
+---@param window any a GUI window; without one it is only kept for the segment
+---@param text string
+function M.answer(window, text)
+  show(window, text, nil, options.get().toasts or 'status')
+end
+
+--- Tells the user something that happened.
+---@param window any a GUI window; without one it is only kept for the segment
+---@param text string
+---@param title string?
+function M.show(window, text, title)
+  local how = options.get().toasts
+  if how ~= false then
+    show(window, text, title, how)
   end
 end
 

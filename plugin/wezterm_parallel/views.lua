@@ -89,16 +89,43 @@ local function shows(leaf, workspace)
   end
 end
 
+--- A tally of what a workspace shows already and has no name: shells by their number, commands by their words.
+--- What a template names is opened once, however often it is applied.
+---@param workspace string
+---@return table<string, integer>
+local function nameless(workspace)
+  local tally = {}
+  for _, record in ipairs(panes.all()) do
+    if record.workspace == workspace and not record.shows then
+      local memory = panes.memory(record.pane)
+      local key = M.nameless_key(memory.wish or memory)
+      tally[key] = (tally[key] or 0) + 1
+    end
+  end
+  return tally
+end
+
+---@package
+---@param leaf wezterm_parallel.Pane|wezterm_parallel.Memory
+---@return string
+function M.nameless_key(leaf)
+  return leaf.command and table.concat(leaf.command, '\0') or ''
+end
+
 --- What runs in the pane of a leaf.
 ---@param leaf wezterm_parallel.Pane
 ---@param plan { workspace: string, cwd?: string, missing: table<string, boolean> }
 ---@param problems string[]
+---@return table spawn
+---@return wezterm_parallel.Memory
 local function command_of(leaf, plan, problems)
-  local spawn, memory = {}, {}
+  local spawn, memory = {}, { title = leaf.title }
   local cwd = leaf.cwd or plan.cwd
   if cwd and not is_there(cwd) then
     table.insert(problems, TEXT.directory_gone:format(cwd))
-    cwd = is_there(plan.cwd) and plan.cwd or wezterm.home_dir
+    local instead = is_there(plan.cwd) and plan.cwd or wezterm.home_dir
+    memory.wish = { command = leaf.command, cwd = cwd, instead = instead }
+    cwd = instead
   end
   spawn.cwd = cwd
   local id = shows(leaf, plan.workspace)
@@ -106,11 +133,12 @@ local function command_of(leaf, plan, problems)
     local text = TEXT.no_process:format(id)
     table.insert(problems, text)
     spawn.args = notice(text)
+    memory.wish = { process = leaf.process }
   elseif id then
     -- by the executable of today: the one that was kept may be of another release
     local args = id == panes.DASHBOARD and { 'dashboard' } or { 'attach', id }
     spawn.args, spawn.set_environment_variables = M.command(args)
-    memory.shows = id
+    memory.shows, memory.wish = id, nil
   elseif leaf.command and #leaf.command > 0 then
     spawn.args, memory.command = leaf.command, leaf.command
   end
@@ -125,7 +153,7 @@ local function open_leaf(leaf, plan, problems, open)
     log.warn('cannot open a pane: ' .. tostring(made))
     local text = TEXT.not_spawned:format(what(leaf))
     table.insert(problems, text)
-    memory = { command = memory.command, shows = nil }
+    memory = { title = leaf.title, wish = { process = leaf.process, command = leaf.command, cwd = leaf.cwd } }
     ok, made = pcall(open, { cwd = spawn.cwd, args = notice(text) })
     if not ok then
       return nil
@@ -281,12 +309,19 @@ local function build_splits(node, first, plan, problems)
 end
 
 --- The tabs of a window, all but those that show nothing that is left to be shown.
-local function wanted_tabs(window, plan, shown)
+---@param there table<string, integer> what the workspace has already: see `nameless`
+local function wanted_tabs(window, plan, shown, there)
   local tabs = {}
   for _, node in ipairs(window.tabs or {}) do
     local pruned = tree.prune(node, function(leaf)
       local id = shows(leaf, plan.workspace)
-      return not (id and shown[id])
+      if id then
+        return not shown[id]
+      end
+      local key = M.nameless_key(leaf)
+      local has = (there[key] or 0) > 0
+      there[key] = has and there[key] - 1 or nil
+      return not has
     end)
     if pruned then
       table.insert(tabs, pruned)
@@ -364,7 +399,7 @@ end
 --- Opens a window, or what is missing in one that is there.
 ---@return boolean something of it was opened
 local function build_window(window, plan, how, problems)
-  local tabs = wanted_tabs(window, plan, panes.shown())
+  local tabs = wanted_tabs(window, plan, panes.shown(), how.there)
   local made = { window = how.into, size = how.size, switch = how.switch, title = window.title }
   local opened_tabs, some = {}, false
   local i = 1
@@ -456,10 +491,13 @@ function M.build_now(plan, how)
   local window = M.any_window(how.window)
   local size = panes.size(ask(window, 'active_tab'))
   local into = how.into
+  -- what is opened from nothing is opened whole
+  local there = into and nameless(name) or {}
   local built = 0
   for _, one in ipairs(plan.windows or {}) do
     local opened = build_window(one, about, {
       into = into,
+      there = there,
       size = size,
       switch = how.show and built == 0 and function(tab)
         M.switch_to(window, name)
@@ -511,6 +549,9 @@ function M.show_workspace(window, name, how)
   end
   local built, problem = M.build(plan, { window = window, show = true, into = existing[1] })
   if built then
+    return true, problem
+  end
+  if existing[1] and M.switch_to(window, name) then
     return true, problem
   end
   -- all of it is on the glass elsewhere

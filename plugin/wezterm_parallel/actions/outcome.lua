@@ -9,7 +9,7 @@ local M = {}
 ---@param window any?
 ---@param text string
 function M.say(window, text)
-  toast.show(window, text)
+  toast.answer(window, text)
 end
 
 --- Says an error of a call, with what to do about it.

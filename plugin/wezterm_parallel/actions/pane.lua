@@ -2,8 +2,8 @@
 ---
 --- WezTerm's Lua can move a pane only to a tab or window of its own, and swaps two only by a letter that
 --- the user types (PaneSelect). But a pane of ours is only a view: what it shows can be attached anywhere.
---- So a process is moved by a new pane at the new place, after which the old one detaches and closes, and
---- two processes are swapped by doing that twice; places and sizes stay exactly as they are.
+--- So a process is moved by a new pane at the new place, after which the old one is closed, and two processes
+--- are swapped by doing that twice; places and sizes stay exactly as they are.
 
 local wezterm = require 'wezterm'
 
@@ -15,13 +15,6 @@ local process = require 'wezterm_parallel.actions.process'
 local views = require 'wezterm_parallel.views'
 
 local M = {}
-
---- The key that `attach` detaches at, as it arrives there.
-local DETACH = '\28'
-
---- How long a pane that was told to detach is waited for before it is said that it stays.
-local DETACH_MS_MAX = 2000
-local DETACH_STEP_MS = 20
 
 local TEXT = {
   focus = 'Go to the pane of',
@@ -87,17 +80,12 @@ function M.zoom(window, pane)
   end)
 end
 
---- Has a pane of ours detach, and waits until it is gone.
-local function detach(window, record)
-  local id = panes.id(record.pane)
-  panes.ask(record.pane, 'send_text', DETACH)
-  for _ = 1, DETACH_MS_MAX // DETACH_STEP_MS do
-    if not pcall(wezterm.mux.get_pane, id) then
-      return
-    end
-    wezterm.sleep_ms(DETACH_STEP_MS)
+--- Closes the pane that showed a process until now.
+local function close(window, record)
+  -- what it shows has not changed meanwhile: it may have been given to something else
+  if panes.process_of(record.pane) ~= record.shows or not panes.close(record.pane) then
+    outcome.say(window, TEXT.stays:format(record.shows))
   end
-  outcome.say(window, TEXT.stays:format(record.shows))
 end
 
 --- Splits `place`, and shows a process in the new half.
@@ -131,7 +119,7 @@ local function move(window, pane, id, where)
     end
     ok, problem = pcall(split_for, pane, id, where)
     if ok then
-      detach(window, record)
+      close(window, record)
       panes.activate(problem)
       return
     end
@@ -165,8 +153,8 @@ local function swap(window, one, other)
   local ok, problem = pcall(function()
     local first = split_for(one.pane, other.shows, 'Right')
     split_for(other.pane, one.shows, 'Right')
-    detach(window, one)
-    detach(window, other)
+    close(window, one)
+    close(window, other)
     panes.activate(first)
   end)
   if not ok then

@@ -1,6 +1,7 @@
 --- The rest: dashboard, config, doctor, logs, restore.
 
 local choices = require 'wezterm_parallel.choices'
+local install = require 'wezterm_parallel.install'
 local outcome = require 'wezterm_parallel.actions.outcome'
 local panes = require 'wezterm_parallel.panes'
 local process = require 'wezterm_parallel.actions.process'
@@ -56,6 +57,10 @@ function M.logs(window, pane)
     local id = choices.id(view)
     in_a_tab(w, 'logs ' .. id, { 'process', 'logs', '--follow', id })
   end)
+end
+
+function M.install(window)
+  install.run(window)
 end
 
 function M.restore(window)

@@ -14,6 +14,7 @@ local function numbered(list, id)
 end
 
 local next_id
+local getenv = os.getenv
 
 local function new_id()
   next_id = next_id + 1
@@ -234,6 +235,36 @@ function M.close(it)
   end
 end
 
+--- Closes a pane of any tab; a tab without panes and a window without tabs go too.
+local function close_pane(id)
+  local pane = assert(numbered(M.panes, id), 'no such pane')
+  local tab = pane.in_tab
+  pane.gone = true
+  table.insert(M.closed, id)
+  local function without(node)
+    if node.pane == pane then
+      return nil
+    elseif not node.first then
+      return node
+    end
+    local first, second = without(node.first), without(node.second)
+    if first and second then
+      node.first, node.second = first, second
+      return node
+    end
+    return first or second
+  end
+  tab.root = without(tab.root)
+  if tab.root then
+    tab.active = panes_of(tab)[1].pane
+    return
+  end
+  local window = tab.in_window
+  local _, i = numbered(window.tab_list, tab.id)
+  table.remove(window.tab_list, i)
+  window.active = window.tab_list[1]
+end
+
 --- A window with a shell in it.
 function M.window(workspace)
   local _, _, window = fake.wezterm.mux.spawn_window { workspace = workspace }
@@ -258,12 +289,36 @@ function M.picture(workspace)
   return table.concat(lines, ' | ')
 end
 
+--- A value as text. Not JSON, which nobody reads but its own counterpart.
+function M.encode(value)
+  if type(value) ~= 'table' then
+    return ('%q'):format(value)
+  end
+  local words = {}
+  for key, inner in pairs(value) do
+    table.insert(words, ('[%q]=%s'):format(key, M.encode(inner)))
+  end
+  return '{' .. table.concat(words, ',') .. '}'
+end
+
+--- Answers the question that was asked last, as WezTerm does: by an event.
+---@param gui table
+---@param answer string?
+function M.answer(gui, answer)
+  local dialog = gui.performed[#gui.performed]
+  local event = dialog.argument.action
+  fake.same(event.name, 'EmitEvent')
+  for _, handler in ipairs(fake.handlers[event.argument] or {}) do
+    handler(gui, nil, answer)
+  end
+end
+
 --- Loads the plugin anew with this mux, and a relay that answers by `M.answers`.
 function M.fresh(keep_global)
   fake.fresh(keep_global)
   next_id = 0
   M.windows, M.panes, M.asked, M.refuse, M.directories_asked = {}, {}, {}, nil, 0
-  M.domain = nil
+  M.domain, M.closed = nil, {}
   M.answers = {}
   M.fights, M.unheard = 0, false
   M.active_workspace = 'default'
@@ -285,26 +340,21 @@ function M.fresh(keep_global)
       M.slept(ms)
     end
   end
-  wezterm.json_encode = function(value)
-    local words = {}
-    for key, inner in pairs(value) do
-      table.insert(words, key .. '=' .. (type(inner) == 'table' and table.concat(inner, '\t') or inner))
-    end
-    return table.concat(words, '\n')
+  wezterm.run_child_process = function(args)
+    local verb, id = table.concat(args, ' '):match '/wezterm cli %-%-no%-auto%-start (%S+) %-%-pane%-id (%d+)$'
+    fake.same(verb, 'kill-pane')
+    close_pane(tonumber(id))
+    return true, '', ''
   end
-  wezterm.json_parse = function(text)
-    local value = {}
-    for key, inner in text:gmatch '([^=\n]+)=([^\n]*)' do
-      if key == 'command' then
-        value[key] = {}
-        for word in inner:gmatch '[^\t]+' do
-          table.insert(value[key], word)
-        end
-      else
-        value[key] = inner
-      end
+  os.getenv = function(name) -- luacheck: ignore 122
+    if name == 'WEZTERM_UNIX_SOCKET' then
+      return M.socket or '/run/user/1000/wezterm/gui-sock-4711'
     end
-    return value
+    return getenv(name)
+  end
+  wezterm.json_encode = M.encode
+  wezterm.json_parse = function(text)
+    return assert(load('return ' .. text, 'json', 't', {}))()
   end
   wezterm.mux = {
     all_windows = function()
@@ -367,6 +417,7 @@ function M.fresh(keep_global)
   }
   local options = require 'wezterm_parallel.options'
   options.set((options.check { binary = '/bin/true' }))
+  require('wezterm_parallel.dialogs').register()
 end
 
 --- The calls of a method so far.

@@ -36,8 +36,4 @@ function T.without_the_script_it_is_said()
   fake.has(window.toasts[1].text, '/nowhere/bin/install.sh')
 end
 
-function T.it_has_a_stable_name_in_the_palette()
-  fake.same((install()).palette_entry().brief, 'wezterm-parallel: install the executable')
-end
-
 return T

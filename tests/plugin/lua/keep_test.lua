@@ -3,12 +3,13 @@ local mux = require 'fake_mux'
 
 local T = {}
 
-local clock
+local clock, gui
 
 --- The plugin with a workspace `api` of the daemon's. `tick` is a second that passes.
 local function fresh()
   mux.fresh()
   clock = 1000
+  gui = mux.gui(mux.window 'default')
   mux.answers['layout.keep'] = {}
   require('wezterm_parallel.state').apply {
     seq = 1,
@@ -26,7 +27,14 @@ local function tick(keep, times)
     os.time = function() -- luacheck: ignore 122
       return clock
     end
-    keep.tick()
+    keep.tick(gui)
+    -- the events that are on their way come within the second
+    local on_their_way = gui.performed
+    gui.performed = {}
+    for _, action in ipairs(on_their_way) do
+      fake.same(action.argument, keep.LOOK)
+      keep.look_later(gui)
+    end
     os.time = time -- luacheck: ignore 122
   end
 end
@@ -205,6 +213,93 @@ function T.a_process_of_another_workspace_is_attached_by_a_command()
   local leaf = mux.calls('layout.keep')[1].windows[1].tabs[1]
   fake.same(leaf.process, nil)
   fake.same(table.concat(leaf.command, ' '), '/bin/true attach web/ui')
+end
+
+--- What waits in `update-status` keeps the next one of its window from coming.
+function T.nothing_is_told_in_update_status_itself()
+  local keep = fresh()
+  shows(mux.window 'api', 'api/lead')
+  local time = os.time
+  for second = 1, 5 do
+    os.time = function() -- luacheck: ignore 122
+      return 1000 + second
+    end
+    keep.tick(gui)
+    os.time = time -- luacheck: ignore 122
+  end
+  fake.same(#mux.asked, 0)
+  fake.same(#gui.performed, 1, 'one look at a time')
+end
+
+function T.a_look_whose_window_is_gone_is_asked_for_again()
+  local keep = fresh()
+  shows(mux.window 'api', 'api/lead')
+  keep.tick(gui)
+  gui.performed = {}
+  local time = os.time
+  os.time = function() -- luacheck: ignore 122
+    return time() + 40
+  end
+  keep.tick(gui)
+  os.time = time -- luacheck: ignore 122
+  fake.same(#gui.performed, 1)
+end
+
+--- A second GUI, or one that has attached a domain later: the marks were set before it came.
+function T.a_pane_of_a_domain_is_asked_what_it_shows_before_it_is_told_of()
+  local keep = fresh()
+  local pane = mux.window('api').active.active
+  local shell = pane:split { direction = 'Right', size = 0.5 }
+  pane.domain, shell.domain = 'unix', 'unix'
+  mux.answers['gui.announce'] = function()
+    pane.vars.wezterm_parallel = 'api/lead'
+    return {}
+  end
+  tick(keep, 5)
+  fake.same(#mux.calls 'gui.announce', 1)
+  local told = mux.calls 'layout.keep'
+  fake.same(#told, 1)
+  fake.same(told[1].windows[1].tabs[1].panes[1].process, 'lead')
+  fake.same(told[1].windows[1].tabs[1].panes[2].process, nil)
+end
+
+function T.without_a_daemon_to_ask_a_pane_of_a_domain_stays_unknown()
+  local keep = fresh()
+  local pane = mux.window('api').active.active
+  pane:split { direction = 'Right', size = 0.5, cwd = '/usr' }
+  pane.domain = 'unix'
+  tick(keep, 5)
+  fake.same(#mux.calls 'layout.keep', 0)
+end
+
+--- A directory that is away, or a process that could not be shown: a reload of the config must not have it
+--- forgotten that it was wanted.
+function T.what_stands_in_for_something_else_is_told_as_what_it_was_to_be()
+  local keep = fresh()
+  local panes = require 'wezterm_parallel.panes'
+  local window = mux.window 'api'
+  local first = window.active.active
+  local second = first:split { direction = 'Right', size = 0.5, cwd = '/home/u' }
+  panes.remember(first, { wish = { process = 'lead' } })
+  panes.remember(second, { wish = { cwd = '/mnt/away', instead = '/home/u' } })
+  tick(keep, 2)
+  local leaves = mux.calls('layout.keep')[1].windows[1].tabs[1].panes
+  fake.same(leaves[1].process, 'lead')
+  fake.same(leaves[2].cwd, '/mnt/away')
+  -- who goes elsewhere in it means it
+  second.spawn.cwd = '/srv'
+  tick(keep, 65)
+  local told = mux.calls 'layout.keep'
+  fake.same(told[#told].windows[1].tabs[1].panes[2].cwd, '/srv')
+end
+
+function T.the_name_of_a_pane_in_a_split_is_told()
+  local keep = fresh()
+  local window = mux.window 'api'
+  local second = window.active.active:split { direction = 'Right', size = 0.5 }
+  require('wezterm_parallel.panes').remember(second, { title = 'notes' })
+  tick(keep, 2)
+  fake.same(mux.calls('layout.keep')[1].windows[1].tabs[1].panes[2].title, 'notes')
 end
 
 return T

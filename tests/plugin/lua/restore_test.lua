@@ -86,9 +86,11 @@ function T.never_is_never_and_ask_asks()
   local dialog = gui.performed[1]
   fake.same(dialog.name, 'InputSelector')
   fake.has(dialog.argument.description, '2 workspaces')
-  dialog.argument.action.callback(gui, nil, 'no')
+  mux.answer(gui, 'no')
   fake.same(#mux.windows, 1)
-  dialog.argument.action.callback(gui, nil, 'yes')
+  gui = fresh 'ask'
+  tick(gui)
+  mux.answer(gui, 'yes')
   fake.same(mux.picture 'api', 'api/lead api/tests')
 end
 
@@ -176,6 +178,13 @@ function T.by_hand_it_fills_up_what_is_missing_in_a_workspace()
   mux.window('api').active.active.vars.wezterm_parallel = 'api/lead'
   fake.same(require('wezterm_parallel.restore').by_hand(gui), true)
   fake.same(mux.picture 'api', 'shell | api/tests')
+end
+
+function T.by_hand_it_opens_no_shell_that_is_there_already()
+  local gui = fresh 'never'
+  mux.window('web').active.active.vars.other = '1'
+  fake.same(require('wezterm_parallel.restore').by_hand(gui), true)
+  fake.same(mux.picture 'web', 'shell | web/ui')
 end
 
 function T.without_a_daemon_it_is_tried_again_when_there_is_one()

@@ -226,4 +226,29 @@ function T.two_attempts_at_once_open_one_workspace()
   fake.same(#mux.windows, 1)
 end
 
+--- What was remembered of each pane that was ever opened stayed in wezterm.GLOBAL as long as the GUI lived.
+function T.what_is_known_of_panes_that_are_gone_is_forgotten()
+  mux.fresh()
+  local panes = require 'wezterm_parallel.panes'
+  local windows = {}
+  for i = 1, 3 do
+    windows[i] = mux.window 'api'
+    panes.remember(windows[i].active.active, { shows = 'api/p' .. i })
+  end
+  mux.close(windows[1])
+  mux.close(windows[2])
+  local last = mux.window('api').active.active
+  panes.remember(last, { shows = 'api/last' })
+  local remembered = {}
+  for key in pairs(fake.global) do
+    local id = key:match 'pane_(%d+)$'
+    if id then
+      table.insert(remembered, tonumber(id))
+    end
+  end
+  table.sort(remembered)
+  fake.same(table.concat(remembered, ' '), windows[3].active.active.id .. ' ' .. last.id)
+  fake.same(panes.shows(windows[3].active.active), 'api/p3')
+end
+
 return T
