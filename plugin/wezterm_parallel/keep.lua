@@ -99,8 +99,7 @@ local function describe(workspace, info, alone, directories)
       leaf.cwd = M.directory(info.pane)
     end
   end
-  -- of a pane that is alone, the title of its tab counts
-  leaf.title = not alone and memory.title or nil
+  leaf.title = memory.title
   -- a single pane has the focus of its tab in any case
   leaf.focus = not alone and info.is_active or nil
   leaf.zoomed = info.is_zoomed or nil
@@ -133,7 +132,7 @@ function M.windows(workspace, directories)
         return describe(workspace, info, #infos_of_tab == 1, directories)
       end)
       if node then
-        node.title = filled(ask(tab_info.tab, 'get_title'))
+        node.title = filled(ask(tab_info.tab, 'get_title')) or node.title
         if tab_info.is_active and #infos > 1 then
           node.focus = true
         end

@@ -88,8 +88,9 @@ local function close(window, record)
   end
 end
 
---- Splits `place`, and shows a process in the new half.
-local function split_for(place, id, direction)
+--- Splits `place`, and shows in the new half what another pane shows.
+local function split_for(place, record, direction)
+  local id = record.shows
   local args, environment = views.command { 'attach', id }
   local made = place:split {
     args = args,
@@ -98,7 +99,7 @@ local function split_for(place, id, direction)
     size = 0.5,
     domain = 'CurrentPaneDomain',
   }
-  panes.remember(made, { shows = id })
+  panes.remember(made, { shows = id, title = panes.memory(record.pane).title })
   panes.settle()
   return made
 end
@@ -117,7 +118,7 @@ local function move(window, pane, id, where)
     if panes.id(record.pane) == panes.id(pane) then
       return outcome.say(window, TEXT.itself)
     end
-    ok, problem = pcall(split_for, pane, id, where)
+    ok, problem = pcall(split_for, pane, record, where)
     if ok then
       close(window, record)
       panes.activate(problem)
@@ -151,8 +152,8 @@ end
 
 local function swap(window, one, other)
   local ok, problem = pcall(function()
-    local first = split_for(one.pane, other.shows, 'Right')
-    split_for(other.pane, one.shows, 'Right')
+    local first = split_for(one.pane, other, 'Right')
+    split_for(other.pane, one, 'Right')
     close(window, one)
     close(window, other)
     panes.activate(first)

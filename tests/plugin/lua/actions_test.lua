@@ -147,6 +147,7 @@ function T.a_pane_is_moved_by_a_new_one_and_the_old_one_is_closed()
   local window = mux.window 'api'
   local old = window.active.active
   old.vars.wezterm_parallel = 'api/lead'
+  require('wezterm_parallel.panes').remember(old, { title = 'chief' })
   local _, here = window:spawn_tab {}
   here.vars.wezterm_parallel = 'api/tests'
   local gui = mux.gui(window)
@@ -155,7 +156,8 @@ function T.a_pane_is_moved_by_a_new_one_and_the_old_one_is_closed()
   answer(gui, 'Right')
   fake.same(table.concat(mux.closed, ' '), tostring(old.id))
   fake.same(mux.picture 'api', 'shell api/lead')
-  fake.same(old.typed, nil)
+  local new = require('wezterm_parallel.panes').find 'api/lead'
+  fake.same(require('wezterm_parallel.panes').memory(new.pane).title, 'chief')
 end
 
 function T.a_pane_that_cannot_be_closed_is_said_to_stay()

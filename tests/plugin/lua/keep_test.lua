@@ -299,7 +299,13 @@ function T.the_name_of_a_pane_in_a_split_is_told()
   local second = window.active.active:split { direction = 'Right', size = 0.5 }
   require('wezterm_parallel.panes').remember(second, { title = 'notes' })
   tick(keep, 2)
-  fake.same(mux.calls('layout.keep')[1].windows[1].tabs[1].panes[2].title, 'notes')
+  local other = window:spawn_tab {}
+  require('wezterm_parallel.panes').remember(other.active, { title = 'alone' })
+  tick(keep, 2)
+  local told = mux.calls 'layout.keep'
+  local tabs = told[#told].windows[1].tabs
+  fake.same(tabs[1].panes[2].title, 'notes')
+  fake.same(tabs[2].title, 'alone')
 end
 
 return T
