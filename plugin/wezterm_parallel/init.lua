@@ -2,11 +2,8 @@
 
 local _, path = ...
 local directory = type(path) == 'string' and path:match '^(.*)/wezterm_parallel/[^/]*$'
-if directory and not package.path:find(directory .. '/?.lua;', 1, true) then
-  package.path = directory .. '/?.lua;' .. package.path
-end
 if directory then
-  require('wezterm_parallel.install').directory = directory
+  local init = directory .. '/init.lua'
+  return assert(loadfile(init))('wezterm_parallel', init)
 end
-
 return require 'wezterm_parallel.api'

@@ -21,7 +21,7 @@ local ask = panes.ask
 
 local TEXT = {
   no_process = 'there is no process `%s`; add it, or edit the layout',
-  directory_gone = 'the directory %s is gone',
+  directory_gone = 'the directory %s is not there; its pane begins in %s',
   not_spawned = 'a pane for %s cannot be opened',
   nothing = 'nothing of the workspace `%s` can be shown',
   busy = 'the workspace `%s` is being opened',
@@ -112,23 +112,43 @@ function M.nameless_key(leaf)
   return leaf.command and table.concat(leaf.command, '\0') or ''
 end
 
+--- The directory of a pane: the wanted one, else that of the workspace, else home. The daemon has looked
+--- which of them are there, where it was asked for a plan: a look at a dead mount would stop the GUI.
+---@param wanted string?
+---@param plan wezterm_parallel.Plan
+---@return string?
+local function directory(wanted, plan)
+  local function fits(path)
+    return path and not plan.away[path] and is_there(path)
+  end
+  if not wanted or fits(wanted) then
+    return wanted
+  end
+  return fits(plan.cwd) and plan.cwd or wezterm.home_dir
+end
+
+---@class (exact) wezterm_parallel.Plan of a workspace, as far as a pane has to do with it
+---@field workspace string
+---@field cwd? string
+---@field missing table<string, boolean> processes that are not there
+---@field away table<string, boolean> directories that are not there
+
 --- What runs in the pane of a leaf.
 ---@param leaf wezterm_parallel.Pane
----@param plan { workspace: string, cwd?: string, missing: table<string, boolean> }
+---@param plan wezterm_parallel.Plan
 ---@param problems string[]
 ---@return table spawn
 ---@return wezterm_parallel.Memory
 local function command_of(leaf, plan, problems)
-  local spawn, memory = {}, { title = leaf.title }
-  local cwd = leaf.cwd or plan.cwd
-  if cwd and not is_there(cwd) then
-    table.insert(problems, TEXT.directory_gone:format(cwd))
-    local instead = is_there(plan.cwd) and plan.cwd or wezterm.home_dir
-    memory.wish = { command = leaf.command, cwd = cwd, instead = instead }
-    cwd = instead
-  end
-  spawn.cwd = cwd
+  local memory = { title = leaf.title }
+  local wanted = leaf.cwd or plan.cwd
+  local cwd = directory(wanted, plan)
+  local spawn = { cwd = cwd }
   local id = shows(leaf, plan.workspace)
+  if cwd ~= wanted and not id then
+    table.insert(problems, TEXT.directory_gone:format(wanted, cwd))
+    memory.wish = { command = leaf.command, cwd = wanted, instead = cwd }
+  end
   if leaf.process and plan.missing[leaf.process] then
     local text = TEXT.no_process:format(id)
     table.insert(problems, text)
@@ -138,7 +158,7 @@ local function command_of(leaf, plan, problems)
     -- by the executable of today: the one that was kept may be of another release
     local args = id == panes.DASHBOARD and { 'dashboard' } or { 'attach', id }
     spawn.args, spawn.set_environment_variables = M.command(args)
-    memory.shows, memory.wish = id, nil
+    memory.shows = id
   elseif leaf.command and #leaf.command > 0 then
     spawn.args, memory.command = leaf.command, leaf.command
   end
@@ -481,11 +501,14 @@ end
 ---@package
 function M.build_now(plan, how)
   local name = plan.workspace.name
-  local missing = {}
-  for _, process in ipairs(plan.missing or {}) do
-    missing[process] = true
+  local function set(list)
+    local found = {}
+    for _, it in ipairs(list or {}) do
+      found[it] = true
+    end
+    return found
   end
-  local about = { workspace = name, cwd = plan.workspace.cwd, missing = missing }
+  local about = { workspace = name, cwd = plan.workspace.cwd, missing = set(plan.missing), away = set(plan.away) }
   local problems = {}
   problems_of(plan, problems)
   local window = M.any_window(how.window)
@@ -599,7 +622,7 @@ function M.open_tab(window, leaf, workspace)
     return nil, TEXT.no_window
   end
   local problems = {}
-  local opened = open_leaf(leaf, { workspace = workspace, missing = {} }, problems, function(spawn)
+  local opened = open_leaf(leaf, { workspace = workspace, missing = {}, away = {} }, problems, function(spawn)
     local tab, pane = into:spawn_tab(spawn)
     return { tab = tab, pane = pane }
   end)

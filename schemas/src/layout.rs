@@ -174,7 +174,7 @@ pub struct LayoutPlan {
 }
 
 /// Which panes a workspace is to have, ready to be built: each `process` is one that is there, and in one
-/// pane; directories are absolute and there; the sizes of a split are 100 % together.
+/// pane; directories are absolute; the sizes of a split are 100 % together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Arrangement {
     /// The workspace.
@@ -192,10 +192,14 @@ pub struct Arrangement {
     /// Processes that it names and that the workspace does not have: they have no pane.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// What else is not as it was meant to be, in words: a directory that is gone, a template that cannot
-    /// be read, a process that could not be made.
+    /// What else is not as it was meant to be, in words: a template that cannot be read, a process that could
+    /// not be made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+    /// Directories of panes that are not there. Such a pane begins in that of the workspace, or in the home
+    /// directory if that is among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<PathBuf>,
 }
 
 /// Where an arrangement comes from.

@@ -601,9 +601,8 @@ fn layouts(g: &Golden) {
         },
         Arrangement {
             missing: vec!["tests".into()],
-            problems: vec![
-                "the directory /home/u/src/api/web is not there; its pane begins in /home/u/src/api".into(),
-            ],
+            problems: vec!["the layout `mine` cannot be read: it is gone".into()],
+            away: vec!["/home/u/src/api/web".into()],
             ..arrangement()
         },
     );
@@ -754,6 +753,7 @@ fn arrangement() -> Arrangement {
         at: Some(AT),
         missing: Vec::new(),
         problems: Vec::new(),
+        away: Vec::new(),
     }
 }
 

@@ -67,8 +67,8 @@ pub struct Placed {
     pub windows: Vec<Window>,
     /// Processes that are named and not there: their panes are left out.
     pub missing: Vec<String>,
-    /// What else is not as it was meant, in words.
-    pub problems: Vec<String>,
+    /// Directories that panes were to begin in and that are not there.
+    pub away: Vec<PathBuf>,
 }
 
 impl Room {
@@ -207,27 +207,12 @@ impl Placing<'_> {
             pane.command = None;
         }
         let wanted = begins_in(&pane, self.room);
+        if self.gone.contains(&wanted) && !self.placed.away.contains(&wanted) {
+            self.placed.away.push(wanted.clone());
+        }
         pane.agent = None;
-        pane.cwd = Some(self.there(wanted));
+        pane.cwd = Some(wanted);
         Some(pane)
-    }
-
-    /// The directory, or the next best one.
-    fn there(&mut self, wanted: PathBuf) -> PathBuf {
-        if !self.gone.contains(&wanted) {
-            return wanted;
-        }
-        let instead =
-            if self.gone.contains(&self.room.cwd) { &self.room.home } else { &self.room.cwd }.clone();
-        let problem = format!(
-            "the directory {} is not there; its pane begins in {}",
-            wanted.display(),
-            instead.display()
-        );
-        if !self.placed.problems.contains(&problem) {
-            self.placed.problems.push(problem);
-        }
-        instead
     }
 }
 

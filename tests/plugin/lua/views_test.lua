@@ -143,8 +143,22 @@ function T.a_directory_that_is_gone_is_said_and_another_one_is_taken()
   mux.answers['layout.plan'] = plan('api', { { cwd = '/no/such/directory' } })
   local ok, problem = views().show_workspace(gui, 'api')
   fake.same(ok, true)
-  fake.has(problem, '/no/such/directory is gone')
+  fake.has(problem, '/no/such/directory is not there; its pane begins in ')
   fake.same(mux.windows[2].active.active.spawn.cwd, '/tmp')
+end
+
+--- The daemon has looked already, and a second look at a mount that answers nobody would stop the GUI. It is
+--- only away, so it is kept where the pane was to begin.
+function T.a_directory_that_is_away_is_not_looked_at_and_stays_wanted()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', { { cwd = '/usr' }, { cwd = '/tmp' } }, { away = { '/usr', '/tmp' } })
+  local ok, problem = views().show_workspace(gui, 'api')
+  fake.same(ok, true)
+  fake.has(problem, '/usr is not there')
+  fake.same(mux.windows[2].tab_list[1].active.spawn.cwd, '/home/u')
+  local windows = require('wezterm_parallel.keep').windows('api', true)
+  fake.same(windows[1].tabs[1].cwd, '/usr')
+  fake.same(windows[1].tabs[2].cwd, '/tmp')
 end
 
 function T.what_has_no_room_gets_a_tab_of_its_own()

@@ -320,7 +320,7 @@ impl Router {
     /// Makes panes into what can be built.
     async fn arrange(&self, workspace: WorkspaceView, meant: Meant) -> Result<Arrangement, Error> {
         let room = self.room(&workspace).await?;
-        let Meant { mut from, windows, shown, at, mut problems } = meant;
+        let Meant { mut from, windows, shown, at, problems } = meant;
         let mut placed = Placed::default();
         if !windows.is_empty() {
             let directories = layout::directories(&windows, &room);
@@ -334,9 +334,8 @@ impl Router {
             let gone = off_thread(move || files::gone(directories)).await?;
             placed = Placed { missing: placed.missing, ..layout::place(windows, &room, &gone) };
         }
-        let Placed { windows, missing, problems: more } = placed;
-        problems.extend(more);
-        Ok(Arrangement { workspace, from, windows, shown, at, missing, problems })
+        let Placed { windows, missing, away } = placed;
+        Ok(Arrangement { workspace, from, windows, shown, at, missing, problems, away })
     }
 
     pub(super) async fn keep_layout(&self, caller: &Caller, p: LayoutKeep) -> Result<Empty, Error> {
