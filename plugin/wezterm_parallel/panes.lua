@@ -51,26 +51,33 @@ function M.ask(object, method, ...)
   end
 end
 
---- Lets WezTerm come to the end of what it has been told so far. Waits; where that is not possible, nothing.
-function M.settle()
-  pcall(wezterm.sleep_ms, 1)
-end
+--- The focus was changed, and WezTerm has not heard of it yet.
+local unheard = false
 
---- Gives a pane or a tab the focus; false if it is gone. Waits.
+--- Changes the focus by `change`: gives a pane or a tab the focus, splits, opens a tab. Waits.
 ---
 --- WezTerm tells itself of each change of focus, and on hearing so sets that focus again. Of two changes that
 --- it has not heard of yet each undoes the other, without end, and the window does nothing else any more. So
---- it gets to hear of each before there is another one; a new pane changes the focus too.
+--- it gets to hear of each before there is another one.
+---@param change function
+---@return boolean ok, any ... what it returned, or what it threw
+function M.change(change, ...)
+  if unheard then
+    -- a turn of its event loop; where waiting is not possible, nothing
+    pcall(wezterm.sleep_ms, 1)
+  end
+  unheard = true
+  return pcall(change, ...)
+end
+
+--- Gives a pane or a tab the focus; false if it is gone. Waits.
 ---@param object any
 ---@return boolean
 function M.activate(object)
   if object == nil then
     return false
   end
-  M.settle()
-  local ok = pcall(object.activate, object)
-  M.settle()
-  return ok
+  return (M.change(object.activate, object))
 end
 
 local ask = M.ask

@@ -119,9 +119,11 @@ end
 --- Something of ours is in the status line. Only that is erased: a status line of the user's own stays. In
 --- wezterm.GLOBAL, as the line outlives a reload of the config, and a window outlives its workspace.
 local DRAWN = 'drawn'
---- Turns with each redraw for news, so that WezTerm draws the titles of tabs too: it leaves them as they
---- are while the status line is the same text. Two forms of nothing to see.
+--- Turns when titles of tabs are others than before, so that WezTerm draws them: it leaves them as they are
+--- while the status line is the same text. Two forms of nothing to see. Where neither has changed nothing is
+--- painted, as costs and clocks in titles of fifty agents change all the time.
 local phase = false
+local titled
 
 ---@param window any
 ---@param side 'left'|'right'
@@ -171,7 +173,10 @@ end
 
 --- Draws in all windows: something has changed. Waits.
 function M.redraw()
-  phase = not phase
+  if titled ~= state.moods() then
+    titled = state.moods()
+    phase = not phase
+  end
   local ok, windows = pcall(wezterm.gui.gui_windows)
   for _, window in ipairs(ok and windows or {}) do
     M.draw(window)

@@ -9,11 +9,11 @@ local connected = false
 local changes = 0
 
 --- Made of the above when it is asked for, and kept until something changes.
-local by_name, list, workspace_list, summary, wanting
+local by_name, list, workspace_list, summary, wanting, moods
 
 local function changed()
   changes = changes + 1
-  by_name, list, workspace_list, summary, wanting = nil, nil, nil, nil, nil
+  by_name, list, workspace_list, summary, wanting, moods = nil, nil, nil, nil, nil, nil
 end
 
 --- Takes news in, as `gui.wait` gives them.
@@ -95,6 +95,19 @@ function M.process(name)
     end
   end
   return by_name[name]
+end
+
+--- What every process is, as one text: the same text for the same titles of tabs.
+---@return string
+function M.moods()
+  if not moods then
+    local words = { tostring(connected) }
+    for _, view in ipairs(M.processes()) do
+      words[#words + 1] = M.full_name(view) .. ' ' .. M.mood(view)
+    end
+    moods = table.concat(words, '\n')
+  end
+  return moods
 end
 
 --- All workspaces, by name.

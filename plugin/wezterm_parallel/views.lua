@@ -168,19 +168,39 @@ end
 --- Opens the pane of a leaf by `open`; one that says what is wrong if it cannot be; nil if not even that.
 local function open_leaf(leaf, plan, problems, open)
   local spawn, memory = command_of(leaf, plan, problems)
-  local ok, made = pcall(open, spawn)
+  local ok, made = panes.change(open, spawn)
   if not ok then
     log.warn('cannot open a pane: ' .. tostring(made))
     local text = TEXT.not_spawned:format(what(leaf))
     table.insert(problems, text)
     memory = { title = leaf.title, wish = { process = leaf.process, command = leaf.command, cwd = leaf.cwd } }
-    ok, made = pcall(open, { cwd = spawn.cwd, args = notice(text) })
+    ok, made = panes.change(open, { cwd = spawn.cwd, args = notice(text) })
     if not ok then
       return nil
     end
   end
   panes.remember(made.pane, memory)
   return made
+end
+
+--- Whether what is built out of sight in the size of the glass fits the glass: then nobody sees it being built,
+--- and nothing of it waits until a window has painted. It does not where the first window of the workspace will
+--- have a tab bar and the present one has none, or where another window than this one may come to show it.
+---@param window any
+---@param plan table an `Arrangement`
+---@param size table?
+---@return boolean
+local function fits_unseen(window, plan, size)
+  local mux_window = ask(window, 'mux_window')
+  if not size or not mux_window or #panes.windows_of(panes.active_workspace()) ~= 1 then
+    return false
+  end
+  local config = ask(window, 'effective_config') or {}
+  if config.enable_tab_bar == false or not config.hide_tab_bar_if_only_one_tab then
+    return true
+  end
+  local first = (plan.windows or {})[1] or {}
+  return (#(ask(mux_window, 'tabs') or {}) > 1) == (#(first.tabs or {}) > 1)
 end
 
 --- Waits until the window has fitted the tab to itself: splits that are made before would be fitted by
@@ -202,18 +222,8 @@ end
 --- Puts a workspace on the glass. It has windows.
 ---@param window any? the GUI window
 ---@param name string
-function M.switch_to(window, name)
-  if panes.active_workspace() == name then
-    return true
-  end
-  local pane = panes.real(window)
-  if pane then
-    local action = wezterm.action.SwitchToWorkspace { name = name }
-    if pcall(window.perform_action, window, action, pane) and panes.active_workspace() == name then
-      return true
-    end
-  end
-  return pcall(wezterm.mux.set_active_workspace, name)
+function M.switch_to(name)
+  return panes.active_workspace() == name or (pcall(wezterm.mux.set_active_workspace, name))
 end
 
 --- The GUI window to work in: the given one, else any.
@@ -270,10 +280,9 @@ function M.bring_forward(mux_window, tab, pane)
 end
 
 --- Brings a pane to the front: its workspace, its window, its tab.
----@param window any?
 ---@param record wezterm_parallel.PaneRecord
-function M.focus(window, record)
-  if not record.workspace or not M.switch_to(window, record.workspace) then
+function M.focus(record)
+  if not record.workspace or not M.switch_to(record.workspace) then
     return nil, TEXT.no_window
   end
   if not M.bring_forward(record.window, record.tab, record.pane) then
@@ -304,7 +313,6 @@ local function build_splits(node, first, plan, problems)
         spawn.direction, spawn.size, spawn.domain = step.direction, step.size, 'CurrentPaneDomain'
         return { pane = from.pane:split(spawn) }
       end)
-      panes.settle()
     end
     if not opened then
       -- what has no room here gets a tab of its own, and what was to be split off it stays here
@@ -514,6 +522,7 @@ function M.build_now(plan, how)
   local window = M.any_window(how.window)
   local size = panes.size(ask(window, 'active_tab'))
   local into = how.into
+  local unseen = how.show and fits_unseen(window, plan, size)
   -- what is opened from nothing is opened whole
   local there = into and nameless(name) or {}
   local built = 0
@@ -522,8 +531,8 @@ function M.build_now(plan, how)
       into = into,
       there = there,
       size = size,
-      switch = how.show and built == 0 and function(tab)
-        M.switch_to(window, name)
+      switch = how.show and not unseen and built == 0 and function(tab)
+        M.switch_to(name)
         wait_for_fit(tab, size)
       end or nil,
     }, problems)
@@ -533,7 +542,7 @@ function M.build_now(plan, how)
     into = nil
   end
   if built > 0 and how.show then
-    M.switch_to(window, name)
+    M.switch_to(name)
   end
   return built > 0, problems
 end
@@ -556,7 +565,7 @@ function M.show_workspace(window, name, how)
   how = how or {}
   local existing = panes.windows_of(name)
   if #existing > 0 and not how.layout then
-    if M.switch_to(window, name) then
+    if M.switch_to(name) then
       return true
     end
     return nil, TEXT.no_window
@@ -574,13 +583,13 @@ function M.show_workspace(window, name, how)
   if built then
     return true, problem
   end
-  if existing[1] and M.switch_to(window, name) then
+  if existing[1] and M.switch_to(name) then
     return true, problem
   end
   -- all of it is on the glass elsewhere
   for id, record in pairs(panes.shown()) do
     if panes.names(id) == name then
-      return M.focus(window, record)
+      return M.focus(record)
     end
   end
   return nil, problem or TEXT.nothing:format(name)
@@ -594,7 +603,7 @@ end
 function M.show_process(window, id)
   local record = panes.find(id)
   if record then
-    return M.focus(window, record)
+    return M.focus(record)
   end
   local workspace, process = panes.names(id)
   if #panes.windows_of(workspace) == 0 then
@@ -604,7 +613,7 @@ function M.show_process(window, id)
     end
     record = panes.find(id)
     if record then
-      return M.focus(window, record)
+      return M.focus(record)
     end
   end
   return M.open_tab(window, { process = process }, workspace)
@@ -632,7 +641,7 @@ function M.open_tab(window, leaf, workspace)
   if leaf.title then
     ask(opened.tab, 'set_title', leaf.title)
   end
-  return M.focus(window, { pane = opened.pane, tab = opened.tab, window = into, workspace = workspace })
+  return M.focus { pane = opened.pane, tab = opened.tab, window = into, workspace = workspace }
 end
 
 --- Shows the dashboard: the one there is, else a new one, as the option `dashboard` says.
@@ -642,7 +651,7 @@ end
 function M.show_dashboard(window)
   local record = panes.find(panes.DASHBOARD)
   if record then
-    return M.focus(window, record)
+    return M.focus(record)
   end
   window = M.any_window(window)
   local pane = panes.real(window)
@@ -654,9 +663,9 @@ function M.show_dashboard(window)
   local ok, made
   if options.get().dashboard == 'split' then
     spawn.direction, spawn.size, spawn.top_level = 'Right', 0.4, true
-    ok, made = pcall(pane.split, pane, spawn)
+    ok, made = panes.change(pane.split, pane, spawn)
   else
-    ok, made = pcall(function()
+    ok, made = panes.change(function()
       local _, opened = window:mux_window():spawn_tab(spawn)
       return opened
     end)

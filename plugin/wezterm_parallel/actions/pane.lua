@@ -89,19 +89,22 @@ local function close(window, record)
 end
 
 --- Splits `place`, and shows in the new half what another pane shows.
+---@return boolean ok
+---@return any pane_or_problem
 local function split_for(place, record, direction)
   local id = record.shows
   local args, environment = views.command { 'attach', id }
-  local made = place:split {
+  local ok, made = panes.change(place.split, place, {
     args = args,
     set_environment_variables = environment,
     direction = direction,
     size = 0.5,
     domain = 'CurrentPaneDomain',
-  }
-  panes.remember(made, { shows = id, title = panes.memory(record.pane).title })
-  panes.settle()
-  return made
+  })
+  if ok then
+    panes.remember(made, { shows = id, title = panes.memory(record.pane).title })
+  end
+  return ok, made
 end
 
 local function move(window, pane, id, where)
@@ -111,14 +114,14 @@ local function move(window, pane, id, where)
   end
   local ok, problem
   if where == 'tab' then
-    ok, problem = pcall(record.pane.move_to_new_tab, record.pane)
+    ok, problem = panes.change(record.pane.move_to_new_tab, record.pane)
   elseif where == 'window' then
-    ok, problem = pcall(record.pane.move_to_new_window, record.pane, record.workspace)
+    ok, problem = panes.change(record.pane.move_to_new_window, record.pane, record.workspace)
   else
     if panes.id(record.pane) == panes.id(pane) then
       return outcome.say(window, TEXT.itself)
     end
-    ok, problem = pcall(split_for, pane, record, where)
+    ok, problem = split_for(pane, record, where)
     if ok then
       close(window, record)
       panes.activate(problem)
@@ -151,16 +154,18 @@ function M.move(window, pane)
 end
 
 local function swap(window, one, other)
-  local ok, problem = pcall(function()
-    local first = split_for(one.pane, other, 'Right')
-    split_for(other.pane, one, 'Right')
-    close(window, one)
-    close(window, other)
-    panes.activate(first)
-  end)
+  local ok, first = split_for(one.pane, other, 'Right')
   if not ok then
-    outcome.say(window, TEXT.not_moved:format(tostring(problem)))
+    return outcome.say(window, TEXT.not_moved:format(tostring(first)))
   end
+  local both, problem = split_for(other.pane, one, 'Right')
+  if not both then
+    panes.close(first)
+    return outcome.say(window, TEXT.not_moved:format(tostring(problem)))
+  end
+  close(window, one)
+  close(window, other)
+  panes.activate(first)
 end
 
 --- Swaps this pane with that of another process. If this one shows none, WezTerm's own way: its panes get
@@ -225,7 +230,7 @@ function M.resize(window, pane)
     end
     dialogs.choose(w, p, { title = TEXT.resize_to:format(id), choices = list }, function(w2, _, chosen)
       local record = panes.find(id)
-      if not record or not outcome.report(w2, views.focus(w2, record)) then
+      if not record or not outcome.report(w2, views.focus(record)) then
         return
       end
       local _, count = info_of(record)

@@ -32,7 +32,7 @@ end
 local function in_a_tab(window, title, args)
   local command, environment = views.command(args)
   local script = '"$@"; printf "\\n%s" "' .. TEXT.closes .. '"; read -r _'
-  local ok, tab, pane = pcall(function()
+  local ok, tab, pane = panes.change(function()
     return window:mux_window():spawn_tab {
       args = { '/bin/sh', '-c', script, 'sh', table.unpack(command) },
       set_environment_variables = environment,

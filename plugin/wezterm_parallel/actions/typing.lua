@@ -143,7 +143,7 @@ local function begin(window, pane, records)
     return outcome.say(window, TEXT.few)
   end
   local text = TEXT.strip:format(#ids, table.concat(names, ', '))
-  local ok, strip = pcall(pane.split, pane, {
+  local ok, strip = panes.change(pane.split, pane, {
     args = { '/bin/sh', '-c', SCRIPT, 'sh', text, typing.VAR },
     direction = 'Bottom',
     size = STRIP_ROWS,

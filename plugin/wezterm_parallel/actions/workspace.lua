@@ -169,7 +169,7 @@ function M.go(window, name)
   local view = workspace(name)
   if not view then
     -- one of WezTerm's own
-    return outcome.report(window, views.switch_to(window, name))
+    return outcome.report(window, views.switch_to(name))
   end
   if not view.open then
     if not outcome.call(window, 'workspace.open', { workspace = name }, { environment = true }) then

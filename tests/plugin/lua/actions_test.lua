@@ -160,6 +160,25 @@ function T.a_pane_is_moved_by_a_new_one_and_the_old_one_is_closed()
   fake.same(require('wezterm_parallel.panes').memory(new.pane).title, 'chief')
 end
 
+function T.two_panes_of_which_one_has_no_room_to_be_split_stay_as_they_were()
+  fresh({ fake.process('api/lead', {}), fake.process('api/tests', {}) }, { API })
+  local window = mux.window 'api'
+  local one = window.active.active
+  one.vars.wezterm_parallel = 'api/lead'
+  local _, other = window:spawn_tab {}
+  other.vars.wezterm_parallel = 'api/tests'
+  local gui = mux.gui(window)
+  mux.refuse = function(spawn)
+    return spawn.args and spawn.args[#spawn.args] == 'api/tests'
+  end
+  run('swap_panes', gui)
+  answer(gui, 'api/lead')
+  mux.refuse = nil
+  fake.same(mux.picture 'api', 'shell | shell')
+  fake.has(gui.toasts[1].text, 'cannot be moved')
+  assert(not one.gone and not other.gone)
+end
+
 function T.a_pane_that_cannot_be_closed_is_said_to_stay()
   fresh({ fake.process('api/lead', {}) }, { API })
   local window = mux.window 'api'

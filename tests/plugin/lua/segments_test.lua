@@ -69,16 +69,30 @@ function T.the_line_is_drawn_at_once_on_the_side_that_was_chosen()
   fake.same(window.right, nil)
 end
 
-function T.each_redraw_for_news_changes_the_text_so_that_titles_are_drawn_too()
-  local module, window = segments({}, SIX)
+function T.news_of_a_title_change_the_text_so_that_titles_are_drawn_too()
+  local module, window = segments({ status_cost = false }, SIX)
   module.redraw()
   local first = window.right
+  -- the same figures, but of others
+  local one, other = fake.process 'a/1', fake.process('a/5', { status = 'working' })
+  require('wezterm_parallel.state').apply { seq = 2, daemon = 'D', processes = { one, other } }
   module.redraw()
   assert(window.right ~= first)
   fake.same(window.right:gsub('\x1b%[0m', ''), first:gsub('\x1b%[0m', ''))
   -- but not each second
   local before = window.right
   module.draw(window)
+  fake.same(window.right, before)
+end
+
+--- Each word of each agent had the whole window painted.
+function T.news_that_nothing_on_the_glass_is_made_of_paint_nothing()
+  local module, window = segments({ status_cost = false }, SIX)
+  module.redraw()
+  local before = window.right
+  local one = fake.process('a/1', { status = 'working', title = 'another', attached = 1 })
+  require('wezterm_parallel.state').apply { seq = 2, daemon = 'D', processes = { one } }
+  module.redraw()
   fake.same(window.right, before)
 end
 
