@@ -104,6 +104,23 @@ pub struct Intent {
     pub about: Option<ToastAbout>,
 }
 
+impl Intent {
+    /// One that names nothing yet: a workspace, a process or words are added where it is made.
+    pub fn new(id: String, kind: IntentKind, at: i64, expires_at: i64) -> Self {
+        Self {
+            id,
+            kind,
+            at,
+            expires_at,
+            workspace: None,
+            process: None,
+            title: None,
+            text: None,
+            about: None,
+        }
+    }
+}
+
 /// What a GUI can be asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -173,7 +190,7 @@ pub struct GuiFocus {
 }
 
 /// A GUI as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GuiView {
     /// The name that it gave itself.
     pub gui: String,

@@ -5,17 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn intent(id: &str, kind: IntentKind, at: i64, expires_at: i64) -> Intent {
-    Intent {
-        id: id.into(),
-        kind,
-        at,
-        expires_at,
-        workspace: None,
-        process: None,
-        title: None,
-        text: None,
-        about: None,
-    }
+    Intent::new(id.into(), kind, at, expires_at)
 }
 
 fn show(id: &str, at: i64) -> Intent {

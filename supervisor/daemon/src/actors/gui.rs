@@ -231,16 +231,14 @@ impl GuiActor {
     fn tell(&mut self, toasts: Vec<Toast>, ctx: &mut Context<Self>) {
         for toast in toasts {
             let at = self.clock.at();
+            let id = ulid::Ulid::generate().to_string();
             let intent = Intent {
-                id: ulid::Ulid::generate().to_string(),
-                kind: IntentKind::Toast,
-                at,
-                expires_at: at + TOAST_MS,
                 workspace: toast.workspace,
                 process: toast.process,
                 title: Some(toast.title),
                 text: Some(toast.text),
                 about: Some(toast.about),
+                ..Intent::new(id, IntentKind::Toast, at, at + TOAST_MS)
             };
             match self.guis.ask(intent, None, at) {
                 Ok(effects) => self.run(effects, ctx),
