@@ -18,7 +18,10 @@ use wezterm_parallel_schemas::{
     units::Percent,
 };
 
-use crate::support::{rpc::Client, site::Site};
+use crate::support::{
+    rpc::Client,
+    site::{Site, kill},
+};
 
 const SLEEP: &str = "[tail, -f, /dev/null]";
 
@@ -146,6 +149,25 @@ fn panes_are_given_back_as_they_were_left_also_after_the_daemon_was_killed() {
     let all = site.client().call::<LeftLayouts>(Empty {}).expect("an answer");
     assert_eq!(all, [plan]);
     assert!(all[0].at.is_some());
+}
+
+#[test]
+fn what_is_told_twice_is_on_the_disk_when_the_second_is_answered() {
+    let site = Site::new();
+    // a slow disk: the first has not come to it when the second is told
+    site.set_env("WEZTERM_PARALLEL_TEST_FSYNC_DELAY_MS", "500");
+    site.config("version: 1\nworkspaces: { w: { cwd: $WORK } }");
+    site.daemon();
+    let windows = vec![Window { title: None, tabs: vec![Pane::default(), Pane::default()] }];
+    let keep = LayoutKeep { gui: "g".into(), workspace: "w".into(), windows, shown: true };
+    let (mut first, mut second) = (site.client(), site.client());
+    let pid = site.daemon_pid();
+    first.send(KeepLayout::NAME, &keep);
+    second.call::<KeepLayout>(keep).expect("kept");
+    kill(pid);
+    site.daemon();
+    let left = site.client().call::<LeftLayouts>(Empty {}).expect("an answer");
+    assert_eq!(left.iter().map(|a| tabs(a).len()).collect::<Vec<_>>(), [2]);
 }
 
 #[test]

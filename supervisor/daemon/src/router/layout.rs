@@ -349,16 +349,13 @@ impl Router {
             gui: p.gui,
             windows: p.windows,
         };
-        let rows = self.shared.layouts.tell(row);
-        if rows.is_empty() {
-            return Ok(Empty {});
+        let told = self.shared.layouts.tell(row);
+        if !told.rows.is_empty() {
+            let changes = told.rows.iter().cloned().map(Change::PutArrangement).collect();
+            self.shared.board.commit_and_wait(changes, Vec::new()).await?;
+            self.shared.layouts.kept(&told);
         }
-        let changes = rows.iter().cloned().map(Change::PutArrangement).collect();
-        let kept = self.shared.board.commit_and_wait(changes, Vec::new()).await;
-        if kept.is_err() {
-            self.shared.layouts.unkept(&rows);
-        }
-        kept.map(|()| Empty {})
+        Ok(Empty {})
     }
 
     async fn room(&self, view: &WorkspaceView) -> Result<Room, Error> {
