@@ -397,14 +397,28 @@ pub struct End;
 
 impl Handler<End> for GuiActor {
     type Result = ();
-    fn handle(&mut self, _: End, _: &mut Context<Self>) {
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
         self.ending = true;
-        for (_, wait) in self.waits.drain() {
+        for (ticket, wait) in std::mem::take(&mut self.waits) {
             let _ = wait.reply.send(Err(ended()));
+            self.input(Input::Left(ticket), ctx);
         }
         for (_, reply) in self.shows.drain() {
             let _ = reply.send(Err(ended()));
         }
+    }
+}
+
+/// It does not end after all.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct GoOn;
+
+impl Handler<GoOn> for GuiActor {
+    type Result = ();
+    fn handle(&mut self, _: GoOn, ctx: &mut Context<Self>) {
+        self.ending = false;
+        self.input(Input::Tick, ctx);
     }
 }
 
