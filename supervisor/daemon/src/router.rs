@@ -51,7 +51,7 @@ use crate::{
         workspace,
     },
     caller::Caller,
-    effects::wezterm,
+    effects::{mounts::Looks, wezterm},
     listener::CONNECTIONS_MAX,
     shared::Shared,
 };
@@ -70,6 +70,8 @@ pub struct Router {
     holders: Cell<u64>,
     /// The WezTerm that was connected last.
     wezterm: wezterm::Last,
+    /// Looks at directories that may not answer.
+    looks: Looks,
     /// As many as there are connections of hooks that were held, and one more.
     held: Rc<()>,
 }
@@ -103,6 +105,7 @@ impl Router {
         started_at: i64,
     ) -> Rc<Self> {
         Rc::new(Self {
+            looks: Looks::new(&shared.home),
             shared,
             supervisor,
             config,
