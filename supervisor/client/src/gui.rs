@@ -110,6 +110,7 @@ mod tests {
                 workspace: Some("api\x1b[2J".into()),
                 intents: 1,
                 waiting: 1,
+                ..GuiView::default()
             },
             GuiView { gui: "4712-b2".into(), pid: 4_712, ..GuiView::default() },
         ];

@@ -199,7 +199,8 @@ impl Guis {
                 version: wait.version.clone(),
                 focused_at,
                 workspace: wait.workspace.clone(),
-                // these are counted where it is shown
+                began_at: wait.began_at.or(known.and_then(|gui| gui.view.began_at)),
+                // the rest is counted where it is shown
                 ..GuiView::default()
             };
             let gui = Gui { view, turn: wait.turn, waits: Waits::With(ticket) };

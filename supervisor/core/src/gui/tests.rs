@@ -162,6 +162,17 @@ fn without_a_gui_nothing_can_be_shown_and_a_toast_waits_for_one() {
 }
 
 #[test]
+fn when_a_gui_began_is_shown_as_it_says_itself() {
+    let mut guis = two();
+    let began = |turn, began_at| GuiWait { began_at, ..wait("b", 20, turn) };
+    guis.wait(3, &began(2, Some(90)), 101).expect("there is room");
+    // after a reload into a plugin that says nothing of it, it is still the same GUI
+    guis.wait(4, &began(3, None), 102).expect("there is room");
+    let shown: Vec<_> = guis.views().iter().map(|view| (view.gui.clone(), view.began_at)).collect();
+    assert_eq!(shown, [("b".to_owned(), Some(90)), ("a".to_owned(), None)]);
+}
+
+#[test]
 fn a_gui_can_be_named() {
     let mut guis = two();
     let out = guis.ask(show("i", 200), Some("a".into()), 200).expect("it is there");
