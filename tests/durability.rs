@@ -229,6 +229,31 @@ fn a_stop_whose_client_goes_away_ends_the_daemon_all_the_same() {
 }
 
 #[test]
+fn a_stop_that_is_asked_for_twice_ends_the_daemon_also_if_its_client_goes_away() {
+    let site = site();
+    let pid = site.daemon_pid();
+    let mut client = site.client();
+    client.send("daemon.stop", &serde_json::json!({}));
+    client.send("daemon.stop", &serde_json::json!({}));
+    drop(client);
+    wait_end(pid);
+    assert_eq!(site.living(), []);
+}
+
+#[test]
+fn a_stop_with_a_key_that_was_used_ends_the_runs_of_a_later_daemon_too() {
+    let site = site();
+    for _ in 0..2 {
+        site.daemon();
+        site.wait_state("w/p0", State::Running);
+        let pid = site.daemon_pid();
+        site.client().send("daemon.stop", &serde_json::json!({ "key": "again" }));
+        wait_end(pid);
+        assert_eq!(site.living(), []);
+    }
+}
+
+#[test]
 fn a_restart_that_the_daemon_does_not_live_to_see_is_finished_by_the_next_one() {
     let site = Site::new();
     site.config("version: 1\nworkspaces: { w: { cwd: $WORK, processes: { p: { command: [sh, -c, 'trap \"sleep 1; exit\" TERM; while :; do sleep 0.1; done'] } } } }\n");

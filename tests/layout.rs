@@ -18,7 +18,10 @@ use wezterm_parallel_schemas::{
     units::Percent,
 };
 
-use crate::support::{rpc::Client, site::Site};
+use crate::support::{
+    rpc::Client,
+    site::{Site, executable, kill, say},
+};
 
 const SLEEP: &str = "[tail, -f, /dev/null]";
 
@@ -147,6 +150,25 @@ fn panes_are_given_back_as_they_were_left_also_after_the_daemon_was_killed() {
     let all = site.client().call::<LeftLayouts>(Empty {}).expect("an answer");
     assert_eq!(all, [plan]);
     assert!(all[0].at.is_some());
+}
+
+#[test]
+fn what_is_told_twice_is_on_the_disk_when_the_second_is_answered() {
+    let site = Site::new();
+    // a slow disk: the first has not come to it when the second is told
+    site.set_env("WEZTERM_PARALLEL_TEST_FSYNC_DELAY_MS", "500");
+    site.config("version: 1\nworkspaces: { w: { cwd: $WORK } }");
+    site.daemon();
+    let windows = vec![Window { title: None, tabs: vec![Pane::default(), Pane::default()] }];
+    let keep = LayoutKeep { gui: "g".into(), workspace: "w".into(), windows, shown: true };
+    let (mut first, mut second) = (site.client(), site.client());
+    let pid = site.daemon_pid();
+    first.send(KeepLayout::NAME, &keep);
+    second.call::<KeepLayout>(keep).expect("kept");
+    kill(pid);
+    site.daemon();
+    let left = site.client().call::<LeftLayouts>(Empty {}).expect("an answer");
+    assert_eq!(left.iter().map(|a| tabs(a).len()).collect::<Vec<_>>(), [2]);
 }
 
 #[test]
@@ -365,7 +387,7 @@ where
 #[test]
 fn an_agent_says_nothing_of_panes_and_gets_no_program_by_a_layout() {
     let Some(site) = Site::with_claude() else { return };
-    let us = crate::support::site::executable();
+    let us = executable();
     let windows = vec![Window { title: None, tabs: vec![Pane::default()] }];
     let keep = LayoutKeep { gui: "g".into(), workspace: "api".into(), windows, shown: true };
     let plan = LayoutPlan { workspace: "api".into(), create: true, ..LayoutPlan::default() };
@@ -439,4 +461,39 @@ fn directories_for_a_workspace_come_from_all_who_know_some_and_each_is_there_onc
     let script = format!("#!/bin/sh\necho {work}/zoxide\nexec sleep 1000\n");
     site.script("zoxide", &script);
     assert_eq!(list(), expected);
+}
+
+/// The mount is one of FUSE's whose program reads nothing. It is made where only the daemon sees it.
+#[test]
+fn a_mount_that_does_not_answer_keeps_nobody_waiting_for_the_projects() {
+    let site = Site::new();
+    site.config("version: 1\nproject_roots: [$WORK/src]\nworkspaces: { w: { cwd: $WORK/src/api } }\n");
+    let [_, dead, _] = ["src/api", "src/dead", "src/web"].map(|name| site.project(name));
+    let Ok(fuse) = fs::File::options().read(true).write(true).open("/dev/fuse") else {
+        say("left out, as it takes FUSE: a mount that does not answer");
+        return;
+    };
+    let mut daemon = site.command("unshare");
+    let mount = "mount -i -n -t fuse -o fd=0,rootmode=40000,user_id=0,group_id=0 dead \"$1\" || exit 77";
+    daemon.args(["-m", "sh", "-c", &format!("{mount}; exec \"$2\" daemon </dev/null"), "sh"]);
+    daemon.arg(&dead).arg(executable()).stdin(fuse.try_clone().expect("it can be held twice"));
+    if !daemon.output().is_ok_and(|output| output.status.success()) {
+        say("left out, as it takes leave to mount: a mount that does not answer");
+        return;
+    }
+    let list = || -> Vec<String> {
+        let all: Vec<ProjectView> = site.run(&["project", "list", "--json"]).ok().json();
+        all.iter().map(|p| p.path.file_name().expect("a name").to_string_lossy().into_owned()).collect()
+    };
+    for _ in 0..5 {
+        let mut names = list();
+        names.sort();
+        assert_eq!(names, ["api", "web"]);
+    }
+    let threads = fs::read_dir(format!("/proc/{}/task", site.daemon_pid())).expect("it runs").flatten();
+    let looks = threads.filter(|t| fs::read_to_string(t.path().join("comm")).is_ok_and(|c| c == "look\n"));
+    assert_eq!(looks.count(), 1, "one waits, and no other one comes to it");
+    // what waits there does not keep the daemon from ending either
+    site.run(&["stop", "--yes"]).ok();
+    assert_eq!(site.living(), []);
 }

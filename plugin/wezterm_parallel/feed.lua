@@ -120,6 +120,12 @@ function M.window()
 end
 
 local function parameters(done)
+  -- once in the life of this process: a reload is no new GUI
+  local began_at = global.get 'began_at'
+  if not began_at then
+    began_at = clock.now_ms()
+    global.set('began_at', began_at)
+  end
   return {
     gui = M.gui(),
     pid = wezterm.procinfo.pid(),
@@ -132,6 +138,7 @@ local function parameters(done)
     daemon = daemon,
     turn = turn,
     done = #done > 0 and done or nil,
+    began_at = began_at,
   }
 end
 

@@ -55,25 +55,31 @@ local function processes_of(arrangement)
   return ids
 end
 
---- Whether this GUI is the one that restores. With others there, only the first of them by name does, and
---- after a while in which another one that began earlier has attached: the daemon then counts terminals at
---- the processes, and what is attached anywhere is left alone.
+--- GUIs that began within this time of one another began together: at a login, or because a crash took both.
+--- One that has run for longer has restored what it was to, and shows it.
+local TOGETHER_MS = 10000
+
+--- Whether this GUI is the one that restores. Of those that began together only the first does, and after a
+--- while in which another one has attached: the daemon then counts terminals at the processes, and what is
+--- attached anywhere is left alone. That goes for what GUIs show that began long before, too.
 local function may_begin()
   local guis = relay.call('gui.list', {}) or {}
-  local mine = feed.gui()
-  local first, others = mine, 0
+  local mine, began_at = feed.gui(), global.get 'began_at' or 0
+  local is_first, others = true, 0
   for _, gui in ipairs(guis) do
-    if gui.gui ~= mine and gui.waiting > 0 then
+    -- a plugin or a daemon of before says nothing of the time: then names decide
+    local other = gui.began_at or began_at
+    if gui.gui ~= mine and gui.waiting > 0 and math.abs(other - began_at) <= TOGETHER_MS then
       others = others + 1
-      if gui.gui < first then
-        first = gui.gui
+      if other < began_at or (other == began_at and gui.gui < mine) then
+        is_first = false
       end
     end
   end
   if others > 0 then
     wezterm.sleep_ms(OTHER_GUI_MS)
   end
-  return first == mine
+  return is_first
 end
 
 --- Which processes have a terminal somewhere that is not a pane of this GUI.

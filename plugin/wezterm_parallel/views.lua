@@ -616,16 +616,15 @@ function M.show_process(window, id)
       return M.focus(record)
     end
   end
-  return M.open_tab(window, { process = process }, workspace)
+  return M.open_tab({ process = process }, workspace)
 end
 
 --- A tab for one pane, in a window of its workspace.
----@param window any?
 ---@param leaf wezterm_parallel.Pane
 ---@param workspace string
 ---@return true?
 ---@return string? problem
-function M.open_tab(window, leaf, workspace)
+function M.open_tab(leaf, workspace)
   local into = panes.windows_of(workspace)[1]
   if not into then
     return nil, TEXT.no_window

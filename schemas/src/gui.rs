@@ -41,6 +41,10 @@ pub struct GuiWait {
     /// What it was asked to do and has done, or could not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<IntentDone>,
+    /// When this GUI process began, in milliseconds since 1970. It tells so with each call, so that a daemon
+    /// that comes later knows it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<i64>,
 }
 
 /// The answer to `gui.wait`: what is new.
@@ -102,6 +106,23 @@ pub struct Intent {
     /// Of a toast: what it tells of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<ToastAbout>,
+}
+
+impl Intent {
+    /// One that names nothing yet: a workspace, a process or words are added where it is made.
+    pub fn new(id: String, kind: IntentKind, at: i64, expires_at: i64) -> Self {
+        Self {
+            id,
+            kind,
+            at,
+            expires_at,
+            workspace: None,
+            process: None,
+            title: None,
+            text: None,
+            about: None,
+        }
+    }
 }
 
 /// What a GUI can be asked to do.
@@ -173,7 +194,7 @@ pub struct GuiFocus {
 }
 
 /// A GUI as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GuiView {
     /// The name that it gave itself.
     pub gui: String,
@@ -194,6 +215,9 @@ pub struct GuiView {
     pub intents: u32,
     /// How many calls `gui.wait` of it are open now: one, but for a moment between two.
     pub waiting: u32,
+    /// When this GUI process began, as it says itself, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<i64>,
 }
 
 /// Parameters of `gui.show`: what is to be shown. A workspace, a process of it, or the dashboard.

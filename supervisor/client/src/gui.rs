@@ -110,17 +110,9 @@ mod tests {
                 workspace: Some("api\x1b[2J".into()),
                 intents: 1,
                 waiting: 1,
+                ..GuiView::default()
             },
-            GuiView {
-                gui: "4712-b2".into(),
-                pid: 4_712,
-                socket: None,
-                version: None,
-                focused_at: 0,
-                workspace: None,
-                intents: 0,
-                waiting: 0,
-            },
+            GuiView { gui: "4712-b2".into(), pid: 4_712, ..GuiView::default() },
         ];
         let show = |width| anstream::adapter::strip_str(&guis(&list, now, width)).to_string();
         insta::assert_snapshot!(format!("{}\n{}\n{}", show(None), show(Some(80)), guis(&[], now, None)));

@@ -199,8 +199,9 @@ impl Guis {
                 version: wait.version.clone(),
                 focused_at,
                 workspace: wait.workspace.clone(),
-                intents: 0,
-                waiting: 0,
+                began_at: wait.began_at.or(known.and_then(|gui| gui.view.began_at)),
+                // the rest is counted where it is shown
+                ..GuiView::default()
             };
             let gui = Gui { view, turn: wait.turn, waits: Waits::With(ticket) };
             self.guis.insert(wait.gui.clone(), gui);
@@ -218,16 +219,7 @@ impl Guis {
         }
         out.push(Effect::Forget(done.id.clone()));
         // one that was busy for so long that it counts as gone has done it all the same
-        let view = self.view(gui).unwrap_or_else(|| GuiView {
-            gui: gui.to_owned(),
-            pid: 0,
-            socket: None,
-            version: None,
-            focused_at: 0,
-            workspace: None,
-            intents: 0,
-            waiting: 0,
-        });
+        let view = self.view(gui).unwrap_or_else(|| GuiView { gui: gui.to_owned(), ..GuiView::default() });
         let (id, problem) = (done.id.clone(), done.problem.clone());
         out.push(Effect::Done { id, gui: Box::new(view), problem });
     }

@@ -188,7 +188,11 @@ impl Client {
                     }
                 });
                 if stops {
-                    *self.stopping.borrow_mut() = Some(carried_out);
+                    let mut stopping = self.stopping.borrow_mut();
+                    // a second one is refused, and is not what the first one is waited for by
+                    if stopping.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                        *stopping = Some(carried_out);
+                    }
                 }
                 Ok(())
             }

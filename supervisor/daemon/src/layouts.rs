@@ -1,6 +1,11 @@
 //! How panes lie: the templates of the config, and what GUIs have told of the panes of each workspace.
 
-use std::{cell::RefCell, collections::HashMap, path::PathBuf, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    path::PathBuf,
+    rc::Rc,
+};
 
 use indexmap::IndexMap;
 use wezterm_parallel_core::spec::Desired;
@@ -11,7 +16,26 @@ use wezterm_parallel_store::ArrangementRow;
 pub struct Layouts {
     config: RefCell<Rc<FromConfig>>,
     /// By the ids of the workspaces.
-    left: RefCell<HashMap<String, ArrangementRow>>,
+    left: RefCell<HashMap<String, Left>>,
+    /// Number of what was told last.
+    told: Cell<u64>,
+}
+
+/// How the panes of a workspace were last left.
+struct Left {
+    row: ArrangementRow,
+    /// Number of what it is known from.
+    told: u64,
+    /// It is on the disk as it stands here.
+    kept: bool,
+}
+
+/// What a GUI has told that is still to be kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    number: u64,
+    /// What is to be written. Nothing if all of it is on the disk already.
+    pub rows: Vec<ArrangementRow>,
 }
 
 /// What the config says of panes and projects.
@@ -28,8 +52,9 @@ pub struct FromConfig {
 impl Layouts {
     /// With what was kept.
     pub fn new(rows: Vec<ArrangementRow>) -> Self {
-        let left = rows.into_iter().map(|row| (row.workspace_id.clone(), row)).collect();
-        Self { config: RefCell::default(), left: RefCell::new(left) }
+        let kept = |row: ArrangementRow| (row.workspace_id.clone(), Left { row, told: 0, kept: true });
+        let left = rows.into_iter().map(kept).collect();
+        Self { config: RefCell::default(), left: RefCell::new(left), told: Cell::new(0) }
     }
 
     /// A config has come into force.
@@ -49,41 +74,53 @@ impl Layouts {
 
     /// How the panes of a workspace were last left.
     pub fn left(&self, workspace_id: &str) -> Option<ArrangementRow> {
-        self.left.borrow().get(workspace_id).cloned()
+        self.left.borrow().get(workspace_id).map(|left| left.row.clone())
     }
 
-    /// A GUI tells of a workspace. Gives the rows that differ from what was there: also those of the other
-    /// workspaces that this GUI had on the glass, as it shows one at a time.
-    pub fn tell(&self, mut row: ArrangementRow) -> Vec<ArrangementRow> {
+    /// A GUI tells of a workspace. What differs from what is on the disk is to be written, and then told to
+    /// [`Layouts::kept`]: also the rows of the other workspaces that this GUI had on the glass, as it shows
+    /// one at a time. What is being written just now is written again, since nobody knows yet whether it will
+    /// be kept.
+    pub fn tell(&self, mut row: ArrangementRow) -> Told {
         let mut left = self.left.borrow_mut();
-        let mut changed = Vec::new();
+        let number = self.told.get() + 1;
+        self.told.set(number);
+        let mut rows = Vec::new();
         if row.shown {
-            let others = left.values_mut().filter(|o| o.workspace_id != row.workspace_id);
-            for other in others.filter(|o| o.shown && o.gui == row.gui) {
-                other.shown = false;
-                changed.push(other.clone());
+            let others =
+                left.values_mut().filter(|o| o.row.workspace_id != row.workspace_id && o.row.gui == row.gui);
+            for other in others.filter(|o| o.row.shown || !o.kept) {
+                if std::mem::take(&mut other.row.shown) {
+                    (other.told, other.kept) = (number, false);
+                }
+                rows.push(other.row.clone());
             }
+            rows.sort_by(|a, b| a.workspace_id.cmp(&b.workspace_id));
         }
         let before = left.get(&row.workspace_id);
         if row.windows.is_empty() {
             // somebody closed the last pane, or the whole GUI: nobody meant to forget how they lay
-            let Some(before) = before else { return changed };
-            row.windows.clone_from(&before.windows);
+            let Some(before) = before else { return Told { number, rows } };
+            row.windows.clone_from(&before.row.windows);
         }
         let same = |b: &ArrangementRow| b.windows == row.windows && b.shown == row.shown && b.gui == row.gui;
-        if !before.is_some_and(same) {
-            left.insert(row.workspace_id.clone(), row.clone());
-            changed.push(row);
+        match before {
+            Some(before) if same(&before.row) && before.kept => {}
+            Some(before) if same(&before.row) => rows.push(before.row.clone()),
+            _ => {
+                rows.push(row.clone());
+                left.insert(row.workspace_id.clone(), Left { row, told: number, kept: false });
+            }
         }
-        changed
+        Told { number, rows }
     }
 
-    /// What the disk has refused: told again, it is written again.
-    pub fn unkept(&self, rows: &[ArrangementRow]) {
+    /// What was told is on the disk; what was told after it is not yet.
+    pub fn kept(&self, told: &Told) {
         let mut left = self.left.borrow_mut();
-        for row in rows {
-            if let Some(own) = left.get_mut(&row.workspace_id).filter(|own| *own == row) {
-                own.gui.clear();
+        for row in &told.rows {
+            if let Some(own) = left.get_mut(&row.workspace_id).filter(|own| own.told <= told.number) {
+                own.kept = true;
             }
         }
     }
@@ -106,36 +143,61 @@ mod tests {
         ArrangementRow { workspace_id: id.into(), at: 1, shown, gui: gui.into(), windows }
     }
 
+    /// What is to be written when this is told, and that it has been.
+    fn kept(all: &Layouts, row: ArrangementRow) -> Vec<ArrangementRow> {
+        let told = all.tell(row);
+        all.kept(&told);
+        told.rows
+    }
+
     #[test]
-    fn only_what_differs_is_told() {
+    fn only_what_differs_is_written() {
         let all = Layouts::new(vec![row("a", "g", true, 1)]);
-        assert_eq!(all.tell(ArrangementRow { at: 9, ..row("a", "g", true, 1) }), []);
-        assert_eq!(all.tell(row("a", "g", true, 2)), [row("a", "g", true, 2)]);
-        assert_eq!(all.tell(row("a", "g", false, 2)), [row("a", "g", false, 2)]);
-        assert_eq!(all.tell(row("a", "h", false, 2)), [row("a", "h", false, 2)], "another GUI has it now");
+        assert_eq!(kept(&all, ArrangementRow { at: 9, ..row("a", "g", true, 1) }), []);
+        assert_eq!(kept(&all, row("a", "g", true, 2)), [row("a", "g", true, 2)]);
+        assert_eq!(kept(&all, row("a", "g", false, 2)), [row("a", "g", false, 2)]);
+        assert_eq!(kept(&all, row("a", "h", false, 2)), [row("a", "h", false, 2)], "another GUI has it now");
+        assert_eq!(kept(&all, row("a", "h", false, 2)), []);
     }
 
     #[test]
     fn a_gui_shows_one_workspace_at_a_time_and_says_nothing_of_another_guis() {
         let all = Layouts::new(vec![row("a", "g", true, 1), row("b", "h", true, 1)]);
-        let told = all.tell(row("c", "g", true, 1));
-        assert_eq!(told, [row("a", "g", false, 1), row("c", "g", true, 1)]);
+        assert_eq!(kept(&all, row("c", "g", true, 1)), [row("a", "g", false, 1), row("c", "g", true, 1)]);
         assert!(all.left("b").is_some_and(|b| b.shown));
     }
 
     #[test]
     fn closing_the_last_pane_forgets_nothing() {
         let all = Layouts::new(vec![row("a", "g", true, 3)]);
-        assert_eq!(all.tell(row("a", "g", false, 0)), [row("a", "g", false, 3)]);
-        assert_eq!(all.tell(row("b", "g", false, 0)), [], "nothing is known of it");
+        assert_eq!(kept(&all, row("a", "g", false, 0)), [row("a", "g", false, 3)]);
+        assert_eq!(kept(&all, row("b", "g", false, 0)), [], "nothing is known of it");
         assert_eq!(all.left("b"), None);
     }
 
     #[test]
-    fn what_the_disk_has_refused_is_written_when_it_is_told_again() {
-        let all = Layouts::new(Vec::new());
+    fn what_is_told_again_is_written_until_it_is_known_to_be_on_the_disk() {
+        let all = Layouts::new(vec![row("b", "g", true, 1)]);
         let told = all.tell(row("a", "g", true, 1));
-        all.unkept(&told);
-        assert_eq!(all.tell(row("a", "g", true, 1)), [row("a", "g", true, 1)]);
+        assert_eq!(told.rows, [row("b", "g", false, 1), row("a", "g", true, 1)]);
+        // the disk is still at work with that, or has refused it
+        let again = all.tell(ArrangementRow { at: 9, ..row("a", "g", true, 1) });
+        assert_eq!(again.rows, told.rows, "nobody may be told that it is kept before it is");
+        all.kept(&told);
+        assert_eq!(kept(&all, row("a", "g", true, 1)), []);
+    }
+
+    #[test]
+    fn what_was_told_meanwhile_is_not_taken_for_what_is_on_the_disk() {
+        let all = Layouts::new(Vec::new());
+        let (first, _, third) = (
+            all.tell(row("a", "g", true, 1)),
+            all.tell(row("a", "g", true, 2)),
+            all.tell(row("a", "g", true, 1)),
+        );
+        all.kept(&first);
+        assert_eq!(all.tell(row("a", "g", true, 1)).rows, [row("a", "g", true, 1)], "the second lies there");
+        all.kept(&third);
+        assert_eq!(kept(&all, row("a", "g", true, 1)), []);
     }
 }

@@ -45,12 +45,13 @@ use wezterm_parallel_store::{Change, EventFilter, ReplyRow, Take};
 use crate::{
     actors::{
         config::{self, ConfigActor},
+        gui::{End, GoOn},
         process::{Do, Explain, Order, ProcessActor},
         supervisor::{self, SupervisorActor},
         workspace,
     },
     caller::Caller,
-    effects::wezterm,
+    effects::{mounts::Looks, wezterm},
     listener::CONNECTIONS_MAX,
     shared::Shared,
 };
@@ -69,6 +70,8 @@ pub struct Router {
     holders: Cell<u64>,
     /// The WezTerm that was connected last.
     wezterm: wezterm::Last,
+    /// Looks at directories that may not answer.
+    looks: Looks,
     /// As many as there are connections of hooks that were held, and one more.
     held: Rc<()>,
 }
@@ -102,6 +105,7 @@ impl Router {
         started_at: i64,
     ) -> Rc<Self> {
         Rc::new(Self {
+            looks: Looks::new(&shared.home),
             shared,
             supervisor,
             config,
@@ -188,6 +192,8 @@ impl Router {
             }
             // what changes something
             _ if self.stopping.get() => Err(Error::new(Code::ShuttingDown, "the daemon is ending")),
+            // without a key: an answer that was kept would end a later daemon, and none of its runs
+            call::StopDaemon::NAME => self.change(caller, method, params).await,
             _ => self.once(caller, method, params).await,
         }
     }
@@ -569,13 +575,25 @@ impl Router {
     }
 
     async fn stop(&self, p: DaemonStop) -> Result<Stopped, Error> {
-        let board = &self.shared.board;
-        let running = board.processes().iter().filter(|v| v.pid.is_some()).count();
-        let running = u32::try_from(running).unwrap_or(u32::MAX);
         self.stopping.set(true);
         // first of all, as the ends of runs are news that GUIs would be fetching when nobody is left to say
         // it: they would start a daemon again that was stopped
-        let _ = self.shared.gui.send(crate::actors::gui::End).await;
+        let _ = self.shared.gui.send(End).await;
+        let stopped = self.end_runs(p).await;
+        if stopped.is_err() {
+            // it stays, and so does what it is for
+            self.shared.ending.set(false);
+            self.stopping.set(false);
+            let _ = self.shared.gui.send(GoOn).await;
+        }
+        stopped
+    }
+
+    /// Ends all runs, if they are not to be kept.
+    async fn end_runs(&self, p: DaemonStop) -> Result<Stopped, Error> {
+        let board = &self.shared.board;
+        let running = board.processes().iter().filter(|v| v.pid.is_some()).count();
+        let running = u32::try_from(running).unwrap_or(u32::MAX);
         let runs_dir = self.shared.places.runs();
         let alive =
             |v: &ProcessView| v.keeper_pid.and(v.run_id.as_ref()).map(|id| rundir::run_dir(&runs_dir, id));
@@ -723,4 +741,83 @@ fn gone(e: actix::MailboxError) -> Error {
 fn fault() -> Error {
     Error::new(Code::Internal, "a part of the daemon failed before it had answered")
         .hint("the daemon's log has more: `wezterm-parallel doctor` says where it is")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{Actor, AsyncContext as _, Context};
+    use futures_util::future::join;
+    use wezterm_parallel_schemas::{
+        gui::{GuiNews, GuiView, GuiWait},
+        places::Places,
+    };
+    use wezterm_parallel_store::Store;
+
+    use super::*;
+    use crate::{
+        actors::gui::GuiActor, board::Board, clock::Clock, guard, layouts::Layouts, sessions::Sessions,
+        shared::panic_report,
+    };
+
+    /// The address of an actor that is gone.
+    fn nobody<A: Actor<Context = Context<A>>>() -> Addr<A> {
+        Context::new().address()
+    }
+
+    /// A router of a daemon in which only GUIs are served: every other actor is gone.
+    fn router(dir: &Path) -> Rc<Router> {
+        let (store, _) = Store::open(dir).expect("a store");
+        let clock = Clock::start();
+        let board = Board::start(store, 0, clock, None);
+        let gui = GuiActor::new(board.clone(), clock, Vec::new(), &[]);
+        let shared = Shared {
+            places: Places::new(|_| None, dir),
+            home: dir.to_owned(),
+            executable: dir.join("wezterm-parallel"),
+            boot_id: String::new(),
+            clock,
+            gate: nobody(),
+            sessions: Sessions::default(),
+            registry: nobody(),
+            limits: nobody(),
+            environment: RefCell::default(),
+            last_word: 0,
+            ending: Cell::new(false),
+            agents: Rc::default(),
+            prompts: RefCell::default(),
+            layouts: Layouts::new(Vec::new()),
+            inbox: nobody(),
+            gui: guard::start("gui".into(), gui, panic_report(board.clone())),
+            board,
+        };
+        Router::new(Rc::new(shared), nobody(), nobody(), clock.at())
+    }
+
+    async fn ask<M: Method>(router: &Router, params: &M::Params) -> Result<M::Result, Error> {
+        let caller = Rc::new(Caller::new(Some(std::process::id().cast_signed())));
+        let params = rmp_serde::to_vec_named(params).expect("it encodes");
+        let answer = router.call(&caller, M::NAME, &params).await?;
+        Ok(rmp_serde::from_slice(&answer).expect("it decodes"))
+    }
+
+    #[actix::test]
+    async fn after_a_stop_that_failed_guis_and_commands_are_served_as_before() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let router = router(dir.path());
+        let wait = GuiWait { gui: "one".into(), turn: 1, ..GuiWait::default() };
+        let first: GuiNews = ask::<call::WaitGui>(&router, &wait).await.expect("all there is");
+        let next = GuiWait { after: Some(first.seq), daemon: Some(first.daemon), ..wait.clone() };
+        let stop = DaemonStop::default();
+        let (told, stopped) =
+            join(ask::<call::WaitGui>(&router, &next), ask::<call::StopDaemon>(&router, &stop)).await;
+        assert_eq!(told.expect_err("the daemon ends").code, Code::ShuttingDown);
+        assert_eq!(stopped.expect_err("nobody is there to end the runs").code, Code::Internal);
+
+        let guis: Vec<GuiView> = ask::<call::ListGuis>(&router, &Empty {}).await.expect("an answer");
+        assert_eq!(guis.iter().map(|g| g.waiting).collect::<Vec<_>>(), [0], "its call was answered");
+        let again = ask::<call::WaitGui>(&router, &wait).await.map(|news| news.whole);
+        assert_eq!(again, Ok(true));
+        let refused = ask::<call::DeleteWorkspace>(&router, &WorkspaceTarget::default()).await;
+        assert_eq!(refused.expect_err("there is none").code, Code::Internal, "it is carried out");
+    }
 }

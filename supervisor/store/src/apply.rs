@@ -48,9 +48,6 @@ pub(crate) fn apply(db: &Connection, change: &Change, now: i64) -> Result<(), St
         Change::PutIntent(row) => return put_intent(db, row),
         Change::DeleteIntent(id) => return run_sql(db, "DELETE FROM intent WHERE id = ?1", [id]),
         Change::PutArrangement(row) => return put_arrangement(db, row),
-        Change::DeleteArrangement(id) => {
-            return run_sql(db, "DELETE FROM arrangement WHERE workspace_id = ?1", [id]);
-        }
         Change::PutReply(row) => return put_reply(db, row),
         Change::Event(event) => return put_event(db, event),
     }

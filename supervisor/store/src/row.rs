@@ -52,14 +52,12 @@ pub enum Change {
     PutAccount(AccountRow),
     /// An account goes, by its name.
     DeleteAccount(String),
-    /// What a GUI is asked to do. Written once.
+    /// What a GUI is asked to do. Written again where another GUI gets it; nothing else of it changes.
     PutIntent(IntentRow),
     /// It is done, or not worth doing any more; by its id.
     DeleteIntent(String),
     /// How the panes of a workspace lie. Goes with its workspace.
     PutArrangement(ArrangementRow),
-    /// That is forgotten, by the workspace's id.
-    DeleteArrangement(String),
     /// The answer to a call with an idempotency key. Refused if the key has one that is younger than
     /// 24 hours: in the same commit as the effect, it keeps the effect from happening twice.
     PutReply(ReplyRow),

@@ -172,7 +172,6 @@ fn effect(change: Change) -> Option<Effect> {
         | Change::PutIntent(_)
         | Change::DeleteIntent(_)
         | Change::PutArrangement(_)
-        | Change::DeleteArrangement(_)
         | Change::PutReply(_)
         | Change::Event(_) => return None,
     })

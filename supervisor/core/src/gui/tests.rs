@@ -5,17 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn intent(id: &str, kind: IntentKind, at: i64, expires_at: i64) -> Intent {
-    Intent {
-        id: id.into(),
-        kind,
-        at,
-        expires_at,
-        workspace: None,
-        process: None,
-        title: None,
-        text: None,
-        about: None,
-    }
+    Intent::new(id.into(), kind, at, expires_at)
 }
 
 fn show(id: &str, at: i64) -> Intent {
@@ -169,6 +159,17 @@ fn without_a_gui_nothing_can_be_shown_and_a_toast_waits_for_one() {
     let out = guis.wait(1, &wait("a", 0, 1), 10).expect("there is room");
     assert!(matches!(&out[..], [Effect::Save { gui: Some(gui), .. }] if gui == "a"), "{out:?}");
     assert_eq!(guis.step(saved("t"), 11), [Effect::Answer(1)]);
+}
+
+#[test]
+fn when_a_gui_began_is_shown_as_it_says_itself() {
+    let mut guis = two();
+    let began = |turn, began_at| GuiWait { began_at, ..wait("b", 20, turn) };
+    guis.wait(3, &began(2, Some(90)), 101).expect("there is room");
+    // after a reload into a plugin that says nothing of it, it is still the same GUI
+    guis.wait(4, &began(3, None), 102).expect("there is room");
+    let shown: Vec<_> = guis.views().iter().map(|view| (view.gui.clone(), view.began_at)).collect();
+    assert_eq!(shown, [("b".to_owned(), Some(90)), ("a".to_owned(), None)]);
 }
 
 #[test]

@@ -231,16 +231,14 @@ impl GuiActor {
     fn tell(&mut self, toasts: Vec<Toast>, ctx: &mut Context<Self>) {
         for toast in toasts {
             let at = self.clock.at();
+            let id = ulid::Ulid::generate().to_string();
             let intent = Intent {
-                id: ulid::Ulid::generate().to_string(),
-                kind: IntentKind::Toast,
-                at,
-                expires_at: at + TOAST_MS,
                 workspace: toast.workspace,
                 process: toast.process,
                 title: Some(toast.title),
                 text: Some(toast.text),
                 about: Some(toast.about),
+                ..Intent::new(id, IntentKind::Toast, at, at + TOAST_MS)
             };
             match self.guis.ask(intent, None, at) {
                 Ok(effects) => self.run(effects, ctx),
@@ -399,14 +397,28 @@ pub struct End;
 
 impl Handler<End> for GuiActor {
     type Result = ();
-    fn handle(&mut self, _: End, _: &mut Context<Self>) {
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
         self.ending = true;
-        for (_, wait) in self.waits.drain() {
+        for (ticket, wait) in std::mem::take(&mut self.waits) {
             let _ = wait.reply.send(Err(ended()));
+            self.input(Input::Left(ticket), ctx);
         }
         for (_, reply) in self.shows.drain() {
             let _ = reply.send(Err(ended()));
         }
+    }
+}
+
+/// It does not end after all.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct GoOn;
+
+impl Handler<GoOn> for GuiActor {
+    type Result = ();
+    fn handle(&mut self, _: GoOn, ctx: &mut Context<Self>) {
+        self.ending = false;
+        self.input(Input::Tick, ctx);
     }
 }
 

@@ -5,10 +5,16 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write as _},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
+use ulid::Ulid;
 use wezterm_parallel_config::layout;
 use wezterm_parallel_schemas::layout::{Layout, LayoutSource, LayoutView};
+
+/// A new file that is older than this was left by a daemon that was killed: one is written in some
+/// milliseconds, on a disk that is being hammered in seconds.
+const LEFT_AGE: Duration = Duration::from_secs(600);
 
 /// A saved template, right or not; none if there is no file of this name. Reads the disk.
 pub fn saved(dir: &Path, name: &str, agents: &[String]) -> Option<LayoutView> {
@@ -37,14 +43,29 @@ pub fn all_saved(dir: &Path, agents: &[String]) -> Vec<LayoutView> {
 pub fn save(file: &Path, text: &str, replace: bool) -> io::Result<()> {
     let dir = file.parent().ok_or(ErrorKind::InvalidInput)?;
     fs::create_dir_all(dir)?;
-    // no name of a template begins with a dot
+    remove_left(dir);
+    // no name of a template begins with a dot, and no other save writes into this one
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let new = dir.join(format!(".{name}.{}.new", std::process::id()));
-    let _ = fs::remove_file(&new);
+    let new = dir.join(format!(".{name}.{}.new", Ulid::generate()));
     let written = write(&new, text).and_then(|()| put(&new, file, replace));
     let _ = fs::remove_file(&new);
     written?;
     File::open(dir)?.sync_all()
+}
+
+/// Removes what saves have left that did not come to their end.
+fn remove_left(dir: &Path) {
+    let made_at = |path: &Path| {
+        let name = path.file_name()?.to_str()?.strip_prefix('.')?.strip_suffix(".new")?;
+        Some(name.rsplit_once('.')?.1.parse::<Ulid>().ok()?.datetime())
+    };
+    let now = SystemTime::now();
+    let is_left = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age > LEFT_AGE);
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if made_at(&entry.path()).is_some_and(is_left) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
@@ -95,6 +116,8 @@ pub fn gone(directories: Vec<PathBuf>) -> HashSet<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Barrier, thread};
+
     use super::*;
 
     #[test]
@@ -112,6 +135,48 @@ mod tests {
         assert_eq!(names.len(), 1, "nothing is left lying about");
         delete(&file).expect("it is there");
         assert_eq!(delete(&file).expect_err("it is gone").kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn saves_of_one_layout_at_the_same_time_do_not_touch_each_other() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mine, new) = (dir.path().join("mine.yaml"), dir.path().join("new.yaml"));
+        let all_at_once = Barrier::new(4);
+        let made = thread::scope(|scope| {
+            let each = ["a", "b", "c", "d"].map(|text| {
+                let (mine, new, all_at_once) = (&mine, &new, &all_at_once);
+                scope.spawn(move || {
+                    all_at_once.wait();
+                    for _ in 0..8 {
+                        save(mine, &text.repeat(9_000), true).expect("nobody else's save is in its way");
+                    }
+                    save(new, text, false).map_err(|e| e.kind())
+                })
+            });
+            each.map(|one| one.join().expect("it ends"))
+        });
+        let text = fs::read_to_string(&mine).expect("it is there");
+        assert!(text.len() == 9_000 && text.chars().all(|c| text.starts_with(c)), "the whole of one of them");
+        assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1, "{made:?}");
+        let refused = made.iter().filter(|made| **made == Err(ErrorKind::AlreadyExists));
+        assert_eq!(refused.count(), 3, "{made:?}");
+    }
+
+    #[test]
+    fn what_a_save_has_left_that_was_cut_short_is_no_layout_and_goes_with_the_next_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let before = |ago: Duration| Ulid::from_datetime(SystemTime::now() - ago);
+        let left = dir.path().join(format!(".mine.yaml.{}.new", before(2 * LEFT_AGE)));
+        let under_way = dir.path().join(format!(".mine.yaml.{}.new", before(Duration::ZERO)));
+        let others = dir.path().join(".mine.yaml.new");
+        for file in [&left, &under_way, &others] {
+            fs::write(file, "tabs: [{}]\n").expect("written");
+        }
+        assert_eq!(all_saved(dir.path(), &[]), []);
+        save(&dir.path().join("other.yaml"), "tabs: [{}]\n", false).expect("it is new");
+        assert_eq!([&left, &under_way, &others].map(|file| file.exists()), [false, true, true]);
+        let names: Vec<String> = all_saved(dir.path(), &[]).into_iter().map(|v| v.name).collect();
+        assert_eq!(names, ["other"]);
     }
 
     #[test]

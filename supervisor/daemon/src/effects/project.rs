@@ -1,7 +1,7 @@
 //! Directories that others know: those below the user's roots, those with sessions of Claude, zoxide's.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::{Path, PathBuf},
     process::Stdio,
@@ -13,7 +13,10 @@ use tokio::{io::AsyncReadExt as _, process::Command};
 use wezterm_parallel_core::project::{Known, PROJECTS_MAX, is_offered};
 use wezterm_parallel_schemas::layout::ProjectFrom;
 
-use super::sessions;
+use super::{
+    mounts::{Look, Looks},
+    sessions,
+};
 
 /// Most entries of a root that are looked at: reading so many takes some milliseconds.
 const ROOT_ENTRIES_MAX: usize = 2_000;
@@ -29,21 +32,54 @@ const ZOXIDE_BYTES_MAX: u64 = 256 << 10;
 const USUAL_PLACES: [&str; 5] =
     ["~/.cargo/bin", "~/.local/bin", "/opt/homebrew/bin", "/usr/local/bin", "/home/linuxbrew/.linuxbrew/bin"];
 
-/// The direct subdirectories of the roots, but for hidden ones, each root's by name. Reads the disk.
-pub fn below(roots: &[PathBuf]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for root in roots {
-        let entries = std::fs::read_dir(root).into_iter().flatten().flatten().take(ROOT_ENTRIES_MAX);
-        let mut own: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| is_offered(p)).collect();
-        own.sort();
-        found.extend(own);
+/// Something that may be the directory of a project, or leads to some.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A directory that somebody knows.
+    Directory(Known),
+    /// One whose subdirectories are projects.
+    Root(PathBuf),
+    /// An account of Claude's. Its sessions took place somewhere.
+    Account(PathBuf),
+}
+
+impl Place {
+    /// A directory that somebody knows and no workspace has.
+    pub fn of(path: PathBuf, from: ProjectFrom, used_at: Option<i64>) -> Self {
+        Self::Directory(Known { path, from, workspace: None, used_at })
     }
+}
+
+/// The directory if it is there, or where the place leads. Reads the disk.
+pub fn look_at(place: Place, look: &Look) -> (Option<Known>, Vec<Place>) {
+    match place {
+        Place::Directory(known) => {
+            let there = look.resolve(&known.path).filter(|path| path.is_dir());
+            (there.map(|path| Known { path, ..known }), Vec::new())
+        }
+        Place::Root(root) => {
+            let found = look.resolve(&root).map(|_| below(&root)).unwrap_or_default();
+            (None, found.into_iter().map(|path| Place::of(path, ProjectFrom::Root, None)).collect())
+        }
+        Place::Account(account) => {
+            let found = look.resolve(&account.join("projects")).map(|_| of_sessions(&account));
+            let place = |(path, at)| Place::of(path, ProjectFrom::Session, Some(at));
+            (None, found.unwrap_or_default().into_iter().map(place).collect())
+        }
+    }
+}
+
+/// The direct subdirectories of a root, but for hidden ones, by name. Reads the disk.
+fn below(root: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten().take(ROOT_ENTRIES_MAX);
+    let mut found: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| is_offered(p)).collect();
+    found.sort();
     found
 }
 
 /// Where the sessions of an account took place, with when each was last written to, newest first. Reads the
 /// disk.
-pub fn of_sessions(account: &Path) -> Vec<(PathBuf, i64)> {
+fn of_sessions(account: &Path) -> Vec<(PathBuf, i64)> {
     let mut seen = HashSet::new();
     // Claude has a directory for each; the newest transcript in it stands for all
     let newest = sessions::all(account, None)
@@ -53,23 +89,10 @@ pub fn of_sessions(account: &Path) -> Vec<(PathBuf, i64)> {
     newest.iter().filter_map(|t| Some((sessions::digest(t)?.cwd?, t.updated_at))).collect()
 }
 
-/// A directory as it is known, if it is there. Reads the disk.
-pub fn known(
-    path: &Path,
-    from: ProjectFrom,
-    workspace: Option<String>,
-    used_at: Option<i64>,
-) -> Option<Known> {
-    let path = path.canonicalize().ok().filter(|p| p.is_dir())?;
-    Some(Known { path, from, workspace, used_at })
-}
-
 /// What zoxide knows, in its order; nothing if it is not there or does not answer.
-pub async fn of_zoxide(env: &IndexMap<String, String>, home: &Path) -> Vec<PathBuf> {
-    let path = env.get("PATH").cloned().unwrap_or_default();
-    let home = home.to_owned();
-    let found = tokio::task::spawn_blocking(move || find("zoxide", &path, &home)).await;
-    let Ok(Some(program)) = found else { return Vec::new() };
+pub async fn of_zoxide(looks: &Looks, env: &IndexMap<String, String>, home: &Path) -> Vec<PathBuf> {
+    let path = env.get("PATH").map_or("", String::as_str);
+    let Some(program) = find(looks, "zoxide", path, home).await else { return Vec::new() };
     let mut command = Command::new(program);
     command.args(["query", "--list"]).env_clear().envs(env).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -93,15 +116,24 @@ pub async fn of_zoxide(env: &IndexMap<String, String>, home: &Path) -> Vec<PathB
 }
 
 /// A program by its whole path, on the PATH or where such programs usually lie. Reads the disk.
-fn find(program: &str, path: &str, home: &Path) -> Option<PathBuf> {
+async fn find(looks: &Looks, program: &str, path: &str, home: &Path) -> Option<PathBuf> {
     let usual = USUAL_PLACES.iter().map(|place| match place.strip_prefix("~/") {
         Some(below) => home.join(below),
         None => PathBuf::from(place),
     });
     let all = std::env::split_paths(path).filter(|dir| dir.is_absolute()).chain(usual);
-    let runs =
-        |file: &PathBuf| file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    all.map(|dir| dir.join(program)).find(runs)
+    let files: VecDeque<PathBuf> = all.map(|dir| dir.join(program)).collect();
+    looks.at(vec![files], first_that_runs).await.pop()
+}
+
+/// The first of these files if it can be run, else those that are left.
+fn first_that_runs(mut files: VecDeque<PathBuf>, look: &Look) -> (Option<PathBuf>, Vec<VecDeque<PathBuf>>) {
+    let Some(file) = files.pop_front() else { return (None, Vec::new()) };
+    let there = look.resolve(&file).and_then(|path| path.metadata().ok());
+    match there.is_some_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0) {
+        true => (Some(file), Vec::new()),
+        false => (None, vec![files]),
+    }
 }
 
 #[cfg(test)]
@@ -114,12 +146,12 @@ mod tests {
         for name in ["b", "a", ".hidden"] {
             std::fs::create_dir(dir.path().join(name)).expect("a directory");
         }
-        let roots = [dir.path().to_owned(), dir.path().join("none")];
-        assert_eq!(below(&roots), [dir.path().join("a"), dir.path().join("b")]);
+        assert_eq!(below(dir.path()), [dir.path().join("a"), dir.path().join("b")]);
+        assert_eq!(below(&dir.path().join("none")), [""; 0].map(PathBuf::from));
     }
 
-    #[test]
-    fn a_program_is_found_off_the_path_and_what_does_not_run_is_none() {
+    #[actix::test]
+    async fn a_program_is_found_off_the_path_and_what_does_not_run_is_none() {
         let dir = tempfile::tempdir().expect("a directory");
         let (bin, own) = (dir.path().join("bin"), dir.path().join(".local/bin"));
         for place in [&bin, &own] {
@@ -127,8 +159,9 @@ mod tests {
             std::fs::write(place.join("prog"), "").expect("written");
         }
         let path = bin.to_string_lossy().into_owned();
-        assert_eq!(find("prog", &path, dir.path()), None);
+        let looks = Looks::new(dir.path());
+        assert_eq!(find(&looks, "prog", &path, dir.path()).await, None);
         std::fs::set_permissions(own.join("prog"), std::fs::Permissions::from_mode(0o700)).expect("ours");
-        assert_eq!(find("prog", &path, dir.path()), Some(own.join("prog")));
+        assert_eq!(find(&looks, "prog", &path, dir.path()).await, Some(own.join("prog")));
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Longest name that a GUI may give itself, in bytes: room for a process id, a time and a ULID.
-const NAME_BYTES_MAX: usize = 128;
+const GUI_BYTES_MAX: usize = 128;
 /// Something that is to be shown and was not in this time is not wanted any more, in milliseconds: whoever
 /// asked sits before the screen.
 const SHOW_MS: i64 = 15_000;
@@ -31,12 +31,7 @@ const SHOW_MS: i64 = 15_000;
 impl Router {
     /// Waits for what is new to a GUI, for as long as it does.
     pub(super) async fn wait_for_news(&self, caller: &Rc<Caller>, p: GuiWait) -> Result<GuiNews, Error> {
-        if p.gui.is_empty() || p.gui.len() > NAME_BYTES_MAX {
-            return Err(Error::new(
-                Code::BadParams,
-                format!("`gui` must be a name of 1 to {NAME_BYTES_MAX} bytes"),
-            ));
-        }
+        check_name(&p.gui)?;
         // who waits for the user hears what only the user is told, and says what is done with it
         self.only_user(caller, "wait for what the user is told")?;
         self.note_wezterm(&p);
@@ -109,17 +104,8 @@ impl Router {
             return self.open_window(workspace, process).await;
         }
         let at = self.shared.clock.at();
-        let intent = Intent {
-            id: ulid::Ulid::generate().to_string(),
-            kind,
-            at,
-            expires_at: at + SHOW_MS,
-            workspace,
-            process,
-            title: None,
-            text: None,
-            about: None,
-        };
+        let id = ulid::Ulid::generate().to_string();
+        let intent = Intent { workspace, process, ..Intent::new(id, kind, at, at + SHOW_MS) };
         let (reply, answer) = oneshot::channel();
         self.shared.gui.do_send(Show { intent, gui: p.gui, reply });
         answer.await.map_err(|_| fault())?
@@ -159,18 +145,22 @@ impl Router {
         match self.wezterm.open(&window).await {
             Ok(()) => Ok(GuiView {
                 gui: "wezterm cli".into(),
-                pid: 0,
                 socket: self.wezterm.socket(),
-                version: None,
-                focused_at: 0,
                 workspace: Some(window.workspace),
-                intents: 0,
-                waiting: 0,
+                ..GuiView::default()
             }),
             Err(why) => {
                 tracing::debug!("no window could be opened by `wezterm cli`: {why}");
                 Err(no_gui())
             }
         }
+    }
+}
+
+/// Whether a GUI may be called so.
+pub(super) fn check_name(gui: &str) -> Result<(), Error> {
+    match gui.len() {
+        1..=GUI_BYTES_MAX => Ok(()),
+        _ => Err(Error::new(Code::BadParams, format!("`gui` must be a name of 1 to {GUI_BYTES_MAX} bytes"))),
     }
 }

@@ -21,16 +21,13 @@ use wezterm_parallel_schemas::{
 };
 use wezterm_parallel_store::{ArrangementRow, Change};
 
-use super::{Router, client_environment, gone, inbox::fitting, off_thread};
+use super::{Router, client_environment, gone, gui, inbox::fitting, off_thread};
 use crate::{
     actors::{process::Explain, supervisor, workspace},
     caller::Caller,
     effects::layout as files,
     layouts::FromConfig,
 };
-
-/// Longest name that a GUI gives itself, in bytes: a ULID or two.
-const GUI_BYTES_MAX: usize = 128;
 
 /// Panes, before it was looked what of them can be had.
 struct Meant {
@@ -341,11 +338,8 @@ impl Router {
     pub(super) async fn keep_layout(&self, caller: &Caller, p: LayoutKeep) -> Result<Empty, Error> {
         // what is kept runs when it is restored
         self.only_user(caller, "say how panes lie")?;
-        let bad = |message: String| Error::new(Code::BadParams, message);
-        if p.gui.is_empty() || p.gui.len() > GUI_BYTES_MAX {
-            return Err(bad(format!("a GUI has a name of at most {GUI_BYTES_MAX} bytes")));
-        }
-        check::left(&p.windows).map_err(bad)?;
+        gui::check_name(&p.gui)?;
+        check::left(&p.windows).map_err(|message| Error::new(Code::BadParams, message))?;
         let view = self.workspace_view(&p.workspace)?;
         let row = ArrangementRow {
             workspace_id: view.id,
@@ -354,16 +348,13 @@ impl Router {
             gui: p.gui,
             windows: p.windows,
         };
-        let rows = self.shared.layouts.tell(row);
-        if rows.is_empty() {
-            return Ok(Empty {});
+        let told = self.shared.layouts.tell(row);
+        if !told.rows.is_empty() {
+            let changes = told.rows.iter().cloned().map(Change::PutArrangement).collect();
+            self.shared.board.commit_and_wait(changes, Vec::new()).await?;
+            self.shared.layouts.kept(&told);
         }
-        let changes = rows.iter().cloned().map(Change::PutArrangement).collect();
-        let kept = self.shared.board.commit_and_wait(changes, Vec::new()).await;
-        if kept.is_err() {
-            self.shared.layouts.unkept(&rows);
-        }
-        kept.map(|()| Empty {})
+        Ok(Empty {})
     }
 
     async fn room(&self, view: &WorkspaceView) -> Result<Room, Error> {

@@ -1,7 +1,5 @@
 //! Directories that a workspace could be made for.
 
-use std::path::PathBuf;
-
 use wezterm_parallel_core::project::{Known, PROJECTS_MAX, merge};
 use wezterm_parallel_schemas::{
     error::Error,
@@ -10,7 +8,7 @@ use wezterm_parallel_schemas::{
 };
 
 use super::{Router, off_thread};
-use crate::effects::project;
+use crate::effects::project::{self, Place};
 
 /// Past workspaces that are looked for: as many as a list has.
 const PAST_MAX: u32 = PROJECTS_MAX;
@@ -24,29 +22,22 @@ impl Router {
             let own = processes.iter().filter(|v| v.workspace == w.name);
             own.filter_map(|v| v.status_since.max(v.started_at)).max()
         };
-        let present: Vec<(PathBuf, String, Option<i64>)> =
-            board.workspaces().into_iter().map(|w| (w.cwd.clone(), w.name.clone(), last_used(&w))).collect();
-        let (store, account) = (board.store().clone(), self.account(None));
-        let roots = self.shared.layouts.config().roots.clone();
+        let mut places: Vec<Place> = Vec::new();
+        for w in board.workspaces() {
+            let used_at = last_used(&w);
+            let known = Known { path: w.cwd, from: ProjectFrom::Workspace, workspace: Some(w.name), used_at };
+            places.push(Place::Directory(known));
+        }
+        let store = board.store().clone();
+        // without the past the list is shorter, and no worse
+        let past = off_thread(move || store.workspace_directories(PAST_MAX).unwrap_or_default()).await?;
+        places.extend(past.into_iter().map(|(cwd, at)| Place::of(cwd, ProjectFrom::Workspace, Some(at))));
         let environment = self.shared.environment.borrow().clone();
-        let zoxide = project::of_zoxide(&environment, &self.shared.home).await;
-        off_thread(move || {
-            let mut all: Vec<Option<Known>> = Vec::new();
-            for (cwd, name, used_at) in present {
-                all.push(project::known(&cwd, ProjectFrom::Workspace, Some(name), used_at));
-            }
-            // without the past the list is shorter, and no worse
-            for (cwd, at) in store.workspace_directories(PAST_MAX).unwrap_or_default() {
-                all.push(project::known(&cwd, ProjectFrom::Workspace, None, Some(at)));
-            }
-            for (cwd, at) in account.map(|a| project::of_sessions(&a)).unwrap_or_default() {
-                all.push(project::known(&cwd, ProjectFrom::Session, None, Some(at)));
-            }
-            all.extend(zoxide.iter().map(|path| project::known(path, ProjectFrom::Zoxide, None, None)));
-            let below = project::below(&roots);
-            all.extend(below.iter().map(|path| project::known(path, ProjectFrom::Root, None, None)));
-            merge(all.into_iter().flatten().collect(), limit)
-        })
-        .await
+        let zoxide = project::of_zoxide(&self.looks, &environment, &self.shared.home).await;
+        places.extend(zoxide.into_iter().map(|path| Place::of(path, ProjectFrom::Zoxide, None)));
+        places.extend(self.shared.layouts.config().roots.iter().cloned().map(Place::Root));
+        // last, as there may be many of them, and their order is that of their times anyway
+        places.extend(self.account(None).map(Place::Account));
+        Ok(merge(self.looks.at(places, project::look_at).await, limit))
     }
 }

@@ -184,15 +184,9 @@ pub fn ask(id: &str, state: AskState) -> AskView {
 pub fn intent(id: &str) -> IntentRow {
     IntentRow {
         intent: Intent {
-            id: id.into(),
-            kind: IntentKind::ShowProcess,
-            at: 1_700_000_000_000,
-            expires_at: 1_700_000_060_000,
             workspace: Some("api".into()),
             process: Some("lead".into()),
-            title: None,
-            text: None,
-            about: None,
+            ..Intent::new(id.into(), IntentKind::ShowProcess, 1_700_000_000_000, 1_700_000_060_000)
         },
         gui: Some("4711-a".into()),
     }
@@ -289,7 +283,6 @@ impl Tables {
             | Change::PutIntent(_)
             | Change::DeleteIntent(_)
             | Change::PutArrangement(_)
-            | Change::DeleteArrangement(_)
             | Change::PutReply(_)
             | Change::Event(_) => panic!("it has no place in the journal"),
         }
