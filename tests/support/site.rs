@@ -313,14 +313,7 @@ impl Site {
         let sock = self.path("state/wezterm-parallel/runs").join(run).join("sock");
         let mut socket = UnixStream::connect(sock).expect("its keeper listens");
         socket.set_read_timeout(Some(DEADLINE)).expect("it is longer than nothing");
-        let hello = keeper::Hello {
-            version: keeper::VERSION,
-            role: keeper::Role::Control,
-            size: None,
-            detach_key: Vec::new(),
-            read_only: false,
-            mark: None,
-        };
+        let hello = keeper::Hello::new(keeper::Role::Control);
         let mut bytes = Vec::new();
         let payload = rmp_serde::to_vec_named(&hello).expect("a hello encodes");
         keeper::encode(keeper::frame::HELLO, &payload, &mut bytes);
