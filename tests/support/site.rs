@@ -491,7 +491,8 @@ pub fn finish(command: Command) -> Output {
     try_finish(command).unwrap_or_else(|| panic!("it does not end: {shown}"))
 }
 
-fn try_finish(mut command: Command) -> Option<Output> {
+/// The same; none if it does not end in time. Then it is killed.
+pub fn try_finish(mut command: Command) -> Option<Output> {
     let shown: Vec<_> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
     let shown = format!("{} {}", command.get_program().to_string_lossy(), shown.join(" "));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
