@@ -188,14 +188,7 @@ fn working(body: &str) -> Option<bool> {
 
 fn keeper_client(socket: &Path, role: Role) -> Try<UnixStream> {
     let mut stream = UnixStream::connect(socket).failed_to("connect to a keeper")?;
-    let hello = keeper::Hello {
-        version: keeper::VERSION,
-        role,
-        size: None,
-        detach_key: Vec::new(),
-        read_only: true,
-        mark: None,
-    };
+    let hello = keeper::Hello::new(role);
     let mut bytes = Vec::new();
     encode(frame::HELLO, &rmp_serde::to_vec_named(&hello)?, &mut bytes);
     stream.write_all(&bytes).failed_to("greet a keeper")?;

@@ -1,22 +1,15 @@
 //! How soon a GUI that waits hears that an agent has changed, with 50 processes there: from the bytes of the
 //! report, as they are written by the program, to the last byte of the answer to `gui.wait`.
 
-use std::{
-    fs::File,
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use wezterm_parallel_schemas::{
-    gui::GuiWait,
-    method::WaitGui,
-    process::{State, Status},
-};
+use wezterm_parallel_schemas::{gui::GuiWait, method::WaitGui, process::Status};
 
 use crate::{
     Plan,
     client::Client,
-    failure::{Context, Try, failed},
+    crowd::Crowd,
+    failure::{Try, failed},
     report::{Figure, Row, Target},
     support::site::Site,
 };
@@ -25,7 +18,6 @@ const HEARD: &str = "an agent's change → a GUI knows, 50 processes";
 /// The rows.
 pub const NAMES: &[&str] = &[HEARD];
 
-const PROCESSES: usize = 50;
 const CHANGES: usize = 300;
 /// Part of what is meant for the whole way into the plugin, at the 99th percentile.
 const MEANT: Target = Target::AtMost(20e-3);
@@ -36,38 +28,14 @@ pub fn measure(plan: &Plan) -> Vec<Row> {
 }
 
 fn run(changes: usize) -> Try<Figure> {
-    let site = Site::new();
-    site.project("api");
-    let orders = site.path("tmp/orders");
-    rustix::fs::mknodat(rustix::fs::CWD, &orders, rustix::fs::FileType::Fifo, 0o600.into(), 0)
-        .failed_to("make a pipe")?;
-    // it reports what it is told to
-    site.script(
-        "agent",
-        &format!(
-            "#!/bin/sh\nwhile read -r state; do printf '\\033]7501;state=%s\\007' \"$state\"; done < '{}'\n",
-            orders.display()
-        ),
-    );
-    let still: Vec<String> =
-        (1..PROCESSES).map(|n| format!("p{n}: {{ command: [sleep, '1000000'] }}")).collect();
-    site.config(&format!(
-        "version: 1\nworkspaces: {{ api: {{ cwd: $WORK/api, processes: {{ lead: {{ command: [agent] }}, {} }} }} }}\n",
-        still.join(", ")
-    ));
-    site.daemon();
-    for n in 1..PROCESSES {
-        site.wait_state(&format!("api/p{n}"), State::Running);
-    }
-    // open in both directions, so that neither side waits for the other
-    let mut orders = File::options().read(true).write(true).open(&orders).failed_to("open a pipe")?;
-    let mut gui = Client::connect(&site.socket())?;
+    let crowd = Crowd::start(Site::new())?;
+    let mut gui = Client::connect(&crowd.site.socket())?;
     let mut wait = GuiWait { gui: "bench".into(), pid: 1, turn: 1, ..GuiWait::default() };
     let mut times = Vec::with_capacity(changes);
     for n in 0..=changes {
         let (word, status) = if n % 2 == 0 { ("working", Status::Working) } else { ("idle", Status::Idle) };
         let began = Instant::now();
-        writeln!(orders, "{word}").failed_to("tell the agent")?;
+        crowd.tell(word)?;
         let took = heard(&mut gui, &mut wait, status)?.duration_since(began);
         // the first one brings everything
         if n > 0 {

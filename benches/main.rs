@@ -14,6 +14,7 @@ mod attach;
 mod calls;
 mod client;
 mod create;
+mod crowd;
 mod failure;
 mod gui;
 mod hooks;

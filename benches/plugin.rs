@@ -3,18 +3,17 @@
 
 use std::{
     cell::RefCell,
-    fs::File,
-    io::Write as _,
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use mlua::{Function, Table};
-use wezterm_parallel_schemas::{gui::GuiWait, method::WaitGui, process::State};
+use wezterm_parallel_schemas::{gui::GuiWait, method::WaitGui};
 
 use crate::{
     Plan,
     client::Client,
+    crowd::{Crowd, PROCESSES},
     failure::{Context, Try, failed},
     fake::{Flavour, Host, host::checkout, module},
     report::{Figure, Row, Target, percentile},
@@ -27,8 +26,6 @@ const DECODE: &str = "plugin: the whole answer decoded in Lua, 50 processes";
 const HEARD: &str = "plugin: an agent's change → Lua knows, 50 processes";
 /// The rows.
 pub const NAMES: &[&str] = &[APPLY, STATUS, DECODE, HEARD];
-
-const PROCESSES: usize = 50;
 
 /// Measures them.
 pub fn measure(plan: &Plan) -> Vec<Row> {
@@ -89,44 +86,22 @@ fn apply(site: &Site, count: usize) -> Try<Figure> {
 /// A WezTerm with the plugin, 50 processes, and one of them that reports what it is told to.
 struct Scene {
     host: Host,
-    orders: RefCell<File>,
     // last, as fields are dropped in this order
-    site: Site,
+    crowd: Crowd,
 }
 
 impl Scene {
     fn start() -> Try<Self> {
         let site = Site::new();
         site.set_env("WEZTERM_PARALLEL_BIN", executable());
-        site.project("api");
-        let pipe = site.path("tmp/orders");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)
-            .failed_to("make a pipe")?;
-        site.script(
-            "agent",
-            &format!(
-                "#!/bin/sh\nwhile read -r state; do printf '\\033]7501;state=%s\\007' \"$state\"; done < '{}'\n",
-                pipe.display()
-            ),
-        );
-        let still: Vec<String> =
-            (1..PROCESSES).map(|n| format!("p{n}: {{ command: [sleep, '1000000'] }}")).collect();
-        site.config(&format!(
-            "version: 1\nworkspaces: {{ api: {{ cwd: $WORK/api, processes: {{ lead: {{ command: [agent] }}, {} }} }} }}\n",
-            still.join(", ")
-        ));
-        site.daemon();
-        for n in 1..PROCESSES {
-            site.wait_state(&format!("api/p{n}"), State::Running);
-        }
-        let orders = File::options().read(true).write(true).open(&pipe).failed_to("open a pipe")?;
-        let host = Host::new(&site, Flavour::Nightly);
+        let crowd = Crowd::start(site)?;
+        let host = Host::new(&crowd.site, Flavour::Nightly);
         host.start(&config("{ restore = 'never' }"));
         host.wait("all processes", |host| {
             let known = host.run("return #require('wezterm_parallel.state').processes()");
             known == serde_json::json!(PROCESSES)
         });
-        Ok(Self { host, orders: RefCell::new(orders), site })
+        Ok(Self { host, crowd })
     }
 }
 
@@ -142,7 +117,7 @@ fn status(scene: &Scene, count: usize) -> Try<Figure> {
 
 fn decode(scene: &Scene, count: usize) -> Try<Figure> {
     let wait = GuiWait { gui: "bench".into(), pid: 1, turn: 1, ..GuiWait::default() };
-    let news = Client::connect(&scene.site.socket())?.call::<WaitGui>(&wait)?;
+    let news = Client::connect(&scene.crowd.site.socket())?.call::<WaitGui>(&wait)?;
     let bytes = rmp_serde::to_vec_named(&news).failed_to("encode the news")?;
     let lua = scene.host.lua();
     let fail = |e: mlua::Error| failed(e.to_string());
@@ -189,7 +164,7 @@ fn heard(scene: &Scene, count: usize) -> Try<Figure> {
     for n in 0..=count {
         let word = if n % 2 == 0 { "working" } else { "idle" };
         let began = Instant::now();
-        writeln!(scene.orders.borrow_mut(), "{word}").failed_to("tell the agent")?;
+        scene.crowd.tell(word)?;
         scene.host.wait("the change", |_| last.borrow().0 == word);
         if n > 0 {
             times.push(last.borrow().1.duration_since(began));

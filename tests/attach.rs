@@ -1,6 +1,25 @@
 //! Attaching from a terminal: the same screen, every key, any size, over restarts. Line 4 of what must work.
 
-use wezterm_parallel_schemas::{daemon::Empty, method::AnnounceToGui, process::State};
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use wezterm_parallel_schemas::{
+    daemon::Empty,
+    envelope::{Message, split},
+    error::{Code, Error},
+    method::AnnounceToGui,
+    process::State,
+    rpc::Failure,
+    scan::{Limits, Scanner},
+};
 
 use crate::support::{
     pty::Pty,
@@ -363,6 +382,28 @@ fn a_pane_waits_for_a_daemon_that_is_not_there_yet() {
     pane.wait_for_text("ready");
 }
 
+/// A daemon of another version is played by one that takes nobody in.
+#[test]
+fn a_pane_says_why_a_daemon_does_not_take_it_in_and_goes_on_when_one_does() {
+    let site = site("printf 'ready '; exec cat");
+    site.run(&["stop", "--yes"]).ok();
+    let refusal = Error::new(Code::BadHello, "this daemon speaks protocol 7 to 9, the client 1 to 1")
+        .hint("update the older of the two");
+    let other = StrangeDaemon::start(&site.socket(), refusal);
+    site.run(&["process", "list"])
+        .exits(1)
+        .says("speaks protocol 7 to 9")
+        .says("update the older of the two");
+    let pane = attach(&site, 200, 24);
+    pane.wait_for_text("w/p is waited for: failed to talk to the daemon at");
+    pane.wait_for_text("speaks protocol 7 to 9, the client 1 to 1");
+    pane.wait_for_text("update the older of the two");
+    assert!(!pane.contents().contains("there is no daemon"), "{}", pane.contents());
+    drop(other);
+    site.daemon();
+    pane.wait_for_text("ready");
+}
+
 #[test]
 fn the_key_that_detaches_leaves_a_dead_process_too() {
     let site = site_with("exit 4", ", restart: { policy: never }");
@@ -371,4 +412,53 @@ fn the_key_that_detaches_leaves_a_dead_process_too() {
     pane.wait_for_text("exit code 4");
     pane.type_keys(DETACH);
     assert_eq!(pane.wait_for_end(), Some(0));
+}
+
+/// Answers every hello with a refusal, until it is dropped.
+struct StrangeDaemon {
+    socket: PathBuf,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl StrangeDaemon {
+    fn start(socket: &Path, refusal: Error) -> Self {
+        let _ = std::fs::remove_file(socket);
+        let listener = UnixListener::bind(socket).expect("a socket");
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            for client in listener.incoming() {
+                if ends.load(Ordering::Relaxed) {
+                    return;
+                }
+                refuse(client.expect("a client"), &refusal);
+            }
+        });
+        Self { socket: socket.to_owned(), over, thread: Some(thread) }
+    }
+}
+
+impl Drop for StrangeDaemon {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = UnixStream::connect(&self.socket);
+        let ended = self.thread.take().expect("it was started").join();
+        assert!(ended.is_ok() || thread::panicking());
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+fn refuse(mut client: UnixStream, refusal: &Error) {
+    let (mut scanner, mut bytes, mut chunk) = (Scanner::new(Limits::ANSWER), Vec::new(), [0; 4096]);
+    while let Ok(n @ 1..) = client.read(&mut chunk) {
+        bytes.extend_from_slice(&chunk[..n]);
+        if let Some(end) = scanner.scan(&bytes).expect("a frame") {
+            let Ok(Message::Request { id, .. }) = split(&bytes[..end]) else { panic!("no request") };
+            let answer = rmp_serde::to_vec_named(&Failure::new(id, refusal)).expect("an answer");
+            // who was killed meanwhile does not hear it
+            let _ = client.write_all(&answer);
+            return;
+        }
+    }
 }

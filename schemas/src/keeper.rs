@@ -220,6 +220,13 @@ pub struct Hello {
     pub mark: Option<String>,
 }
 
+impl Hello {
+    /// Of a client that has no terminal.
+    pub fn new(role: Role) -> Self {
+        Self { version: VERSION, role, size: None, detach_key: Vec::new(), read_only: true, mark: None }
+    }
+}
+
 /// What a client of a keeper is here for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

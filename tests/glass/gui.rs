@@ -1,63 +1,25 @@
-//! A WezTerm GUI of its own, on a screen of its own.
+//! A WezTerm GUI of its own.
 
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    process::Child,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::support::{
-    DEADLINE,
-    site::{Site, executable, kill},
+use crate::{
+    poll::within,
+    support::{
+        screen::Screen,
+        site::{Site, executable, kill},
+    },
 };
 
+/// Longest that a key may take.
+const KEY_MAX: Duration = Duration::from_secs(5);
 /// How often a file is looked at that a GUI writes: well below what a key takes.
 const LOOK: Duration = Duration::from_micros(200);
-
-/// A display with a window manager, so that windows get the focus.
-pub struct Screen {
-    display: String,
-    children: Vec<Child>,
-}
-
-impl Screen {
-    /// On the first display that is free.
-    pub fn start(site: &Site) -> Self {
-        let number = (110..200)
-            .find(|n| !Path::new(&format!("/tmp/.X11-unix/X{n}")).exists())
-            .expect("one of ninety displays is free");
-        let display = format!(":{number}");
-        let mut server = site.command("Xvfb");
-        server.args([&display, "-screen", "0", "1600x1000x24", "-nolisten", "tcp", "-ac", "-noreset"]);
-        let server = quiet(server);
-        let deadline = Instant::now() + DEADLINE;
-        while !Path::new(&format!("/tmp/.X11-unix/X{number}")).exists() {
-            assert!(Instant::now() < deadline, "Xvfb does not start");
-            thread::sleep(Duration::from_millis(20));
-        }
-        let mut manager = site.command("openbox");
-        manager.env("DISPLAY", &display);
-        Self { display, children: vec![server, quiet(manager)] }
-    }
-
-    fn xdotool(&self, arguments: &[&str]) -> String {
-        let output = Command::new("xdotool").env("DISPLAY", &self.display).args(arguments).output();
-        String::from_utf8_lossy(&output.expect("xdotool is installed").stdout).trim().to_owned()
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        for child in self.children.iter_mut().rev() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 /// A GUI.
 pub struct Gui {
@@ -98,46 +60,28 @@ impl Gui {
         fs::write(&config, lua).expect("a config can be written");
         fs::write(&keys, "").expect("a file can be written");
         let class = format!("glass-{name}");
-        let mut command = site.command(folder.join("wezterm-gui"));
+        let mut command = screen.wezterm(site, folder, &log);
         command
             .arg("--config-file")
             .arg(&config)
             .args(["start", "--always-new-process", "--class", &class])
-            .env("DISPLAY", &screen.display)
-            .env("LIBGL_ALWAYS_SOFTWARE", "1")
-            .env("XDG_SESSION_TYPE", "x11")
-            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
-            .env("WEZTERM_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(fs::File::create(&log).expect("a log can be made"))
-            .stderr(OpenOptions::new().append(true).open(&log).expect("it was made"))
-            .process_group(0);
+            .env("WEZTERM_LOG", "info");
         let child = command.spawn().expect("the folder has wezterm-gui");
-        let deadline = Instant::now() + DEADLINE;
-        let window = loop {
-            let found = screen.xdotool(&["search", "--onlyvisible", "--class", &class]);
-            if let Some(window) = found.lines().next() {
-                break window.to_owned();
-            }
-            assert!(Instant::now() < deadline, "no window: {}", fs::read_to_string(&log).unwrap_or_default());
-            thread::sleep(Duration::from_millis(50));
-        };
+        let window = screen.window(&class, &log);
         Self { child, config, keys, log, window }
     }
 
     /// Presses a key in it, and says how long it took until Lua heard of it. None if it never did.
     pub fn press(&self, screen: &Screen) -> Option<Duration> {
-        screen.xdotool(&["windowactivate", "--sync", &self.window]);
-        let before = fs::metadata(&self.keys).map_or(0, |m| m.len());
+        let xdotool = |arguments: &[&str]| {
+            screen.client("xdotool").args(arguments).output().expect("xdotool is installed");
+        };
+        xdotool(&["windowactivate", "--sync", &self.window]);
+        let heard = || fs::metadata(&self.keys).map_or(0, |m| m.len());
+        let before = heard();
         let pressed = now_ms();
-        screen.xdotool(&["key", "F9"]);
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while fs::metadata(&self.keys).map_or(0, |m| m.len()) == before {
-            if Instant::now() > deadline {
-                return None;
-            }
-            thread::sleep(LOOK);
-        }
+        xdotool(&["key", "F9"]);
+        within(KEY_MAX, LOOK, || (heard() != before).then_some(()))?;
         let text = fs::read_to_string(&self.keys).ok()?;
         let heard: u64 = text.lines().last()?.parse().ok()?;
         Some(Duration::from_millis(heard.saturating_sub(pressed)))
@@ -199,11 +143,6 @@ impl Gui {
         kill(self.pid());
         let _ = self.child.wait();
     }
-}
-
-fn quiet(mut command: Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    command.spawn().unwrap_or_else(|e| panic!("{} cannot be started: {e}", command.get_program().display()))
 }
 
 fn now_ms() -> u64 {

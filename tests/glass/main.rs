@@ -10,6 +10,7 @@
 mod support;
 
 mod gui;
+mod poll;
 mod tally;
 
 use std::{
@@ -21,9 +22,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gui::{Gui, Screen};
+use gui::Gui;
 use support::{
     rpc::Client,
+    screen::{Screen, wezterm_folder},
     site::{Site, say},
 };
 use tally::{Asker, Tally};
@@ -53,15 +55,14 @@ fn main() -> ExitCode {
         arguments.get(at + 1).cloned()
     };
     let number = |flag: &str, default: u64| word(flag).map_or(default, |n| n.parse().expect("a number"));
-    let folder = word("--wezterm").or_else(|| std::env::var("WEZTERM_PARALLEL_TEST_WEZTERM").ok());
-    let Some(folder) = folder.map(PathBuf::from) else {
+    let Some(folder) = word("--wezterm").map(PathBuf::from).or_else(wezterm_folder) else {
         println!("left out: --wezterm FOLDER names a folder with wezterm-gui");
         return ExitCode::SUCCESS;
     };
     let (minutes, processes) = (number("--minutes", 60), number("--processes", 50));
     let site = Site::new();
     start(&site, processes);
-    let screen = Screen::start(&site);
+    let screen = Screen::start(&site, 110, "1600x1000");
     let guis = [Gui::start(&site, &screen, &folder, "one"), Gui::start(&site, &screen, &folder, "two")];
     let (tally, asker) = (Tally::default(), Asker::of(&site));
     wait_for_both(&site);
@@ -153,12 +154,15 @@ fn start(site: &Site, processes: u64) {
 
 /// Waits until both GUIs have a call open.
 fn wait_for_both(site: &Site) {
-    let deadline = Instant::now() + support::DEADLINE;
     let mut client = Client::connect(&site.socket());
-    while client.call::<ListGuis>(Empty {}).expect("a list").iter().filter(|g| g.waiting > 0).count() < 2 {
-        assert!(Instant::now() < deadline, "two GUIs have not come to the daemon: {}", site.log());
-        thread::sleep(PACE);
-    }
+    poll::until(
+        || format!("two GUIs at the daemon; its log: {}", site.log()),
+        PACE,
+        || {
+            let guis = client.call::<ListGuis>(Empty {}).expect("a list");
+            (guis.iter().filter(|g| g.waiting > 0).count() >= 2).then_some(())
+        },
+    );
 }
 
 /// Each GUI has one open call and no more than one child for it, but for a moment between two.

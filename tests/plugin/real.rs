@@ -4,9 +4,8 @@
 
 use std::{
     fs,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::Mutex,
     time::Instant,
 };
@@ -18,12 +17,13 @@ use crate::{
     scene::{SLEEP, guis},
     support::{
         DEADLINE,
+        screen::{Screen, quiet, wezterm_folder},
         site::{Site, executable, finish, kill, say},
     },
 };
 
 /// One at a time: a software-drawn WezTerm takes a processor.
-static SCREEN: Mutex<()> = Mutex::new(());
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// What the config of these tests writes down with each `update-status`: what is on the glass.
 const PROBE: &str = r"
@@ -58,15 +58,11 @@ const PICTURES_MAX: usize = 30;
 
 /// The folder of binaries; none if these tests are left out, which is said.
 fn folder(test: &str) -> Option<PathBuf> {
-    match std::env::var_os("WEZTERM_PARALLEL_TEST_WEZTERM") {
-        Some(folder) if !folder.is_empty() => Some(folder.into()),
-        _ => {
-            say(&format!(
-                "{test}: left out, as WEZTERM_PARALLEL_TEST_WEZTERM names no folder with a WezTerm"
-            ));
-            None
-        }
+    let folder = wezterm_folder();
+    if folder.is_none() {
+        say(&format!("{test}: left out, as WEZTERM_PARALLEL_TEST_WEZTERM names no folder with a WezTerm"));
     }
+    folder
 }
 
 /// A bare clone of what is committed here: what a user's WezTerm would clone.
@@ -135,13 +131,11 @@ workspaces:
     site
 }
 
-/// A screen with a window manager, and a WezTerm on it.
+/// A screen, and a WezTerm on it.
 struct Glass<'a> {
     site: &'a Site,
     folder: PathBuf,
-    display: String,
-    server: Child,
-    manager: Child,
+    screen: Screen,
     gui: Option<Child>,
     window: String,
     _alone: std::sync::MutexGuard<'static, ()>,
@@ -149,41 +143,21 @@ struct Glass<'a> {
 
 impl<'a> Glass<'a> {
     fn start(site: &'a Site, folder: &Path) -> Self {
-        let alone = SCREEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let socket = |n: u32| PathBuf::from(format!("/tmp/.X11-unix/X{n}"));
-        let number = (200..300).find(|n| !socket(*n).exists()).expect("one of a hundred displays is free");
-        let display = format!(":{number}");
-        let mut server = site.command("Xvfb");
-        server.args([&display, "-screen", "0", "1400x900x24", "-nolisten", "tcp", "-ac", "-noreset"]);
-        let server = quiet(server);
-        site.wait_directory(Path::new("/tmp/.X11-unix"), || socket(number).exists());
-        let mut manager = site.command("openbox");
-        manager.env("DISPLAY", &display);
-        let manager = quiet(manager);
+        let alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let screen = Screen::start(site, 200, "1400x900");
         let folder = folder.to_path_buf();
-        let mut glass =
-            Self { site, folder, display, server, manager, gui: None, window: String::new(), _alone: alone };
+        let mut glass = Self { site, folder, screen, gui: None, window: String::new(), _alone: alone };
         glass.start_gui();
         glass
     }
 
     fn start_gui(&mut self) {
         let _ = fs::remove_file(self.site.path("home/probe"));
-        let log = fs::File::create(self.site.path("home/gui.log")).expect("a log");
-        let mut command = self.site.command(self.folder.join("wezterm-gui"));
-        command
-            .args(["start", "--always-new-process", "--class", "plugin-test"])
-            .env("DISPLAY", &self.display)
-            .env("LIBGL_ALWAYS_SOFTWARE", "1")
-            .env("XDG_SESSION_TYPE", "x11")
-            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a descriptor can be copied"))
-            .stderr(log)
-            .process_group(0);
+        let log = self.site.path("home/gui.log");
+        let mut command = self.screen.wezterm(self.site, &self.folder, &log);
+        command.args(["start", "--always-new-process", "--class", "plugin-test"]);
         self.gui = Some(command.spawn().expect("the folder has wezterm-gui"));
-        let found = self.xdotool(&["search", "--sync", "--onlyvisible", "--class", "plugin-test"]);
-        self.window = found.lines().next().expect("a window").to_string();
+        self.window = self.screen.window("plugin-test", &log);
         self.xdotool(&["windowactivate", "--sync", &self.window]);
         self.wait("its first status", |_| true);
     }
@@ -196,10 +170,10 @@ impl<'a> Glass<'a> {
         }
     }
 
-    fn xdotool(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("xdotool");
-        command.env("DISPLAY", &self.display).args(arguments);
-        finish(command).ok().out.trim().to_string()
+    fn xdotool(&self, arguments: &[&str]) {
+        let mut command = self.screen.client("xdotool");
+        command.args(arguments);
+        finish(command).ok();
     }
 
     fn key(&self, key: &str) {
@@ -257,16 +231,16 @@ impl<'a> Glass<'a> {
         let path = dir.join(format!("{name}.png"));
         let mut last = Vec::new();
         for _ in 0..PICTURES_MAX {
-            let mut import = Command::new("import");
-            import.env("DISPLAY", &self.display).args(["-window", "root", "rgb:-"]);
+            let mut import = self.screen.client("import");
+            import.args(["-window", "root", "rgb:-"]);
             let now = import.output().expect("import is installed").stdout;
             if now == last {
                 break;
             }
             last = now;
         }
-        let mut import = Command::new("import");
-        import.env("DISPLAY", &self.display).args(["-window", "root"]).arg(path);
+        let mut import = self.screen.client("import");
+        import.args(["-window", "root"]).arg(path);
         finish(import).ok();
     }
 
@@ -282,16 +256,7 @@ impl Drop for Glass<'_> {
             eprintln!("{}", self.log());
         }
         self.kill_gui();
-        for child in [&mut self.manager, &mut self.server] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
-}
-
-fn quiet(mut command: Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap_or_else(|e| panic!("{command:?} cannot be run: {e}"))
 }
 
 #[test]

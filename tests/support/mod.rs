@@ -10,6 +10,7 @@ pub mod claude;
 pub mod mock;
 pub mod pty;
 pub mod rpc;
+pub mod screen;
 pub mod site;
 
 /// How long anything may take before a test gives up. Far above what is measured (a Claude starts in

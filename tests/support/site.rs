@@ -313,14 +313,7 @@ impl Site {
         let sock = self.path("state/wezterm-parallel/runs").join(run).join("sock");
         let mut socket = UnixStream::connect(sock).expect("its keeper listens");
         socket.set_read_timeout(Some(DEADLINE)).expect("it is longer than nothing");
-        let hello = keeper::Hello {
-            version: keeper::VERSION,
-            role: keeper::Role::Control,
-            size: None,
-            detach_key: Vec::new(),
-            read_only: false,
-            mark: None,
-        };
+        let hello = keeper::Hello::new(keeper::Role::Control);
         let mut bytes = Vec::new();
         let payload = rmp_serde::to_vec_named(&hello).expect("a hello encodes");
         keeper::encode(keeper::frame::HELLO, &payload, &mut bytes);
@@ -498,7 +491,8 @@ pub fn finish(command: Command) -> Output {
     try_finish(command).unwrap_or_else(|| panic!("it does not end: {shown}"))
 }
 
-fn try_finish(mut command: Command) -> Option<Output> {
+/// The same; none if it does not end in time. Then it is killed.
+pub fn try_finish(mut command: Command) -> Option<Output> {
     let shown: Vec<_> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
     let shown = format!("{} {}", command.get_program().to_string_lossy(), shown.join(" "));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -146,23 +146,21 @@ fn next_run(
     loop {
         // without a daemon there is nobody to ask; the first time that is an error like any other
         let impatient = !patient && ended.is_none() && told.is_empty();
-        let daemon = match app.connect_or_none() {
-            Ok(Some(daemon)) => Some(daemon),
+        let missing = match app.connect_or_none() {
+            Ok(Some(mut daemon)) => match follow(&mut daemon, args, ended, &mut told, mark) {
+                Ok(next) => return Ok(next),
+                Err(Unfollowed::Lost) => continue,
+                Err(Unfollowed::Failed(failure)) => return Err(failure),
+            },
             Ok(None) if impatient => return app.connect().map(|_| Next::Leave(Left::ByKey)),
             Err(failure) if impatient => return Err(failure),
-            Ok(None) | Err(_) => None,
+            Ok(None) => no_daemon(target, ended),
+            Err(failure) => no_answer(target, ended, &failure),
         };
-        let Some(mut daemon) = daemon else {
-            told.say(&no_daemon(target, ended))?;
-            match wait_for_key(None, Some(Duration::from_millis(LOOK_MS)))? {
-                Woken::Key(key) if leaves(key, args) => return Ok(Next::Leave(Left::ByKey)),
-                Woken::Key(_) | Woken::Daemon | Woken::Time => continue,
-            }
-        };
-        match follow(&mut daemon, args, ended, &mut told, mark) {
-            Ok(next) => return Ok(next),
-            Err(Unfollowed::Lost) => {}
-            Err(Unfollowed::Failed(failure)) => return Err(failure),
+        told.say(&missing)?;
+        match wait_for_key(None, Some(Duration::from_millis(LOOK_MS)))? {
+            Woken::Key(key) if leaves(key, args) => return Ok(Next::Leave(Left::ByKey)),
+            Woken::Key(_) | Woken::Daemon | Woken::Time => {}
         }
     }
 }
@@ -320,9 +318,13 @@ impl Told {
     }
 }
 
+/// How the run ended that was attached to, as part of a sentence.
+fn how_it_ended(ended: Option<&LastRun>) -> String {
+    ended.and_then(|run| run.exit.as_ref()).map(|e| format!(" ended: {}", e.text())).unwrap_or_default()
+}
+
 fn no_daemon(target: &Target, ended: Option<&LastRun>) -> String {
-    let exit =
-        ended.and_then(|run| run.exit.as_ref()).map(|e| format!(" ended: {}", e.text())).unwrap_or_default();
+    let exit = how_it_ended(ended);
     if ended.is_none() {
         return format!(
             "{NOTABLE}▲{NOTABLE:#} {STRONG}{target}{STRONG:#} is waited for: there is no daemon\n{FAINT}`wezterm-parallel daemon` starts it, and this goes on; q leaves{FAINT:#}\n"
@@ -330,6 +332,17 @@ fn no_daemon(target: &Target, ended: Option<&LastRun>) -> String {
     }
     format!(
         "{NOTABLE}▲{NOTABLE:#} {STRONG}{target}{STRONG:#}{exit}; the daemon is gone, so nobody starts it again\n{FAINT}`wezterm-parallel daemon` brings it back, and this goes on; q leaves{FAINT:#}\n"
+    )
+}
+
+/// There is a daemon, and it does not take this program in: it is of another version, say.
+fn no_answer(target: &Target, ended: Option<&LastRun>, failure: &Failure) -> String {
+    let how = if ended.is_none() { " is waited for:".to_owned() } else { how_it_ended(ended) + ";" };
+    let hint = failure.hint.as_deref().map(|hint| clean(hint) + "; ").unwrap_or_default();
+    format!(
+        "{NOTABLE}▲{NOTABLE:#} {STRONG}{target}{STRONG:#}{how} failed to {}: {}\n{FAINT}{hint}this goes on by itself; q leaves{FAINT:#}\n",
+        clean(&failure.what),
+        clean(&failure.why),
     )
 }
 
@@ -447,21 +460,7 @@ impl Drop for SingleKeys<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::tests::{NOW, process};
-
-    fn exit(code: i32) -> ExitRecord {
-        ExitRecord {
-            code: Some(code),
-            signal: None,
-            ended_at: NOW,
-            stopped: false,
-            leftovers: 0,
-            cpu_ms: 0,
-            max_rss_kib: 0,
-            log_lost: 0,
-            note: None,
-        }
-    }
+    use crate::view::tests::{NOW, exit, process};
 
     #[test]
     fn a_pane_that_is_closed_while_a_dead_process_is_shown_gets_no_enter_from_wezterm() {
@@ -498,6 +497,17 @@ mod tests {
         let p = process("api", "lead", State::Failed);
         text += &story(&p, Some(&exit(2)), NOW, true);
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_answer_is_told_with_what_to_do_about_it() {
+        let target = Target::new("api", "lead");
+        let failure = Failure::new("talk to the daemon", "it is older").hint("update it");
+        let text = |ended| anstream::adapter::strip_str(&no_answer(&target, ended, &failure)).to_string();
+        let rest = "failed to talk to the daemon: it is older\nupdate it; this goes on by itself; q leaves\n";
+        assert_eq!(text(None), format!("▲ api/lead is waited for: {rest}"));
+        let ended = LastRun { id: None, exit: Some(exit(1)) };
+        assert_eq!(text(Some(&ended)), format!("▲ api/lead ended: exit code 1; {rest}"));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn run(app: &App, args: &Dashboard) -> Outcome {
     model.in_wezterm = in_wezterm;
     model.table.grouped = args.grouped;
     let config = app.config().unwrap_or_else(|_| app.places.config.clone());
-    let link = Link::new(app.places.clone(), config)?;
+    let link = Link::new(app.places.clone(), config);
     let mut dashboard = Running {
         app,
         model,
@@ -249,11 +249,11 @@ impl Running<'_> {
             Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() }
         });
         let Some(terminal) = &self.terminal else { return Ok(Woken::default()) };
-        let mut fds = [
+        let mut fds = vec![
             PollFd::from_borrowed_fd(stdin(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.link.fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(terminal.signals().as_fd(), PollFlags::IN),
         ];
+        fds.extend(self.link.fd().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),

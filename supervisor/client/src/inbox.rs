@@ -288,14 +288,14 @@ fn unmasked(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use wezterm_parallel_schemas::inbox::{Decision, Question, QuestionOption};
 
     use super::*;
 
     const NOW: i64 = 1_795_328_900_000;
 
-    fn ask() -> AskView {
+    pub(crate) fn ask() -> AskView {
         AskView {
             id: "01JD7Z3Q0V00000000000000AB".into(),
             workspace: "api".into(),

@@ -488,7 +488,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn exit(code: i32) -> ExitRecord {
+    pub(crate) fn exit(code: i32) -> ExitRecord {
         ExitRecord {
             code: Some(code),
             signal: None,

@@ -17,6 +17,7 @@ mod log;
 mod stage;
 
 mod answers;
+mod forgery;
 mod history;
 mod scan;
 mod screen;

@@ -1,16 +1,21 @@
 //! Finds the escape sequences in a program's output, without interpreting any text: plain text costs
 //! one pass of `memchr`.
 //!
-//! *Queries* are taken out of the stream, since the keeper answers them. What only one terminal may
-//! get (bell, notifications, clipboard) is set apart. The few sequences that the keeper wants to know
-//! of are reported. Everything else passes unchanged, cut only at the borders of sequences and
-//! characters. However the input is cut, the calls say the same.
+//! *Queries* are taken out of the stream, since the keeper answers them, and so is what only we may say
+//! ([`forgery`]). What only one terminal may get (bell, notifications, clipboard) is set apart. The few
+//! sequences that the keeper wants to know of are reported. Everything else passes unchanged, cut only at the
+//! borders of sequences and characters. However the input is cut, the calls say the same.
 
-use memchr::{memchr2, memchr3};
+use std::ops::Range;
+
+use memchr::{memchr, memchr2, memchr3};
+
+use crate::forgery;
 
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
 const CAN: u8 = 0x18;
+const SUB: u8 = 0x1a;
 
 /// A string sequence that may yet be a query or worth a note is held back up to this size. Claude's
 /// longest status is some hundred bytes; a clipboard or an image is longer and streams through.
@@ -119,8 +124,29 @@ pub struct Scanner {
 enum State {
     #[default]
     Ground,
-    /// Inside a string too long to hold; `esc`: its last byte was an ESC.
-    LongString { osc: bool, esc: bool },
+    /// Inside a string too long to hold.
+    LongString(Long),
+}
+
+/// A string too long to hold.
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Long {
+    /// For every terminal.
+    Other,
+    /// A clipboard or an image: the screen's parser would hold it whole, so only one terminal gets it.
+    Osc,
+    /// An OSC that nobody gets.
+    Barred,
+}
+
+impl Long {
+    fn pass(self, bytes: &[u8], sink: &mut impl Sink) {
+        match self {
+            Self::Other => sink.pass(bytes),
+            Self::Osc => sink.pass_to_one(bytes),
+            Self::Barred => {}
+        }
+    }
 }
 
 impl Scanner {
@@ -132,7 +158,8 @@ impl Scanner {
     /// True if what has passed ends between two sequences and characters. Something unfinished may be
     /// held back.
     pub fn has_passed_whole(&self) -> bool {
-        self.state == State::Ground
+        // of what nobody gets nothing has passed
+        matches!(self.state, State::Ground | State::LongString(Long::Barred))
     }
 
     /// Scans the next piece of output.
@@ -155,7 +182,7 @@ impl Scanner {
     /// Passes what is held back, at the end of the output.
     pub fn finish(&mut self, sink: &mut impl Sink) {
         let held = std::mem::take(&mut self.held);
-        if !held.is_empty() {
+        if !held.is_empty() && !forgery::is_in(&held) {
             sink.pass(&held);
         }
     }
@@ -165,24 +192,18 @@ impl Scanner {
         let mut passed = 0; // everything before has been given to the sink
         let mut i = 0;
         while i < b.len() {
-            if let State::LongString { osc, esc } = self.state {
-                let end = match string_end(&b[i..], osc, esc) {
-                    StringEnd::At(n) => {
+            if let State::LongString(long) = self.state {
+                match string_end(&b[i..], long != Long::Other) {
+                    StringEnd::At { after, .. } => {
                         self.state = State::Ground;
-                        i + n
+                        long.pass(&b[i..i + after], sink);
+                        (i, passed) = (i + after, i + after);
                     }
-                    StringEnd::Open { esc } => {
-                        self.state = State::LongString { osc, esc };
-                        b.len()
+                    StringEnd::Open { content } => {
+                        long.pass(&b[i..i + content], sink);
+                        return i + content;
                     }
-                };
-                // a long OSC is a clipboard or an image, and the screen's parser would hold it whole
-                if osc {
-                    sink.pass_to_one(&b[i..end]);
-                } else {
-                    sink.pass(&b[i..end]);
                 }
-                (i, passed) = (end, end);
                 continue;
             }
             let Some(k) = memchr2(ESC, BEL, &b[i..]) else { break };
@@ -195,22 +216,31 @@ impl Scanner {
             if i > passed {
                 sink.pass(&b[passed..i]);
             }
-            passed = i;
             match found {
                 Found::Plain(_) => unreachable!("handled above"),
                 Found::Unfinished => return i,
-                Found::Long { osc } => self.state = State::LongString { osc, esc: false },
+                Found::Long(long) => {
+                    self.state = State::LongString(long);
+                    // the introducer goes with the string, and its ESC is no end
+                    long.pass(&b[i..i + 2], sink);
+                    i += 2;
+                    passed = i;
+                }
+                Found::Barred(n) => {
+                    i += n;
+                    passed = i;
+                }
                 Found::ForOne(n) => {
                     sink.pass_to_one(&b[i..i + n]);
                     i += n;
                     passed = i;
                 }
-                Found::Noted(n, note) => {
+                Found::Noted(n, note, body) => {
                     let sequence = &b[i..i + n];
                     if note != Note::Osc(7501) {
                         sink.pass(sequence);
                     }
-                    sink.note(note, if matches!(note, Note::Osc(_)) { osc_body(sequence) } else { &[] });
+                    sink.note(note, &sequence[body]);
                     i += n;
                     passed = i;
                 }
@@ -219,18 +249,6 @@ impl Scanner {
                     i += n;
                     passed = i;
                 }
-            }
-            if let State::LongString { .. } = self.state {
-                // let the introducer go with the string, and do not take its ESC for an end
-                let n = 2;
-                let osc = self.state == State::LongString { osc: true, esc: false };
-                if osc {
-                    sink.pass_to_one(&b[i..i + n]);
-                } else {
-                    sink.pass(&b[i..i + n]);
-                }
-                i += n;
-                passed = i;
             }
         }
         let mut end = b.len();
@@ -250,12 +268,14 @@ enum Found {
     Plain(usize),
     /// For one terminal only.
     ForOne(usize),
-    /// Passes, and is reported.
-    Noted(usize, Note),
+    /// Passes, and is reported, with the bytes at this place in it.
+    Noted(usize, Note, Range<usize>),
     /// Is taken out.
     Asked(usize, Query),
+    /// Is taken out and not told.
+    Barred(usize),
     /// A string too long to be held back.
-    Long { osc: bool },
+    Long(Long),
     /// More is needed to tell.
     Unfinished,
 }
@@ -279,34 +299,23 @@ fn utf8_tail(b: &[u8]) -> usize {
 }
 
 enum StringEnd {
-    /// After this many bytes.
-    At(usize),
-    /// Not here; `esc`: the last byte may begin the terminator.
-    Open { esc: bool },
+    /// Its content has so many bytes, and so many are with what ends it. Another sequence ends it too, and is
+    /// no part of it.
+    At { content: usize, after: usize },
+    /// Not here; after so many bytes an ESC may begin the end.
+    Open { content: usize },
 }
 
-/// Looks for the end of a string sequence: ST, CAN, and BEL if it is an OSC.
-fn string_end(b: &[u8], osc: bool, mut esc: bool) -> StringEnd {
-    let mut i = 0;
-    loop {
-        if esc {
-            // ESC \ ends the string. ESC and anything else ends it too and begins something new,
-            // which passes without being looked at: rare, and harmless.
-            return if i < b.len() { StringEnd::At(i + 1) } else { StringEnd::Open { esc: true } };
-        }
-        let Some(k) = memchr3(ESC, BEL, CAN, &b[i..]) else { return StringEnd::Open { esc: false } };
-        i += k + 1;
-        match b[i - 1] {
-            ESC => esc = true,
-            BEL if !osc => {}
-            _ => return StringEnd::At(i),
-        }
+/// Looks for the end of a string sequence: ST, CAN, SUB, another sequence, and BEL if it is an OSC.
+fn string_end(b: &[u8], osc: bool) -> StringEnd {
+    let end = memchr3(ESC, CAN, SUB, b).unwrap_or(b.len());
+    let content = if osc { memchr(BEL, &b[..end]).unwrap_or(end) } else { end };
+    match (b.get(content), b.get(content + 1)) {
+        (None, _) | (Some(&ESC), None) => StringEnd::Open { content },
+        (Some(&ESC), Some(b'\\')) => StringEnd::At { content, after: content + 2 },
+        (Some(&ESC), Some(_)) => StringEnd::At { content, after: content },
+        (Some(_), _) => StringEnd::At { content, after: content + 1 },
     }
-}
-
-fn osc_body(sequence: &[u8]) -> &[u8] {
-    let end = sequence.strip_suffix(b"\x1b\\").map_or(sequence.len() - 1, <[u8]>::len);
-    &sequence[2..end]
 }
 
 /// `b[0]` is an ESC.
@@ -363,9 +372,9 @@ fn csi(b: &[u8]) -> Found {
         (b"16", b't') => asked(Query::CellPixels),
         (b"18" | b"19", b't') => asked(Query::WindowCells),
         (b"20" | b"21", b't') => asked(Query::Title),
-        (b"?2026", b'h') => Found::Noted(n, Note::SyncBegin),
-        (b"?2026", b'l') => Found::Noted(n, Note::SyncEnd),
-        (b"!", b'p') => Found::Noted(n, Note::SoftReset),
+        (b"?2026", b'h') => Found::Noted(n, Note::SyncBegin, 0..0),
+        (b"?2026", b'l') => Found::Noted(n, Note::SyncEnd, 0..0),
+        (b"!", b'p') => Found::Noted(n, Note::SoftReset, 0..0),
         ([b'?', number @ .., b'$'], b'p') => mode(true, number, n),
         ([number @ .., b'$'], b'p') => mode(false, number, n),
         ([b'?', ..], b'S') => asked(Query::GraphicsLimits),
@@ -384,27 +393,38 @@ fn number(digits: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Length of the string sequence at the start of `b`, terminator included.
-fn string_length(b: &[u8], osc: bool) -> Option<usize> {
-    match string_end(&b[2..], osc, false) {
-        StringEnd::At(n) => Some(n + 2),
-        StringEnd::Open { .. } => None,
-    }
+/// Where the content of the string sequence at the start of `b` ends, and the sequence.
+enum Ends {
+    At(usize, usize),
+    Unfinished,
+    /// The content is longer than what is held back, and passes as soon as that is known: also here, where it
+    /// has come in one piece.
+    TooFar,
+}
+
+fn ends(b: &[u8], osc: bool) -> Ends {
+    let (content, ends) = match string_end(&b[2..], osc) {
+        StringEnd::At { content, after } => (content + 2, Ends::At(content + 2, after + 2)),
+        StringEnd::Open { content } => (content + 2, Ends::Unfinished),
+    };
+    if content > HOLD_BYTES_MAX { Ends::TooFar } else { ends }
 }
 
 fn osc(b: &[u8]) -> Found {
-    let Some(n) = string_length(b, true) else {
-        return if b.len() > HOLD_BYTES_MAX { Found::Long { osc: true } } else { Found::Unfinished };
+    let (end, n) = match ends(b, true) {
+        Ends::At(end, n) => (end, n),
+        Ends::Unfinished => return Found::Unfinished,
+        Ends::TooFar if forgery::is_in(&b[..HOLD_BYTES_MAX]) => return Found::Long(Long::Barred),
+        Ends::TooFar => return Found::Long(Long::Osc),
     };
-    if n > HOLD_BYTES_MAX {
-        // the same as if it had come in pieces
-        return Found::Long { osc: true };
+    if forgery::is_in(&b[..end]) {
+        return Found::Barred(n);
     }
-    let body = osc_body(&b[..n]);
+    let body = &b[2..end];
     let digits = body.iter().take_while(|c| c.is_ascii_digit()).count();
     let Some(osc) = number(&body[..digits]) else { return Found::Plain(n) };
     let argument = &body[digits..];
-    let bell = b[n - 1] == BEL;
+    let bell = b.get(end) == Some(&BEL);
     match osc {
         7501 if argument == b";?" => Found::Asked(n, Query::ProgramStatus),
         10..=12 if argument == b";?" => Found::Asked(n, Query::Color { osc, index: None, bell }),
@@ -414,23 +434,21 @@ fn osc(b: &[u8]) -> Found {
         },
         52 if argument.ends_with(b";?") => Found::Asked(n, Query::ClipboardRead),
         // progress is state that every terminal shows, the rest of 9 are notifications
-        9 if argument.starts_with(b";4;") => Found::Noted(n, Note::Osc(osc)),
+        9 if argument.starts_with(b";4;") => Found::Noted(n, Note::Osc(osc), 2..end),
         9 | 52 | 99 | 777 => Found::ForOne(n),
-        7 | 1337 | 7501 => Found::Noted(n, Note::Osc(osc)),
+        7 | 1337 | 7501 => Found::Noted(n, Note::Osc(osc), 2..end),
         _ => Found::Plain(n),
     }
 }
 
 fn string(b: &[u8], kind: u8) -> Found {
-    let Some(n) = string_length(b, false) else {
+    let (end, n) = match ends(b, false) {
+        Ends::At(end, n) => (end, n),
+        Ends::Unfinished => return Found::Unfinished,
         // an image may be megabytes long; it streams through as soon as it cannot be a query
-        return if b.len() > HOLD_BYTES_MAX { Found::Long { osc: false } } else { Found::Unfinished };
+        Ends::TooFar => return Found::Long(Long::Other),
     };
-    if n > HOLD_BYTES_MAX {
-        return Found::Long { osc: false };
-    }
-    let body = &b[2..n.saturating_sub(2).max(2)];
-    match (kind, body) {
+    match (kind, &b[2..end]) {
         (b'P', [b'+', b'q', names @ ..]) => Found::Asked(n, Query::TermCap(names.to_vec())),
         (b'P', [b'$', b'q', setting @ ..]) => Found::Asked(n, Query::Setting(setting.to_vec())),
         (b'_', [b'G', rest @ ..]) => {
@@ -443,7 +461,7 @@ fn string(b: &[u8], kind: u8) -> Found {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -538,6 +556,52 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_of_ours_is_taken_out_and_the_rest_passes() {
+        let set = "\x1b]1337;SetUserVar=wezterm_parallel=dy9w";
+        let long = format!("{set}{}", "QUFB".repeat(HOLD_BYTES_MAX));
+        let typed = "\x1b]1337;SetUserVar=wezterm_parallel_typing=MWI=";
+        for set in [set, &long, typed] {
+            // all that ends it; a sequence that does so stays
+            for (end, stays) in
+                [("\x07", ""), ("\x1b\\", ""), ("\x18", ""), ("\x1a", ""), ("\x1b[m", "\x1b[m")]
+            {
+                let input = format!("a{set}{end}b");
+                assert_eq!(scan(&[input.as_bytes()]), [passed(&format!("a{stays}b"))], "{set:.60}{end:?}");
+            }
+            assert_eq!(scan(&[format!("a{set}\x1b[cb").as_bytes()]).len(), 3, "and what it asks is answered");
+            assert_eq!(scan(&[format!("a{set}").as_bytes()]), [passed("a")], "without an end");
+        }
+        for other in [
+            "\x1b]1337;SetUserVar=wezterm=dy9w\x07",
+            "\x1b]1337;SetUserVar=wezterm_paralle=dy9w\x07",
+            "\x1b]1337;SetUserVar=my_wezterm_parallel=dy9w\x07",
+            "\x1b]1337;File=name=wezterm_parallel;inline=1:QUFB\x07",
+            "\x1b]1337;CursorShape=1\x1b\\",
+            "\x1b]2;1337;SetUserVar=wezterm_parallel=dy9w\x07",
+            // WezTerm knows no number with zeros before it
+            "\x1b]01337;SetUserVar=wezterm_parallel=dy9w\x07",
+            "a”1337;SetUserVar=wezterm_parallel=dy9w",
+        ] {
+            let seen = scan(&[other.as_bytes()]);
+            assert_eq!(seen[0], passed(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_that_ends_a_string_is_looked_at_too() {
+        assert_eq!(
+            scan(&[b"\x1b]2;title\x1b[6nb\x1bPq\x1b]11;?\x1b[1mc"]),
+            [
+                passed("\x1b]2;title"),
+                Seen::Asked(Query::CursorPosition { private: false }),
+                passed("b\x1bPq"),
+                Seen::Asked(Query::Color { osc: 11, index: None, bell: false }),
+                passed("\x1b[1mc"),
+            ]
+        );
+    }
+
+    #[test]
     fn a_string_without_end_is_not_held_for_ever() {
         let mut scanner = Scanner::default();
         let mut seer = Seer::default();
@@ -552,8 +616,56 @@ mod tests {
         assert_eq!(clipboard.len(), 7 + 100_000 + 1);
     }
 
+    #[test]
+    fn a_string_that_is_just_short_enough_to_be_held_is_cut_like_any_other() {
+        for length in HOLD_BYTES_MAX - 6..HOLD_BYTES_MAX + 4 {
+            for end in ["\x07", "\x1b\\", "\x18", "\x1b[m"] {
+                let input = format!("\x1b]2;{}{end}after", "A".repeat(length)).into_bytes();
+                let whole = scan(&[&input]);
+                for cut in HOLD_BYTES_MAX - 4..input.len() {
+                    let pieces = scan(&[&input[..cut], &input[cut..]]);
+                    assert!(pieces == whole, "{length} bytes, {end:?}, cut at {cut}");
+                }
+            }
+        }
+    }
+
+    /// A variable of ours, in all the ways in which a terminal may take it, and in some that it does not.
+    fn forgery() -> impl Strategy<Value = Vec<u8>> {
+        let begin: [&[u8]; 8] = [
+            b"\x1b]",
+            b"\x9d",
+            b"\xc2\x9d",
+            b"\x1b\x07]",
+            b"\x1bPtmux;\x1b\x1b]",
+            b"\x1b]0;title\x1b]",
+            b"\x1b\x1b[c]",
+            b"\x1b\x1b]9;x\x07]",
+        ];
+        let noise: [&[u8]; 10] =
+            [b"\x01", b"\x7f", b"\xa0", b";", b"0", b"\x1b", b"\xe2", b"\xc3\xa9", b"\x9c", b"\x1b]"];
+        let end: [&[u8]; 7] = [b"\x07", b"\x1b\\", b"\x18", b"\x1a", b"\x9c", b"\xc2\x9c", b"\x1b[1m"];
+        let noise = prop_oneof![8 => Just(&b""[..]), 1 => prop::sample::select(noise.to_vec())]
+            .prop_map(<[u8]>::to_vec);
+        let text = ["1337;", "SetUserVar=", "wezterm_par", "allel", "_typing=dy9w"];
+        (
+            prop::sample::select(begin.to_vec()),
+            prop::collection::vec(noise, text.len()),
+            prop::sample::select(end.to_vec()),
+        )
+            .prop_map(move |(begin, noise, end)| {
+                let mut bytes = begin.to_vec();
+                for (noise, text) in noise.iter().zip(text) {
+                    bytes.extend_from_slice(noise);
+                    bytes.extend_from_slice(text.as_bytes());
+                }
+                bytes.extend_from_slice(end);
+                bytes
+            })
+    }
+
     /// Pieces of output: text, sequences, and broken ones.
-    fn output() -> impl Strategy<Value = Vec<u8>> {
+    pub fn output() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             "[ -~]{0,12}".prop_map(String::into_bytes),
             "\\PC{0,4}".prop_map(String::into_bytes),
@@ -587,6 +699,7 @@ mod tests {
             ])
             .prop_map(<[u8]>::to_vec),
             prop::collection::vec(any::<u8>(), 0..6),
+            forgery(),
         ];
         prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
     }

@@ -8,6 +8,7 @@ use wezterm_parallel_schemas::keeper::Size;
 
 use crate::{
     answers,
+    forgery::{self, Reading},
     scan::{Note, Query, Scanner, Sink},
     screen::Screen,
 };
@@ -44,6 +45,9 @@ struct Flow {
     base: u64,
     /// What only one client gets, with its place in `output`.
     for_one: Vec<(usize, Vec<u8>)>,
+    /// How far that one is, and how far all others are: what was taken out may have stood between two bytes
+    /// that are nothing of ours apart.
+    readings: [Reading; 2],
     in_update: bool,
     answers: Vec<u8>,
     statuses: Vec<String>,
@@ -67,6 +71,7 @@ impl Stage {
             round: 0,
             base: 0,
             for_one: vec![],
+            readings: Default::default(),
             in_update: false,
             answers: vec![],
             statuses: vec![],
@@ -256,11 +261,15 @@ impl Flow {
 
 impl Sink for Flow {
     fn pass(&mut self, bytes: &[u8]) {
+        let end = self.output.len();
         self.output.extend_from_slice(bytes);
+        forgery::spoil(&mut self.readings, &mut self.output[end..]);
     }
 
     fn pass_to_one(&mut self, bytes: &[u8]) {
-        self.for_one.push((self.output.len(), bytes.to_vec()));
+        let mut bytes = bytes.to_vec();
+        forgery::spoil(&mut self.readings[..1], &mut bytes);
+        self.for_one.push((self.output.len(), bytes));
     }
 
     fn query(&mut self, query: Query) {
@@ -310,7 +319,11 @@ fn progress(body: &[u8]) -> Option<(u8, Option<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use vtparse::{CollectingVTActor, VTAction, VTParser};
+
     use super::*;
+    use crate::scan::tests::output;
 
     fn stage() -> Stage {
         Stage::new(Size { cols: 80, rows: 24 }, 64 << 10, true)
@@ -391,5 +404,107 @@ mod tests {
         let mut stage = stage();
         stage.feed(format!("\x1b]7501;state=error:msg={}\x07", "x".repeat(5000)).as_bytes());
         assert_eq!(stage.take_statuses()[0].len(), STATUS_BYTES_MAX);
+    }
+
+    /// Whether WezTerm, by its own parser, takes a user variable of ours from this. What is not ended is
+    /// ended by whatever a terminal gets next.
+    fn sets_ours(bytes: &[u8]) -> bool {
+        let (mut parser, mut actor) = (VTParser::new(), CollectingVTActor::default());
+        parser.parse(bytes, &mut actor);
+        parser.parse(b"\x1b", &mut actor);
+        actor.into_iter().any(|action| match action {
+            VTAction::OscDispatch(words) => {
+                words.len() > 1 && words[0] == b"1337" && words[1].starts_with(b"SetUserVar=wezterm_parallel")
+            }
+            _ => false,
+        })
+    }
+
+    /// What comes of this output: for all, for the one with the bells, and for who comes later.
+    fn seen(pieces: &[&[u8]]) -> [Vec<u8>; 3] {
+        let mut stage = stage();
+        let (mut all, mut one, mut later) = (vec![], vec![], vec![]);
+        for piece in pieces {
+            stage.feed(piece);
+            all.extend_from_slice(stage.round());
+            one.extend(stage.round_for_one());
+            stage.end_round();
+        }
+        stage.finish();
+        all.extend_from_slice(stage.round());
+        one.extend(stage.round_for_one());
+        stage.screen().dump(0, &mut later);
+        [all, one, later]
+    }
+
+    #[test]
+    fn a_program_cannot_have_its_pane_taken_for_another_ones() {
+        let set = b"1337;SetUserVar=wezterm_parallel=dy9w";
+        let text = |parts: &[&[u8]]| parts.concat();
+        let taken: Vec<Vec<u8>> = vec![
+            text(&[b"\x1b]", set, b"\x07"]),
+            text(&[b"\x1b]", set, b"\x1b\\"]),
+            text(&[b"\x1b]", set, b"\x1b[m"]),
+            text(&[b"\x1b]", set, b"\x1a"]),
+            text(&[b"\x1b]", set, b"\x9c"]),
+            text(&[b"\x1b]", set]),
+            text(&[b"\x9d", set, b"\x9c"]),
+            text(&[b"\xc2\x9d", set, b"\xc2\x9c"]),
+            // what WezTerm leaves out of a sequence
+            text(&[b"\x1b\x01]", set, b"\x07"]),
+            text(&[b"\x1b\x07]", set, b"\x07"]),
+            text(&[b"\x1b];", set, b"\x07"]),
+            b"\x1b]1337;SetUserVar=wez\x01term_\x9dpar\xa0allel=dy9w\x07".to_vec(),
+            b"\x1b]1337;SetUserVar=wezterm_parallel_typing=MWI=\x07".to_vec(),
+            // from inside of another sequence
+            text(&[b"\x1bPtmux;\x1b\x1b]", set, b"\x07\x1b\\"]),
+            text(&[b"\x1b]2;title\x1b]", set, b"\x07"]),
+            text(&[b"\x1b[1;\x1b]", set, b"\x07"]),
+            // too long to be held back
+            text(&[b"\x1b]", set, &b"QUFB".repeat(4_000), b"\x07"]),
+            text(&[b"\x1b]", &[1; 9_000], set, b"\x07"]),
+        ];
+        // made by taking something out of the middle
+        let joined =
+            vec![text(&[b"\x1b\x1b[c]", set, b"\x07"]), text(&[b"\x1b\x1b]9;x\x07]", set, b"\x1b\\"])];
+        for forged in &taken {
+            assert!(sets_ours(forged), "WezTerm does not take {:?}", String::from_utf8_lossy(forged));
+        }
+        for forged in taken.into_iter().chain(joined) {
+            for cut in (0..=forged.len()).filter(|cut| *cut < 80 || forged.len() < 200) {
+                for seen in seen(&[&forged[..cut], &forged[cut..]]) {
+                    assert!(!sets_ours(&seen), "{:?} cut at {cut}", String::from_utf8_lossy(&forged));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_variable_of_ours_without_end_keeps_nobody_from_being_told_what_it_shows() {
+        let mut stage = stage();
+        stage.feed(b"\x1b]1337;SetUserVar=wezterm_parallel=");
+        for _ in 0..10 {
+            stage.feed(&[b'A'; 1_000]);
+            assert_eq!((stage.is_at_boundary(), stage.round_for_one()), (true, vec![]));
+        }
+        stage.feed(b"\x07after");
+        assert_eq!(stage.round(), b"after");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_a_program_prints_nobody_takes_a_variable_of_ours_from_it(
+            bytes in output(), cuts in prop::collection::vec(0_usize..200, 0..8)
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            for seen in seen(&pieces) {
+                prop_assert!(!sets_ours(&seen));
+            }
+        }
     }
 }

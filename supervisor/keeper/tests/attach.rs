@@ -462,6 +462,29 @@ fn a_mark_cuts_no_sequence_of_the_program_in_two() {
 }
 
 #[test]
+fn a_program_cannot_say_that_its_window_shows_another_process() {
+    let runs = Runs::new();
+    let script = "stty raw -echo; printf up; dd bs=1 count=1 2>/dev/null >/dev/null
+        printf '\\033]1337;SetUserVar=wezterm_parallel=b3RoZXIvb25l\\007\\033]1337;SetUserVar=its_own=eA==\\007'
+        printf down; cat > /dev/null";
+    let run = runs.start(&runs.script("r1", script));
+    let mut there = Peer::hello_with(&run.dir, &marked("w/p"), None);
+    there.wait_for_output("1337");
+    there.type_in(b"1");
+    let seen = there.wait_for_output("down");
+    assert!(!contains(&seen, b"wezterm_parallel"), "{}", String::from_utf8_lossy(&seen));
+    assert!(
+        contains(&seen, b"\x1b]1337;SetUserVar=its_own=eA==\x07down"),
+        "{}",
+        String::from_utf8_lossy(&seen)
+    );
+    // nor does who comes later hear of it
+    let mut later = Peer::hello_with(&run.dir, &hello(Role::Attach, None), None);
+    let seen = later.wait_for_output("its_own");
+    assert!(!contains(&seen, b"wezterm_parallel"), "{}", String::from_utf8_lossy(&seen));
+}
+
+#[test]
 fn a_window_that_is_behind_is_told_with_the_screen() {
     let runs = Runs::new();
     let run = runs.start(&runs.script("r1", "printf up; cat > /dev/null"));

@@ -24,7 +24,7 @@ use rustix::{
 };
 use wezterm_parallel_keeper::{reset::RESET, rundir};
 use wezterm_parallel_schemas::keeper::{
-    ExitRecord, Frames, Hello, PAYLOAD_BYTES_MAX, Role, Size, VERSION, encode, frame,
+    ExitRecord, Frames, Hello, PAYLOAD_BYTES_MAX, Role, Size, encode, frame,
 };
 
 use crate::attach::pane;
@@ -157,12 +157,11 @@ impl Attached<'_> {
     /// The first frame, with the terminal if it is to be handed over.
     fn say_hello(&self, options: &Options) -> io::Result<()> {
         let hello = Hello {
-            version: VERSION,
-            role: Role::Attach,
             size: Some(size()),
             detach_key: options.detach_key.clone(),
             read_only: options.read_only,
             mark: options.mark.clone(),
+            ..Hello::new(Role::Attach)
         };
         let mut bytes = vec![];
         encode(frame::HELLO, &rmp_serde::to_vec_named(&hello).map_err(io::Error::other)?, &mut bytes);

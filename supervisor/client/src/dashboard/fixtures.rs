@@ -3,7 +3,7 @@
 use wezterm_parallel_schemas::{
     daemon::DaemonView,
     event::Snapshot,
-    inbox::{AskKind, AskState, AskView, Question, QuestionOption},
+    inbox::{AskKind, AskView, Question, QuestionOption},
     keeper::ExitRecord,
     limit::{AccountView, Usage, Window},
     process::{Blocked, Kind, ProcessView, State, Status},
@@ -17,7 +17,13 @@ use super::{
     update::update,
 };
 pub(super) use crate::view::tests::NOW;
-use crate::view::tests::{process, workspace};
+use crate::{
+    inbox,
+    view::{
+        self,
+        tests::{process, workspace},
+    },
+};
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60_000;
@@ -56,17 +62,7 @@ pub fn usage(cost: f64, context: f64) -> Option<Usage> {
 }
 
 fn exit(code: i32, ago: i64) -> Option<ExitRecord> {
-    Some(ExitRecord {
-        code: Some(code),
-        signal: None,
-        ended_at: NOW - ago,
-        stopped: false,
-        leftovers: 0,
-        cpu_ms: 0,
-        max_rss_kib: 0,
-        log_lost: 0,
-        note: None,
-    })
+    Some(ExitRecord { ended_at: NOW - ago, ..view::tests::exit(code) })
 }
 
 pub fn processes() -> Vec<ProcessView> {
@@ -121,21 +117,11 @@ pub fn ask(process: &ProcessView) -> AskView {
         workspace: process.workspace.clone(),
         process: process.name.clone(),
         process_id: process.id.clone(),
-        run_id: "r".into(),
-        session_id: None,
-        kind: AskKind::Permission,
         tool: "Edit".into(),
         summary: "src/main.rs".into(),
         input: "{}".into(),
-        shortened: false,
-        diff: None,
-        questions: Vec::new(),
-        cwd: "/home/u/src/api".into(),
-        agent: None,
-        agent_id: None,
         at: NOW - 3 * MINUTE,
-        state: AskState::Open,
-        decision: None,
+        ..inbox::tests::ask()
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, TryRecvError},
     thread,
     time::{Duration, Instant},
 };
@@ -32,7 +32,6 @@ use wezterm_parallel_schemas::{
 use super::ask::{Deed, Fetch, Fetched, Msg, Which};
 use crate::{
     connection::{CallError, ConnectError, Connection, Received, decode},
-    failure::{Context, Outcome},
     logs, view,
 };
 
@@ -64,24 +63,21 @@ pub struct Link {
     wait_ms: u64,
     calls: HashMap<u32, Answered>,
     waiting: VecDeque<Call>,
-    /// Read when a look has an outcome.
-    wake: (OwnedFd, OwnedFd),
 }
 
 enum Way {
     /// Looked for again at this time.
     Waiting(Instant),
-    /// Somebody looks.
-    Looking(Receiver<Result<Connection, ConnectError>>),
+    /// Somebody looks. The descriptor can be read, as its other side is closed, when the outcome is there. It
+    /// is this look's own: of one that was given up, nothing is heard.
+    Looking(Receiver<Result<Connection, ConnectError>>, OwnedFd),
     Open(Box<Connection>),
 }
 
 impl Link {
     /// Begins to look for the daemon.
-    pub fn new(places: Places, config: PathBuf) -> Outcome<Self> {
-        let wake =
-            pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).failed_to(|| "show the dashboard".into())?;
-        Ok(Self {
+    pub fn new(places: Places, config: PathBuf) -> Self {
+        Self {
             places,
             config,
             state: Way::Waiting(Instant::now()),
@@ -89,15 +85,15 @@ impl Link {
             wait_ms: RETRY_MS_MIN,
             calls: HashMap::new(),
             waiting: VecDeque::new(),
-            wake,
-        })
+        }
     }
 
-    /// What is to be waited for.
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    /// What is to be waited for; none if it is only the time.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
-            Way::Open(connection) => connection.as_fd(),
-            Way::Waiting(_) | Way::Looking(_) => self.wake.0.as_fd(),
+            Way::Open(connection) => Some(connection.as_fd()),
+            Way::Looking(_, wake) => Some(wake.as_fd()),
+            Way::Waiting(_) => None,
         }
     }
 
@@ -105,7 +101,7 @@ impl Link {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
             Way::Waiting(at) => Some(*at),
-            Way::Looking(_) | Way::Open(_) => None,
+            Way::Looking(..) | Way::Open(_) => None,
         }
     }
 
@@ -124,14 +120,13 @@ impl Link {
         match &mut self.state {
             Way::Waiting(at) if *at <= Instant::now() => self.look(),
             Way::Waiting(_) => {}
-            Way::Looking(outcome) => {
-                let Ok(outcome) = outcome.try_recv() else { return msgs };
-                let _ = rustix::io::read(&self.wake.0, &mut [0; 8]);
-                match outcome {
-                    Ok(connection) => self.open(connection, &mut msgs),
-                    Err(error) => self.not_there(error, &mut msgs),
-                }
-            }
+            Way::Looking(outcome, _) => match outcome.try_recv() {
+                Ok(Ok(connection)) => self.open(connection, &mut msgs),
+                Ok(Err(error)) => self.not_there(error, &mut msgs),
+                Err(TryRecvError::Empty) => {}
+                // it paniced, and will again
+                Err(TryRecvError::Disconnected) => self.wait(RETRY_MS_MAX),
+            },
             Way::Open(_) => self.receive(&mut msgs),
         }
         msgs
@@ -140,20 +135,21 @@ impl Link {
     fn look(&mut self) {
         let (sender, outcome) = mpsc::channel();
         let (places, config) = (self.places.clone(), self.config.clone());
-        let Ok(wake) = self.wake.1.try_clone() else {
-            self.state = Way::Waiting(Instant::now() + Duration::from_millis(RETRY_MS_MAX));
-            return;
-        };
+        let Ok((woken, wakes)) = pipe_with(PipeFlags::CLOEXEC) else { return self.wait(RETRY_MS_MAX) };
         // a daemon that hangs takes seconds to be given up
         thread::spawn(move || {
             let _ = sender.send(Connection::open(&places, &config));
-            let _ = rustix::io::write(&wake, b"!");
+            drop(wakes);
         });
-        self.state = Way::Looking(outcome);
+        self.state = Way::Looking(outcome, woken);
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.state = Way::Waiting(Instant::now() + Duration::from_millis(ms));
     }
 
     fn not_there(&mut self, error: ConnectError, msgs: &mut Vec<Msg>) {
-        self.state = Way::Waiting(Instant::now() + Duration::from_millis(self.wait_ms));
+        self.wait(self.wait_ms);
         self.wait_ms = (self.wait_ms * 2).min(RETRY_MS_MAX);
         let msg = match error {
             ConnectError::NoDaemon(socket) => Msg::Gone(format!("none listens at {}", socket.display())),
@@ -195,7 +191,7 @@ impl Link {
             self.said = None;
             self.calls.clear();
             self.waiting.clear();
-            self.state = Way::Waiting(Instant::now() + Duration::from_millis(self.wait_ms));
+            self.wait(self.wait_ms);
             msgs.push(Msg::Gone(why));
         }
     }
@@ -399,5 +395,47 @@ fn how_it_stands(done: &str, p: &ProcessView) -> String {
             let why = p.state_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             format!("{name} is {}{why}", state.name().replace('_', " "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::connection::readable;
+
+    #[test]
+    fn a_look_that_was_given_up_wakes_nobody_when_it_ends() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let places = Places {
+            config: dir.path().join("config.yaml"),
+            runtime_dir: dir.path().join("run"),
+            state_dir: dir.path().join("state"),
+            data_dir: dir.path().join("data"),
+        };
+        let socket = places.socket();
+        std::fs::create_dir_all(socket.parent().expect("it lies in a directory")).expect("a directory");
+        let daemon = UnixListener::bind(socket).expect("a socket");
+        let config = places.config.clone();
+        let mut link = Link::new(places, config);
+        link.turn();
+        let (first, _) = daemon.accept().expect("somebody who looks");
+        // as `reset` does, but for the outcome, by which its end is seen here
+        let before = std::mem::replace(&mut link.state, Way::Waiting(Instant::now()));
+        let Way::Looking(outcome, _) = before else { panic!("it looks") };
+        drop(first);
+        while outcome.recv().is_ok() {}
+        assert!(link.fd().is_none(), "it waits for its time alone");
+        link.turn();
+        // the daemon takes its time with this one
+        let (second, _) = daemon.accept().expect("somebody who looks again");
+        let woken = |link: &Link, until| {
+            readable(link.fd().expect("it looks"), Some(until)).expect("it can be asked")
+        };
+        assert!(!woken(&link, Instant::now()), "it would turn without end");
+        drop(second);
+        assert!(woken(&link, Instant::now() + Duration::from_secs(60)), "it is woken by its own look");
+        assert!(matches!(link.turn().as_slice(), [Msg::Gone(_)]));
     }
 }

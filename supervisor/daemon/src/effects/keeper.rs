@@ -17,7 +17,7 @@ use tokio::{
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::keeper::{
     Attached, ExitRecord, Frames, Hello, ProgramStatus, Progress, Role, RunSpec, StartFailure, StartReport,
-    StopRun, Title, Type, Typed, VERSION, Welcome, encode, encode_bytes, frame,
+    StopRun, Title, Type, Typed, Welcome, encode, encode_bytes, frame,
 };
 
 use crate::clock::Clock;
@@ -248,14 +248,7 @@ async fn converse(
     let stream = rundir::connect(&rundir::run_dir(runs, run_id))?;
     stream.set_nonblocking(true)?;
     let (mut from, mut to) = UnixStream::from_std(stream)?.into_split();
-    let hello = Hello {
-        version: VERSION,
-        role: Role::Control,
-        size: None,
-        detach_key: Vec::new(),
-        read_only: true,
-        mark: None,
-    };
+    let hello = Hello::new(Role::Control);
     to.write_all(&message(frame::HELLO, &hello)?).await?;
     if let Some(order) = told {
         to.write_all(&message(frame::STOP, order)?).await?;

@@ -18,7 +18,7 @@ use tokio::{
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
     config::Ready,
-    keeper::{Frames, Hello, Role, VERSION, Welcome, frame},
+    keeper::{Frames, Hello, Role, Welcome, frame},
 };
 
 use super::keeper;
@@ -91,14 +91,7 @@ async fn until_log(pattern: &str, run_dir: &Path) -> io::Result<()> {
     let stream = rundir::connect(run_dir)?;
     stream.set_nonblocking(true)?;
     let mut stream = UnixStream::from_std(stream)?;
-    let hello = Hello {
-        version: VERSION,
-        role: Role::Observe,
-        size: None,
-        detach_key: Vec::new(),
-        read_only: true,
-        mark: None,
-    };
+    let hello = Hello::new(Role::Observe);
     stream.write_all(&keeper::message(frame::HELLO, &hello)?).await?;
     let mut frames = Frames::default();
     let mut buffer = vec![0; 8192];

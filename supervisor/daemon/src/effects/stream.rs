@@ -8,7 +8,7 @@ use tokio::{
 };
 use wezterm_parallel_core::claude::stream::{self, Line};
 use wezterm_parallel_keeper::rundir;
-use wezterm_parallel_schemas::keeper::{Frames, Hello, Role, VERSION, frame};
+use wezterm_parallel_schemas::keeper::{Frames, Hello, Role, frame};
 
 use super::keeper;
 
@@ -60,14 +60,7 @@ impl Stream {
 async fn read(stream: std::os::unix::net::UnixStream, hear: &mut impl FnMut(Line)) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let mut stream = UnixStream::from_std(stream)?;
-    let hello = Hello {
-        version: VERSION,
-        role: Role::Observe,
-        size: None,
-        detach_key: Vec::new(),
-        read_only: true,
-        mark: None,
-    };
+    let hello = Hello::new(Role::Observe);
     stream.write_all(&keeper::message(frame::HELLO, &hello)?).await?;
     let (mut frames, mut lines) = (Frames::default(), Lines::default());
     let mut buffer = vec![0; READ_BYTES];

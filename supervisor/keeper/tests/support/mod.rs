@@ -23,8 +23,7 @@ use rustix::{
 use serde::{Serialize, de::DeserializeOwned};
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::keeper::{
-    ExitRecord, Frames, Hello, Mode, Role, RunSpec, Size, StartReport, StopRun, VERSION, Welcome, encode,
-    frame,
+    ExitRecord, Frames, Hello, Mode, Role, RunSpec, Size, StartReport, StopRun, Welcome, encode, frame,
 };
 
 /// A machine so slow that this is not enough has a fault that the test is to show.
@@ -272,7 +271,7 @@ impl Peer {
 }
 
 pub fn hello(role: Role, size: Option<Size>) -> Hello {
-    Hello { version: VERSION, role, size, detach_key: vec![0x1c], read_only: false, mark: None }
+    Hello { size, detach_key: vec![0x1c], read_only: false, ..Hello::new(role) }
 }
 
 pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
