@@ -465,7 +465,7 @@ fn directories_for_a_workspace_come_from_all_who_know_some_and_each_is_there_onc
 
 /// The mount is one of FUSE's whose program reads nothing. It is made where only the daemon sees it.
 #[test]
-fn a_mount_that_does_not_answer_keeps_nobody_waiting_for_the_projects() {
+fn a_mount_that_does_not_answer_keeps_nobody_waiting() {
     let site = Site::new();
     site.config("version: 1\nproject_roots: [$WORK/src]\nworkspaces: { w: { cwd: $WORK/src/api } }\n");
     let [_, dead, _] = ["src/api", "src/dead", "src/web"].map(|name| site.project(name));
@@ -493,6 +493,13 @@ fn a_mount_that_does_not_answer_keeps_nobody_waiting_for_the_projects() {
     let threads = fs::read_dir(format!("/proc/{}/task", site.daemon_pid())).expect("it runs").flatten();
     let looks = threads.filter(|t| fs::read_to_string(t.path().join("comm")).is_ok_and(|c| c == "look\n"));
     assert_eq!(looks.count(), 1, "one waits, and no other one comes to it");
+    // nor is a workspace that is to be made there waited for, or a pane that is to begin there
+    let lies = site.run(&["workspace", "create", "--cwd", dead.to_str().expect("text"), "other"]);
+    assert!(lies.err.contains("does not answer"), "{}", lies.err);
+    let there = Pane { cwd: Some(dead.clone()), ..Pane::default() };
+    keep(&site, "g", "w", vec![there, Pane::default()], true).expect("kept");
+    let left = plan(&site, None, false).expect("a plan");
+    assert_eq!((left.away.as_slice(), left.windows[0].tabs.len()), ([dead.clone()].as_slice(), 2));
     // what waits there does not keep the daemon from ending either
     site.run(&["stop", "--yes"]).ok();
     assert_eq!(site.living(), []);

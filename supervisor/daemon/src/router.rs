@@ -11,7 +11,7 @@ mod session;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -51,7 +51,10 @@ use crate::{
         workspace,
     },
     caller::Caller,
-    effects::{mounts::Looks, wezterm},
+    effects::{
+        mounts::{Look, Looks},
+        wezterm,
+    },
     listener::CONNECTIONS_MAX,
     shared::Shared,
 };
@@ -474,7 +477,7 @@ impl Router {
     }
 
     async fn create(&self, p: WorkspaceCreate) -> Result<WorkspaceView, Error> {
-        let cwd = directory(&p.cwd)?;
+        let cwd = self.directory(p.cwd).await?;
         if let Some(layout) = &p.layout {
             self.usable_layout(layout).await?;
         }
@@ -572,6 +575,38 @@ impl Router {
         let remove = supervisor::Remove { workspace: view.workspace, process: view.name };
         self.supervisor.send(remove).await.map_err(gone)??;
         Ok(Empty {})
+    }
+
+    /// A directory as a client names it: absolute, there, without links on the way.
+    async fn directory(&self, path: PathBuf) -> Result<PathBuf, Error> {
+        let shown = path.display().to_string();
+        if !path.is_absolute() {
+            return Err(Error::new(Code::BadParams, format!("{shown} is not an absolute path")));
+        }
+        let look = |path: PathBuf, look: &Look| {
+            let found = look.resolve(&path).map(|path| path.is_dir().then_some(path));
+            (Some(found), Vec::new())
+        };
+        let missing = |why: &str| Error::new(Code::CwdMissing, format!("{shown}{why}"));
+        match self.looks.at(vec![path], look).await.pop() {
+            Some(Some(Some(path))) => Ok(path),
+            Some(Some(None)) => Err(missing(" is not a directory")),
+            Some(None) => Err(missing(": no such directory, or what it lies on does not answer")
+                .hint("make the directory first")),
+            None => Err(missing(" lies on something that does not answer")
+                .hint("is its server there? `ls` in it waits as well")),
+        }
+    }
+
+    /// Those of these directories that are not there. One that does not answer is as good as gone.
+    async fn gone(&self, directories: Vec<PathBuf>) -> HashSet<PathBuf> {
+        let all = directories.clone();
+        let look = |path: PathBuf, look: &Look| {
+            let there = look.resolve(&path).is_some_and(|path| path.is_dir());
+            (there.then_some(path), Vec::new())
+        };
+        let there: HashSet<PathBuf> = self.looks.at(all, look).await.into_iter().collect();
+        directories.into_iter().filter(|dir| !there.contains(dir)).collect()
     }
 
     async fn stop(&self, p: DaemonStop) -> Result<Stopped, Error> {
@@ -711,21 +746,6 @@ fn exported(p: &ProcessSpec, workspace: &Path, agent: Option<&AgentSpec>) -> Pro
 /// A client's environment, if it sent one.
 fn client_environment(all: IndexMap<String, String>) -> Option<Arc<IndexMap<String, String>>> {
     (!all.is_empty()).then(|| Arc::new(environment::without_outer(all)))
-}
-
-/// A directory as a client names it: absolute, there, without links on the way.
-fn directory(path: &Path) -> Result<PathBuf, Error> {
-    if !path.is_absolute() {
-        return Err(Error::new(Code::BadParams, format!("{} is not an absolute path", path.display())));
-    }
-    match path.canonicalize() {
-        Ok(path) if path.is_dir() => Ok(path),
-        Ok(path) => Err(Error::new(Code::CwdMissing, format!("{} is not a directory", path.display()))),
-        Err(e) => {
-            Err(Error::new(Code::CwdMissing, format!("{}: {}", path.display(), e.to_string().to_lowercase()))
-                .hint("make the directory first"))
-        }
-    }
 }
 
 /// Asks the disk something, which may take its time, on another thread.

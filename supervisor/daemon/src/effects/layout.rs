@@ -1,10 +1,9 @@
 //! Saved templates on the disk, one file each, in the directory beside the config and nowhere else.
 
 use std::{
-    collections::HashSet,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, SystemTime},
 };
 
@@ -107,11 +106,6 @@ pub fn write_schema(file: &Path) {
         // an editor does not complete; nothing else is amiss
         tracing::warn!(file = %file.display(), error = %e, "the schema of layouts cannot be written");
     }
-}
-
-/// Those of these directories that are not there. Reads the disk.
-pub fn gone(directories: Vec<PathBuf>) -> HashSet<PathBuf> {
-    directories.into_iter().filter(|dir| !dir.is_dir()).collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use wezterm_parallel_schemas::{
     session::{ProcessAdopt, SessionList, SessionOpen, SessionView},
 };
 
-use super::{Router, client_environment, directory, fault, gone, off_thread};
+use super::{Router, client_environment, fault, gone, off_thread};
 use crate::{
     actors::{registry::Ask, supervisor},
     effects::{
@@ -177,7 +177,7 @@ impl Router {
             resume: Some(session.clone()),
             ..ProcessAdd::default()
         };
-        let cwd = off_thread(move || directory(&cwd)).await??;
+        let cwd = self.directory(cwd).await?;
         let would = supervisor::Would { add: add.clone(), cwd: Some(cwd.clone()) };
         let spec = self.supervisor.send(would).await.map_err(gone)??;
         let mut env = environment.as_deref().cloned().unwrap_or_default();
