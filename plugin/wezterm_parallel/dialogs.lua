@@ -2,10 +2,14 @@
 --- not at all when it is left with Esc.
 ---
 --- WezTerm tells an answer by an event. `wezterm.action_callback` would make one for each question, which stays
---- in memory until the config is read anew and is gone after it; these are a few with names of their own, taken
---- in turn.
+--- in memory until the config is read anew and is gone after it. These have names of their own: a number that is
+--- free again when the question is over, and that of the evaluation of the config, so that an answer never comes
+--- to another question.
 
 local wezterm = require 'wezterm'
+
+local feed = require 'wezterm_parallel.feed'
+local global = require 'wezterm_parallel.global'
 local panes = require 'wezterm_parallel.panes'
 local safe = require 'wezterm_parallel.safe'
 local toast = require 'wezterm_parallel.toast'
@@ -18,50 +22,100 @@ local TEXT = {
   reloaded = 'the config was read anew meanwhile; choose the action once more',
 }
 
---- Questions that can be open at the same time, each over a tab of its own. Of one more, the oldest is answered
---- as after a reload.
-local OPEN_MAX = 16
+--- A choice or a line comes with the answer, or with nil where it was left; a yes and a no come with nothing.
+local ANSWER, AGREED, LEFT = 'answer', 'agreed', 'left'
 
---- A choice or a line comes with the answer, or with nil where it was left; a yes comes with nothing.
-local ANSWER, AGREED = 'wezterm-parallel: answer ', 'wezterm-parallel: agreed '
+--- Names of the questions that are open, of all evaluations: text in wezterm.GLOBAL.
+local ASKED = 'asked'
+--- Most of them that are kept. More than one is rare, and one whose tab was closed is never answered.
+local ASKED_MAX = 32
 
---- What is done with the answers of those that are open.
----@type table<integer, fun(window: any, pane: any, answer: string|true)>
+--- What is done with the answers of those that are open, by their numbers; false where none is.
+---@type (fun(window: any, pane: any, answer: any)|false)[]
 local open = {}
-local newest = 0
+
+---@param place integer
+---@return string
+local function name_of(place)
+  return ('wezterm-parallel: question %d.%d'):format(feed.evaluation, place)
+end
+
+--- Keeps which questions are open: `name` is, or is not any more.
+---@param name string
+---@param is_open boolean
+local function keep(name, is_open)
+  local names = {}
+  for other in (global.get(ASKED) or ''):gmatch '[^\n]+' do
+    if other ~= name then
+      table.insert(names, other)
+    end
+  end
+  if is_open then
+    table.insert(names, name)
+  end
+  global.set(ASKED, table.concat(names, '\n', math.max(1, #names - ASKED_MAX + 1)))
+end
 
 local function answered(place, window, pane, answer)
   local call = open[place]
-  open[place] = nil
-  if not answer then
-    return
-  elseif call then
+  open[place] = false
+  keep(name_of(place), false)
+  if call and answer then
     call(window, panes.real(window, pane), answer)
-  else
-    toast.answer(window, TEXT.reloaded)
   end
 end
 
---- Registers the events; once for each evaluation of the config.
+--- Handles the events of a question.
+---@param name string
+---@param heard fun(window: any, pane: any, answer: any)
+local function on(name, heard)
+  wezterm.on(name .. ' ' .. ANSWER, function(window, pane, answer)
+    safe.call('answer', heard, window, pane, answer)
+  end)
+  wezterm.on(name .. ' ' .. AGREED, function(window, pane)
+    safe.call('answer', heard, window, pane, true)
+  end)
+  wezterm.on(name .. ' ' .. LEFT, function(window, pane)
+    safe.call('answer', heard, window, pane, nil)
+  end)
+end
+
+--- Registers what is said to answers of questions that an earlier evaluation of the config has asked.
 function M.register()
-  for place = 1, OPEN_MAX do
-    wezterm.on(ANSWER .. place, function(window, pane, answer)
-      safe.call('answer', answered, place, window, pane, answer)
-    end)
-    wezterm.on(AGREED .. place, function(window, pane)
-      safe.call('answer', answered, place, window, pane, true)
+  for name in (global.get(ASKED) or ''):gmatch '[^\n]+' do
+    on(name, function(window, _, answer)
+      keep(name, false)
+      if answer then
+        toast.answer(window, TEXT.reloaded)
+      end
     end)
   end
 end
 
---- The action that answers the question that is opened now.
----@param event string
+--- The name of the question that is opened now.
 ---@param call fun(window: any, pane: any, answer: any)
+---@return string
+local function ask(call)
+  local place = 1
+  while open[place] do
+    place = place + 1
+  end
+  local name = name_of(place)
+  if open[place] == nil then
+    on(name, function(window, pane, answer)
+      answered(place, window, pane, answer)
+    end)
+  end
+  open[place] = call
+  keep(name, true)
+  return name
+end
+
+---@param name string
+---@param event string
 ---@return any action
-local function to(event, call)
-  newest = newest % OPEN_MAX + 1
-  open[newest] = call
-  return wezterm.action.EmitEvent(event .. newest)
+local function emit(name, event)
+  return wezterm.action.EmitEvent(name .. ' ' .. event)
 end
 
 ---@class wezterm_parallel.Choice
@@ -95,7 +149,7 @@ function M.choose(window, pane, dialog, chosen)
       fuzzy = dialog.fuzzy or false,
       description = dialog.text and (dialog.text .. '   ' .. TEXT.help) or TEXT.help,
       fuzzy_description = (dialog.text or dialog.title) .. ': ',
-      action = to(ANSWER, chosen),
+      action = emit(ask(chosen), ANSWER),
     }
   )
 end
@@ -111,7 +165,7 @@ function M.line(window, pane, text, typed)
     pane,
     wezterm.action.PromptInputLine {
       description = text,
-      action = to(ANSWER, typed),
+      action = emit(ask(typed), ANSWER),
     }
   )
 end
@@ -132,12 +186,14 @@ end
 ---@param agreed fun(window: any, pane: any)
 function M.confirm(window, pane, question, yes, agreed)
   if has_confirmation() then
+    local name = ask(agreed)
     return show(
       window,
       pane,
       wezterm.action.Confirmation {
         message = question,
-        action = to(AGREED, agreed),
+        action = emit(name, AGREED),
+        cancel = emit(name, LEFT),
       }
     )
   end

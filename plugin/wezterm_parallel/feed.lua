@@ -48,6 +48,7 @@ local TEXT = {
 --- was set back would have a reloaded config wait for its turn.
 local born = (global.get 'evaluations' or 0) + 1
 global.set('evaluations', born)
+M.evaluation = born
 local turn
 local running = false
 local asked_at
@@ -120,12 +121,6 @@ function M.window()
 end
 
 local function parameters(done)
-  -- once in the life of this process: a reload is no new GUI
-  local began_at = global.get 'began_at'
-  if not began_at then
-    began_at = clock.now_ms()
-    global.set('began_at', began_at)
-  end
   return {
     gui = M.gui(),
     pid = wezterm.procinfo.pid(),
@@ -138,7 +133,7 @@ local function parameters(done)
     daemon = daemon,
     turn = turn,
     done = #done > 0 and done or nil,
-    began_at = began_at,
+    connected_at = global.get 'connected_at',
   }
 end
 
@@ -219,6 +214,10 @@ local function heard(news)
   end
   failures = 0
   global.set('gap', nil)
+  if not global.get 'connected_at' then
+    -- not when it began: of two that have waited for a daemon none has restored anything
+    global.set('connected_at', now)
+  end
   after, daemon = news.seq, news.daemon
   log.debug(('news up to %d: %d processes%s'):format(news.seq, #(news.processes or {}), news.whole and ', all' or ''))
   state.apply(news)

@@ -10,6 +10,7 @@ local wezterm = require 'wezterm'
 
 local announce = require 'wezterm_parallel.announce'
 local feed = require 'wezterm_parallel.feed'
+local log = require 'wezterm_parallel.log'
 local panes = require 'wezterm_parallel.panes'
 local relay = require 'wezterm_parallel.relay'
 local state = require 'wezterm_parallel.state'
@@ -46,15 +47,17 @@ local last_tick = 0
 ---@return string?
 function M.directory(pane)
   local url = ask(pane, 'get_current_working_dir')
-  if type(url) == 'string' then
-    return (url:gsub('^file://[^/]*', ''))
-  end
   local ok, path = pcall(function()
-    return url and url.file_path
+    -- before it was an object it was a text
+    return type(url) == 'string' and url:gsub('^file://[^/]*', '') or url and url.file_path
   end)
   path = ok and path or nil
+  -- a program may tell anything
+  if not path or path:sub(1, 1) ~= '/' then
+    return nil
+  end
   -- WezTerm ends it with a slash or not, as the shell told it
-  return path and #path > 1 and path:gsub('/$', '') or path
+  return #path > 1 and (path:gsub('/$', '')) or path
 end
 
 --- What a pane was to be, where something else had to take its place: that is what it is to be the next time.
@@ -106,8 +109,22 @@ local function describe(workspace, info, alone, directories)
   return leaf
 end
 
+--- The daemon keeps lines of at most so many bytes.
+local TITLE_BYTES_MAX = 256
+
+--- A title as it is kept; nil for none.
+---@param text string?
+---@return string?
 local function filled(text)
-  return text and text ~= '' and text or nil
+  local line = (text or ''):gsub('%c', ' ')
+  if #line > TITLE_BYTES_MAX then
+    local stop = TITLE_BYTES_MAX + 1
+    while stop > 1 and (line:byte(stop) or 0) & 0xc0 == 0x80 do
+      stop = stop - 1
+    end
+    line = line:sub(1, stop - 1)
+  end
+  return line ~= '' and line or nil
 end
 
 --- How the panes of a workspace lie; without windows if there are none.
@@ -248,11 +265,13 @@ local function tell_of(name, shown)
   if seen == known.told and directories == known.directories then
     return
   end
-  if tell(name, windows, shown) then
+  local ok, err = tell(name, windows, shown)
+  if ok or err.code == 'bad_params' then
     known.told, known.directories = seen, directories
-  else
-    -- the next look is to find it due again
-    known.looked_at = 0
+  end
+  if not ok and err.code == 'bad_params' then
+    -- it would be refused each second until it is another
+    log.warn(('how the panes of %s lie cannot be kept: %s'):format(name, relay.line(err)))
   end
 end
 

@@ -51,23 +51,46 @@ function M.ask(object, method, ...)
   end
 end
 
---- The focus was changed, and WezTerm has not heard of it yet.
-local unheard = false
+--- How many changes of focus there were, and up to which one WezTerm has heard of them.
+local changes, heard = 0, 0
+--- How long it takes to hear of the last one, in milliseconds.
+local turn_ms = 1
+
+--- A change of focus in a pane of a mux server goes there, comes back, and is carried out once more. This is
+--- twice what that takes on a machine of its own that is near; the one of this machine needs a millisecond.
+local REMOTE_TURN_MS = 30
+
+--- Whether what was changed, or what came of it, is a pane of a mux server.
+local function is_remote(object, made)
+  local pane = type(made) == 'table' and made.pane or made
+  for _, it in ipairs { pane or false, object or false } do
+    local domain = it and type(it) ~= 'function' and M.ask(it, 'get_domain_name')
+    if domain then
+      return domain ~= 'local'
+    end
+  end
+  return false
+end
 
 --- Changes the focus by `change`: gives a pane or a tab the focus, splits, opens a tab. Waits.
 ---
 --- WezTerm tells itself of each change of focus, and on hearing so sets that focus again. Of two changes that
 --- it has not heard of yet each undoes the other, without end, and the window does nothing else any more. So
---- it gets to hear of each before there is another one.
+--- it gets to hear of each before there is another one. Several handlers may wait here at the same time: who
+--- comes out goes on only if nobody has changed anything meanwhile.
 ---@param change function
 ---@return boolean ok, any ... what it returned, or what it threw
-function M.change(change, ...)
-  if unheard then
-    -- a turn of its event loop; where waiting is not possible, nothing
-    pcall(wezterm.sleep_ms, 1)
+function M.change(change, object, ...)
+  while heard < changes do
+    local now = changes
+    -- turns of its event loop; where waiting is not possible, nothing
+    pcall(wezterm.sleep_ms, turn_ms)
+    heard = math.max(heard, now)
   end
-  unheard = true
-  return pcall(change, ...)
+  changes = changes + 1
+  local results = table.pack(pcall(change, object, ...))
+  turn_ms = is_remote(object, results[1] and results[2]) and REMOTE_TURN_MS or 1
+  return table.unpack(results, 1, results.n)
 end
 
 --- Gives a pane or a tab the focus; false if it is gone. Waits.

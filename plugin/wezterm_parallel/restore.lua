@@ -55,23 +55,31 @@ local function processes_of(arrangement)
   return ids
 end
 
---- GUIs that began within this time of one another began together: at a login, or because a crash took both.
---- One that has run for longer has restored what it was to, and shows it.
+--- GUIs that came to a daemon within this time of one another came together: at a login, because a crash took
+--- both, or as both waited for one. One that has been there for longer has restored what it was to, and shows it.
 local TOGETHER_MS = 10000
 
---- Whether this GUI is the one that restores. Of those that began together only the first does, and after a
---- while in which another one has attached: the daemon then counts terminals at the processes, and what is
---- attached anywhere is left alone. That goes for what GUIs show that began long before, too.
+--- Whether this GUI is the one that restores. Of those that came together only the first does, and after a while
+--- in which another one has attached: the daemon then counts terminals at the processes, and what is attached
+--- anywhere is left alone. That goes for what GUIs show that came long before, too. All times are the daemon's
+--- word, so that all GUIs come to the same end.
 local function may_begin()
   local guis = relay.call('gui.list', {}) or {}
-  local mine, began_at = feed.gui(), global.get 'began_at' or 0
+  local mine = feed.gui()
+  local since
+  for _, gui in ipairs(guis) do
+    if gui.gui == mine then
+      since = gui.connected_at
+    end
+  end
   local is_first, others = true, 0
   for _, gui in ipairs(guis) do
-    -- a plugin or a daemon of before says nothing of the time: then names decide
-    local other = gui.began_at or began_at
-    if gui.gui ~= mine and gui.waiting > 0 and math.abs(other - began_at) <= TOGETHER_MS then
+    -- a daemon of before says nothing of times: then names decide
+    local other = gui.connected_at or since
+    local together = not since or math.abs(other - since) <= TOGETHER_MS
+    if gui.gui ~= mine and gui.waiting > 0 and together then
       others = others + 1
-      if other < began_at or (other == began_at and gui.gui < mine) then
+      if gui.gui < mine and other == since or since and other < since then
         is_first = false
       end
     end

@@ -37,6 +37,8 @@ local SWITCH_MS_MAX = 100
 local BUSY_S_MAX = 10
 
 local BUSY = 'opening_'
+--- Between two looks whether it is open now: less than anybody sees.
+local OPENING_STEP_MS = 20
 
 --- Splits may be given exact cells only while nothing is smaller than this; else WezTerm refuses for want
 --- of room, and what did not fit gets a tab of its own.
@@ -130,7 +132,6 @@ end
 ---@class (exact) wezterm_parallel.Plan of a workspace, as far as a pane has to do with it
 ---@field workspace string
 ---@field cwd? string
----@field missing table<string, boolean> processes that are not there
 ---@field away table<string, boolean> directories that are not there
 
 --- What runs in the pane of a leaf.
@@ -149,12 +150,7 @@ local function command_of(leaf, plan, problems)
     table.insert(problems, TEXT.directory_gone:format(wanted, cwd))
     memory.wish = { command = leaf.command, cwd = wanted, instead = cwd }
   end
-  if leaf.process and plan.missing[leaf.process] then
-    local text = TEXT.no_process:format(id)
-    table.insert(problems, text)
-    spawn.args = notice(text)
-    memory.wish = { process = leaf.process }
-  elseif id then
+  if id then
     -- by the executable of today: the one that was kept may be of another release
     local args = id == panes.DASHBOARD and { 'dashboard' } or { 'attach', id }
     spawn.args, spawn.set_environment_variables = M.command(args)
@@ -181,26 +177,6 @@ local function open_leaf(leaf, plan, problems, open)
   end
   panes.remember(made.pane, memory)
   return made
-end
-
---- Whether what is built out of sight in the size of the glass fits the glass: then nobody sees it being built,
---- and nothing of it waits until a window has painted. It does not where the first window of the workspace will
---- have a tab bar and the present one has none, or where another window than this one may come to show it.
----@param window any
----@param plan table an `Arrangement`
----@param size table?
----@return boolean
-local function fits_unseen(window, plan, size)
-  local mux_window = ask(window, 'mux_window')
-  if not size or not mux_window or #panes.windows_of(panes.active_workspace()) ~= 1 then
-    return false
-  end
-  local config = ask(window, 'effective_config') or {}
-  if config.enable_tab_bar == false or not config.hide_tab_bar_if_only_one_tab then
-    return true
-  end
-  local first = (plan.windows or {})[1] or {}
-  return (#(ask(mux_window, 'tabs') or {}) > 1) == (#(first.tabs or {}) > 1)
 end
 
 --- Waits until the window has fitted the tab to itself: splits that are made before would be fitted by
@@ -269,8 +245,14 @@ end
 ---@return boolean
 function M.bring_forward(mux_window, tab, pane)
   local before = ask(ask(mux_window, 'active_tab'), 'tab_id')
-  local front = pane or tab
-  if not panes.activate(front) then
+  if before ~= nil and before == ask(tab, 'tab_id') then
+    local active = panes.id(ask(tab, 'active_pane'))
+    if active ~= nil and (pane == nil or active == panes.id(pane)) then
+      -- it is in front already
+      return true
+    end
+  end
+  if not panes.activate(pane or tab) then
     return false
   end
   if ask(tab, 'tab_id') ~= before then
@@ -299,7 +281,8 @@ function M.focus(record)
 end
 
 --- The panes of a tab: splits its first pane as the tree says.
-local function build_splits(node, first, plan, problems)
+---@param focus? string what is to have the focus, whatever the tree says: `WORKSPACE/PROCESS`
+local function build_splits(node, first, plan, problems, focus)
   local size = panes.size(ask(first.pane, 'tab'))
   local leaves, steps = tree.to_splits(node, size)
   local made = { first }
@@ -320,16 +303,20 @@ local function build_splits(node, first, plan, problems)
     end
     made[i + 1] = opened or from
   end
-  local focus, zoomed
+  local wanted, focused, zoomed
   for i, leaf in ipairs(leaves) do
+    if made[i] and focus and shows(leaf, plan.workspace) == focus then
+      wanted = made[i]
+    end
     if made[i] and leaf.focus then
-      focus = made[i]
+      focused = made[i]
     end
     if made[i] and leaf.zoomed then
       zoomed = made[i]
     end
   end
-  panes.activate((zoomed or focus or first).pane)
+  panes.activate((wanted or zoomed or focused or first).pane)
+  zoomed = zoomed and (not wanted or wanted == zoomed) and zoomed
   if zoomed then
     ask(ask(zoomed.pane, 'tab'), 'set_zoomed', true)
   end
@@ -437,7 +424,7 @@ local function build_window(window, plan, how, problems)
     if opened then
       some = true
       opened_tabs[i] = opened.tab
-      for _, left in ipairs(build_splits(tabs[i], opened, plan, problems)) do
+      for _, left in ipairs(build_splits(tabs[i], opened, plan, problems, how.focus)) do
         table.insert(tabs, { process = left.process, command = left.command, cwd = left.cwd, title = left.process })
       end
     end
@@ -481,7 +468,7 @@ end
 
 --- Opens the windows of an arrangement, as far as what they show is not shown yet.
 ---@param plan table an `Arrangement`
----@param how { window?: any, show?: boolean, into?: any }
+---@param how { window?: any, show?: boolean, into?: any, focus?: string }
 ---@return true? some of it was opened
 ---@return string? problem what could not be done, even where the rest was
 function M.build(plan, how)
@@ -509,29 +496,25 @@ end
 ---@package
 function M.build_now(plan, how)
   local name = plan.workspace.name
-  local function set(list)
-    local found = {}
-    for _, it in ipairs(list or {}) do
-      found[it] = true
-    end
-    return found
+  local about = { workspace = name, cwd = plan.workspace.cwd, away = {} }
+  for _, path in ipairs(plan.away or {}) do
+    about.away[path] = true
   end
-  local about = { workspace = name, cwd = plan.workspace.cwd, missing = set(plan.missing), away = set(plan.away) }
   local problems = {}
   problems_of(plan, problems)
   local window = M.any_window(how.window)
   local size = panes.size(ask(window, 'active_tab'))
   local into = how.into
-  local unseen = how.show and fits_unseen(window, plan, size)
   -- what is opened from nothing is opened whole
   local there = into and nameless(name) or {}
   local built = 0
   for _, one in ipairs(plan.windows or {}) do
     local opened = build_window(one, about, {
       into = into,
+      focus = how.focus,
       there = there,
       size = size,
-      switch = how.show and not unseen and built == 0 and function(tab)
+      switch = how.show and built == 0 and function(tab)
         M.switch_to(name)
         wait_for_fit(tab, size)
       end or nil,
@@ -555,16 +538,27 @@ function M.is_opening(name)
   return since ~= nil and os.time() - since < BUSY_S_MAX
 end
 
+--- Waits until nobody opens a workspace any more.
+---@param name string
+local function wait_until_opened(name)
+  while M.is_opening(name) do
+    if not pcall(wezterm.sleep_ms, OPENING_STEP_MS) then
+      return
+    end
+  end
+end
+
 --- Shows a workspace: switches to it, and opens its panes if it has none.
 ---@param window any? the GUI window
 ---@param name string
----@param how? { create?: boolean, layout?: string } make the processes that its template names; which template
+---@param how? { create?: boolean, layout?: string, focus?: string } make the processes that its template names;
+--- which template; the process that is to have the focus
 ---@return true?
 ---@return string? problem
 function M.show_workspace(window, name, how)
   how = how or {}
-  local existing = panes.windows_of(name)
-  if #existing > 0 and not how.layout then
+  wait_until_opened(name)
+  if #panes.windows_of(name) > 0 and not how.layout then
     if M.switch_to(name) then
       return true
     end
@@ -575,11 +569,17 @@ function M.show_workspace(window, name, how)
   if not plan then
     return nil, relay.line(err)
   end
+  -- somebody else may have begun meanwhile: what is asked for twice is opened once
+  wait_until_opened(name)
+  local existing = panes.windows_of(name)
+  if existing[1] and not how.layout and M.switch_to(name) then
+    return true
+  end
   if #existing == 0 and #(plan.windows or {}) == 0 then
     -- it has nothing to show yet: a shell in its directory
     plan.windows = { { tabs = { {} } } }
   end
-  local built, problem = M.build(plan, { window = window, show = true, into = existing[1] })
+  local built, problem = M.build(plan, { window = window, show = true, into = existing[1], focus = how.focus })
   if built then
     return true, problem
   end
@@ -607,7 +607,7 @@ function M.show_process(window, id)
   end
   local workspace, process = panes.names(id)
   if #panes.windows_of(workspace) == 0 then
-    local ok, problem = M.show_workspace(window, workspace)
+    local ok, problem = M.show_workspace(window, workspace, { focus = id })
     if not ok then
       return nil, problem
     end
@@ -630,7 +630,7 @@ function M.open_tab(leaf, workspace)
     return nil, TEXT.no_window
   end
   local problems = {}
-  local opened = open_leaf(leaf, { workspace = workspace, missing = {}, away = {} }, problems, function(spawn)
+  local opened = open_leaf(leaf, { workspace = workspace, away = {} }, problems, function(spawn)
     local tab, pane = into:spawn_tab(spawn)
     return { tab = tab, pane = pane }
   end)

@@ -41,10 +41,10 @@ pub struct GuiWait {
     /// What it was asked to do and has done, or could not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<IntentDone>,
-    /// When this GUI process began, in milliseconds since 1970. It tells so with each call, so that a daemon
-    /// that comes later knows it too.
+    /// When this GUI process first heard from a daemon, in milliseconds since 1970; none until it has. It tells
+    /// so with each call, so that a daemon that comes later knows it too.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub began_at: Option<i64>,
+    pub connected_at: Option<i64>,
 }
 
 /// The answer to `gui.wait`: what is new.
@@ -215,9 +215,9 @@ pub struct GuiView {
     pub intents: u32,
     /// How many calls `gui.wait` of it are open now: one, but for a moment between two.
     pub waiting: u32,
-    /// When this GUI process began, as it says itself, in milliseconds since 1970.
+    /// When this GUI process first heard from a daemon, of this or an earlier life, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub began_at: Option<i64>,
+    pub connected_at: Option<i64>,
 }
 
 /// Parameters of `gui.show`: what is to be shown. A workspace, a process of it, or the dashboard.

@@ -644,7 +644,7 @@ fn guis(g: &Golden) {
                 IntentDone { id: INTENT.into(), problem: None },
                 IntentDone { id: INTENT.into(), problem: Some("there is no such pane".into()) },
             ],
-            began_at: Some(AT - 5_000),
+            connected_at: Some(AT - 5_000),
         },
         GuiNews {
             seq: 42,
@@ -708,7 +708,7 @@ fn gui() -> GuiView {
         workspace: Some("api".into()),
         intents: 1,
         waiting: 1,
-        began_at: Some(AT - 5_000),
+        connected_at: Some(AT - 5_000),
     }
 }
 

@@ -80,10 +80,11 @@ function M.zoom(window, pane)
   end)
 end
 
---- Closes the pane that showed a process until now.
+--- Closes the pane that showed a process until now. Only one that was opened for it and still shows it: where
+--- somebody has typed `attach` into a shell, that would go too.
 local function close(window, record)
-  -- what it shows has not changed meanwhile: it may have been given to something else
-  if panes.process_of(record.pane) ~= record.shows or not panes.close(record.pane) then
+  local ours = panes.memory(record.pane).shows == record.shows and panes.process_of(record.pane) == record.shows
+  if not ours or not panes.close(record.pane) then
     outcome.say(window, TEXT.stays:format(record.shows))
   end
 end
@@ -208,8 +209,10 @@ local function resize(window, record, length, directions, wanted)
   end
   local way = delta > 0 and directions[2] or directions[1]
   local back = delta > 0 and directions[1] or directions[2]
+  -- it works on the window that it is done in, whatever pane it is given
+  local gui = panes.ask(record.window, 'gui_window') or window
   local function adjust(direction, cells)
-    window:perform_action(wezterm.action.AdjustPaneSize { direction, cells }, record.pane)
+    gui:perform_action(wezterm.action.AdjustPaneSize { direction, cells }, record.pane)
   end
   adjust(way, math.abs(delta))
   local now = info_of(record)

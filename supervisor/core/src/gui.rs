@@ -199,7 +199,7 @@ impl Guis {
                 version: wait.version.clone(),
                 focused_at,
                 workspace: wait.workspace.clone(),
-                began_at: wait.began_at.or(known.and_then(|gui| gui.view.began_at)),
+                connected_at: wait.connected_at.or(known.and_then(|gui| gui.view.connected_at)).or(Some(now)),
                 // the rest is counted where it is shown
                 ..GuiView::default()
             };

@@ -59,7 +59,7 @@ pub struct Wish {
     pub cwd: PathBuf,
 }
 
-/// Panes as they can be built: every directory absolute and there, every process one of the workspace and in
+/// Panes as they can be built: every directory absolute, every process one of the workspace and in
 /// one pane, sizes in each split 100 %.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Placed {

@@ -16,6 +16,18 @@ local function fresh(views, workspaces)
   return mux.gui(mux.window 'default')
 end
 
+--- The same after the config was read anew: what stands in wezterm.GLOBAL stays.
+local function reloaded(kept)
+  local set = fake.fresh
+  fake.fresh = function()
+    set(false)
+    fake.global = kept
+  end
+  local gui = fresh({ fake.process('api/lead', {}) }, { { id = 'W', name = 'api', cwd = '/tmp', open = true } })
+  fake.fresh = set
+  return gui
+end
+
 local function run(name, gui)
   require('wezterm_parallel.actions').run(name, gui, gui:active_pane())
 end
@@ -89,12 +101,14 @@ end
 function T.questions_leave_nothing_behind_in_wezterm()
   local gui = fresh({ fake.process('api/lead', {}) }, { API })
   run('stop_process', gui)
+  answer(gui, nil)
   local before = 0
   for _ in pairs(fake.handlers) do
     before = before + 1
   end
   for _ = 1, 100 do
     run('stop_process', gui)
+    answer(gui, nil)
   end
   local after = 0
   for _, list in pairs(fake.handlers) do
@@ -118,18 +132,46 @@ function T.questions_over_several_tabs_are_answered_each_for_itself()
 end
 
 --- It is answered into an evaluation of the config that never asked it.
-function T.a_question_that_was_open_over_a_reload_says_so()
-  local gui = fresh({ fake.process('api/lead', {}) }, { API })
+--- The old question was given the number of the new one, and its answer carried out the new one's action.
+function T.an_answer_to_a_question_of_before_a_reload_goes_to_no_other_question()
+  local before = fresh({ fake.process('api/lead', {}) }, { API })
+  run('attach_process', before)
+  local kept = fake.global
+  fake.now = fake.now + 1
+  local gui = reloaded(kept)
   run('stop_process', gui)
-  local asked = gui.performed
-  gui = fresh({ fake.process('api/lead', {}) }, { API })
-  gui.performed = asked
   mux.answers['process.stop'] = {}
-  answer(gui, nil)
-  fake.same(#gui.toasts, 0)
-  answer(gui, 'api/lead')
+  mux.answer(before, 'api/lead')
   fake.same(#mux.calls 'process.stop', 0)
-  fake.has(gui.toasts[1].text, 'choose the action once more')
+  mux.answer(before, nil)
+  answer(gui, 'api/lead')
+  fake.same(mux.calls('process.stop')[1].process, 'lead')
+end
+
+function T.a_question_that_is_open_for_long_keeps_its_number_to_itself()
+  local gui = fresh({ fake.process('api/lead', {}) }, { API })
+  local other = mux.gui(mux.window 'default')
+  mux.answers['process.restart'], mux.answers['process.stop'] = {}, {}
+  run('restart_process', other)
+  for _ = 1, 40 do
+    run('stop_process', gui)
+    answer(gui, nil)
+  end
+  answer(other, 'api/lead')
+  fake.same(#mux.calls 'process.stop', 0)
+  fake.same(#mux.calls 'process.restart', 1)
+end
+
+function T.a_question_that_was_open_over_a_reload_says_so()
+  local before = fresh({ fake.process('api/lead', {}) }, { API })
+  run('stop_process', before)
+  reloaded(fake.global)
+  mux.answers['process.stop'] = {}
+  mux.answer(before, 'api/lead')
+  fake.same(#mux.calls 'process.stop', 0)
+  fake.has(before.toasts[1].text, 'choose the action once more')
+  -- and not for ever
+  fake.same(fake.global.wezterm_parallel_asked, '')
 end
 
 function T.what_an_action_says_is_seen_also_where_toasts_are_off()
@@ -147,7 +189,7 @@ function T.a_pane_is_moved_by_a_new_one_and_the_old_one_is_closed()
   local window = mux.window 'api'
   local old = window.active.active
   old.vars.wezterm_parallel = 'api/lead'
-  require('wezterm_parallel.panes').remember(old, { title = 'chief' })
+  require('wezterm_parallel.panes').remember(old, { shows = 'api/lead', title = 'chief' })
   local _, here = window:spawn_tab {}
   here.vars.wezterm_parallel = 'api/tests'
   local gui = mux.gui(window)
@@ -177,6 +219,39 @@ function T.two_panes_of_which_one_has_no_room_to_be_split_stay_as_they_were()
   fake.same(mux.picture 'api', 'shell | shell')
   fake.has(gui.toasts[1].text, 'cannot be moved')
   assert(not one.gone and not other.gone)
+end
+
+--- `attach` may have been typed into it, and then the shell would go with it.
+function T.a_shell_that_shows_a_process_for_a_while_is_not_closed()
+  fresh({ fake.process('api/lead', {}) }, { API })
+  local window = mux.window 'api'
+  window.active.active.vars.wezterm_parallel = 'api/lead'
+  window:spawn_tab {}
+  local gui = mux.gui(window)
+  run('move_pane', gui)
+  answer(gui, 'api/lead')
+  answer(gui, 'Right')
+  fake.same(#mux.closed, 0)
+  fake.has(gui.toasts[1].text, 'close it by hand')
+end
+
+function T.a_pane_that_shows_something_else_by_now_is_not_closed()
+  fresh({ fake.process('api/lead', {}) }, { API })
+  local window = mux.window 'api'
+  local old = window.active.active
+  old.vars.wezterm_parallel = 'api/lead'
+  require('wezterm_parallel.panes').remember(old, { shows = 'api/lead' })
+  local _, here = window:spawn_tab {}
+  local gui = mux.gui(window)
+  run('move_pane', gui)
+  answer(gui, 'api/lead')
+  local split = here.split
+  here.split = function(...)
+    old.vars.wezterm_parallel = 'api/other'
+    return split(...)
+  end
+  answer(gui, 'Right')
+  fake.same(#mux.closed, 0)
 end
 
 function T.a_pane_that_cannot_be_closed_is_said_to_stay()

@@ -48,7 +48,7 @@ function T.the_config_gets_what_it_needs_and_nothing_is_run()
   fake.same(
     handlers(),
     'augment-command-palette format-tab-title gui-attached gui-startup update-status user-var-changed '
-      .. 'wezterm-parallel: agreed wezterm-parallel: answer wezterm-parallel: look at the panes '
+      .. 'wezterm-parallel: look at the panes '
       .. 'window-config-reloaded window-focus-changed'
   )
   local closed = table.concat(config.skip_close_confirmation_for_processes_named, ' ')
@@ -82,7 +82,7 @@ function T.what_may_be_owned_by_the_user_can_be_switched_off()
   fake.same(
     handlers(),
     'gui-attached gui-startup update-status user-var-changed '
-      .. 'wezterm-parallel: agreed wezterm-parallel: answer wezterm-parallel: look at the panes '
+      .. 'wezterm-parallel: look at the panes '
       .. 'window-config-reloaded window-focus-changed'
   )
   fake.same(applied[1], false)

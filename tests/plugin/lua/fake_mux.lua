@@ -318,7 +318,7 @@ function M.fresh(keep_global)
   fake.fresh(keep_global)
   next_id = 0
   M.windows, M.panes, M.asked, M.refuse, M.directories_asked = {}, {}, {}, nil, 0
-  M.domain, M.closed = nil, {}
+  M.domain, M.closed, M.refusals = nil, {}, nil
   M.answers = {}
   M.fights, M.unheard = 0, false
   M.active_workspace = 'default'
@@ -388,7 +388,7 @@ function M.fresh(keep_global)
     spawn_window = function(spawn)
       local window = setmetatable({ kind = 'window id', id = new_id(), title = '', tab_list = {} }, Window)
       window.workspace = spawn.workspace or M.active_workspace
-      local size = { cols = spawn.width or 140, rows = spawn.height or 40, pixel_width = 1400 }
+      local size = { cols = spawn.width or 140, rows = spawn.height or 40, pixel_width = spawn.width and 0 or 1400 }
       local tab, pane = new_tab(window, spawn, size)
       table.insert(M.windows, window)
       return tab, pane, window
@@ -399,6 +399,9 @@ function M.fresh(keep_global)
   end
   local function call(method, params)
     table.insert(M.asked, { method = method, params = params })
+    if M.refusals and M.refusals[method] then
+      return nil, M.refusals[method]
+    end
     local answer = M.answers[method]
     if type(answer) == 'function' then
       return answer(params)

@@ -73,15 +73,17 @@ function T.events_begin_one_loop_however_many_come()
   fake.same(params.version, fake.wezterm.version)
 end
 
-function T.when_the_gui_began_is_told_with_each_call_also_after_a_reload()
+function T.since_when_it_has_heard_from_a_daemon_is_told_also_after_a_reload()
   fresh()
-  local _, waits = begin()
-  local began_at = sent(waits).began_at
-  fake.same(began_at, fake.now)
+  local thread, waits = begin()
+  fake.same(sent(waits).connected_at, nil)
+  local first = fake.now
+  waits = fake.go_on(thread, news())
+  fake.same(sent(waits).connected_at, first)
   fake.now = fake.now + 60000
   fresh(true)
-  _, waits = begin()
-  fake.same(sent(waits).began_at, began_at)
+  local _, again = begin()
+  fake.same(sent(again).connected_at, first)
 end
 
 function T.where_there_are_no_windows_there_is_no_loop()

@@ -308,4 +308,48 @@ function T.the_name_of_a_pane_in_a_split_is_told()
   fake.same(tabs[2].title, 'alone')
 end
 
+--- One bad pane, and how the whole workspace lies was refused each second, for ever.
+function T.what_a_program_tells_of_its_directory_and_title_may_be_anything()
+  local keep = fresh()
+  local window = mux.window 'api'
+  shows(window, 'api/lead')
+  window.active.active:split { direction = 'Right', size = 0.4, cwd = 'y' }
+  window.active:set_title(('ü'):rep(200) .. '\n')
+  tick(keep, 3)
+  local tab = mux.calls('layout.keep')[1].windows[1].tabs[1]
+  fake.same(tab.panes[2].cwd, nil)
+  fake.same(tab.title, ('ü'):rep(128))
+end
+
+function T.what_is_refused_is_not_told_again_until_it_is_another()
+  local keep = fresh()
+  local window = mux.window 'api'
+  shows(window, 'api/lead')
+  mux.refusals = { ['layout.keep'] = { code = 'bad_params', message = 'too many panes' } }
+  tick(keep, 30)
+  fake.same(#mux.calls 'layout.keep', 1)
+  fake.has(table.concat(fake.logged, '\n'), 'too many panes')
+  mux.refusals = nil
+  window.active.active:split { direction = 'Right', size = 0.4 }
+  tick(keep, 3)
+  fake.same(#mux.calls 'layout.keep', 2)
+end
+
+function T.what_changes_while_it_is_told_is_left_to_the_next_look()
+  local keep = fresh()
+  local window = mux.window 'api'
+  shows(window, 'api/lead')
+  tick(keep, 1)
+  local time = os.time
+  os.time = function() -- luacheck: ignore 122
+    return clock + 1
+  end
+  keep.tick(gui)
+  window.active.active:split { direction = 'Right', size = 0.4 }
+  gui.performed = {}
+  keep.look_later(gui)
+  os.time = time -- luacheck: ignore 122
+  fake.same(#mux.calls 'layout.keep', 0)
+end
+
 return T

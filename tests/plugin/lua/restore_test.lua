@@ -116,10 +116,10 @@ function T.of_two_guis_that_begin_at_once_one_restores()
   fake.same(restored, 1)
 end
 
---- Whether a GUI called `mine` that began at `began_at` restores beside these, and how long it waits for them.
-local function beside(mine, began_at, guis)
+--- Whether a GUI called `mine` restores beside these, and how long it waits for them.
+local function beside(mine, guis)
   local gui = fresh 'automatic'
-  fake.global.wezterm_parallel_gui, fake.global.wezterm_parallel_began_at = mine, began_at
+  fake.global.wezterm_parallel_gui = mine
   mux.answers['gui.list'] = guis
   local before = fake.now
   tick(gui)
@@ -128,31 +128,34 @@ end
 
 function T.a_gui_that_starts_beside_one_that_has_run_for_long_restores_whatever_their_names()
   for _, other in ipairs { '1-a', '3-c' } do
-    local restores, waited = beside('2-b', 7200000, { { gui = other, waiting = 1, began_at = 1000 } })
+    local restores, waited = beside('2-b', {
+      { gui = other, waiting = 1, connected_at = 1000 },
+      { gui = '2-b', waiting = 1, connected_at = 7200000 },
+    })
     fake.same(restores, true)
     assert(waited < 1000, 'what the other one shows has been attached for long')
   end
 end
 
-function T.of_guis_that_begin_within_ten_seconds_the_earliest_restores_and_names_decide_a_tie()
+function T.of_guis_that_come_to_a_daemon_within_ten_seconds_the_first_restores_and_names_decide_a_tie()
   local guis = {
-    { gui = '1-a', waiting = 1, began_at = 109000 },
-    { gui = '2-b', waiting = 1, began_at = 100000 },
-    { gui = '3-c', waiting = 1, began_at = 100000 },
-    { gui = '0-long-ago', waiting = 1, began_at = 1000 },
+    { gui = '1-a', waiting = 1, connected_at = 109000 },
+    { gui = '2-b', waiting = 1, connected_at = 100000 },
+    { gui = '3-c', waiting = 1, connected_at = 100000 },
+    { gui = '0-long-ago', waiting = 1, connected_at = 1000 },
   }
   local restored = {}
   for _, gui in ipairs(guis) do
-    if beside(gui.gui, gui.began_at, guis) then
+    if beside(gui.gui, guis) then
       table.insert(restored, gui.gui)
     end
   end
   fake.same(table.concat(restored, ' '), '2-b 0-long-ago')
 end
 
-function T.where_nobody_says_when_it_began_names_decide()
-  fake.same(beside('1-a', 7200000, { { gui = '2-b', waiting = 1 } }), true)
-  fake.same(beside('2-b', 7200000, { { gui = '1-a', waiting = 1 } }), false)
+function T.where_nobody_says_when_it_came_names_decide()
+  fake.same(beside('1-a', { { gui = '2-b', waiting = 1 } }), true)
+  fake.same(beside('2-b', { { gui = '1-a', waiting = 1 } }), false)
 end
 
 function T.a_gui_that_is_gone_does_not_count()

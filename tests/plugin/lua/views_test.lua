@@ -129,13 +129,13 @@ function T.what_was_to_be_split_off_a_pane_that_failed_keeps_its_place()
   fake.same(mux.picture 'api', 'api/a api/b | api/c')
 end
 
-function T.a_process_that_is_not_there_has_a_pane_that_says_so()
+--- The daemon leaves its pane out, as there is nothing to show.
+function T.a_process_that_is_not_there_is_said()
   local gui = fresh()
-  mux.answers['layout.plan'] = plan('api', { { process = 'ghost' } }, { missing = { 'ghost' } })
+  mux.answers['layout.plan'] = plan('api', { {} }, { missing = { 'ghost' } })
   local ok, problem = views().show_workspace(gui, 'api')
   fake.same(ok, true)
-  fake.has(problem, 'api/ghost')
-  fake.has(mux.picture 'api', 'there is no process `api/ghost`')
+  fake.has(problem, 'there is no process `api/ghost`')
 end
 
 function T.a_directory_that_is_gone_is_said_and_another_one_is_taken()
@@ -227,17 +227,103 @@ function T.the_dashboard_is_opened_once()
   fake.same(mux.picture 'default', 'shell | dashboard')
 end
 
+--- Enter was pressed twice, or a daemon took its time to start: the second one came back with a plan for a
+--- workspace that was open by then, and opened its shells and commands once more.
 function T.two_attempts_at_once_open_one_workspace()
   local gui = fresh()
+  local threads = {}
   mux.answers['layout.plan'] = function()
-    -- the second one comes while the first one waits for the daemon
-    return plan('api', DEV)
+    coroutine.yield()
+    return plan('api', { { split = 'right', panes = { { process = 'a' }, {}, { command = { 'htop' } } } } })
   end
+  mux.slept = function()
+    if coroutine.isyieldable() then
+      coroutine.yield()
+    end
+  end
+  for i = 1, 2 do
+    threads[i] = coroutine.create(function()
+      local ok, problem = views().show_workspace(gui, 'api')
+      assert(ok, problem)
+    end)
+  end
+  local alive = true
+  while alive do
+    alive = false
+    for _, thread in ipairs(threads) do
+      if coroutine.status(thread) ~= 'dead' then
+        assert(coroutine.resume(thread))
+        alive = true
+      end
+    end
+  end
+  mux.slept = nil
+  fake.same(mux.picture 'api', 'api/a shell htop')
+  fake.same(mux.active_workspace, 'api')
+end
+
+function T.a_workspace_that_is_being_opened_is_waited_for()
+  local gui = fresh()
+  mux.answers['layout.plan'] = plan('api', DEV)
   fake.wezterm.GLOBAL.wezterm_parallel_opening_api = os.time()
-  local ok, problem = views().show_workspace(gui, 'api')
-  fake.same(ok, nil)
-  fake.has(problem, 'is being opened')
-  fake.same(#mux.windows, 1)
+  mux.slept = function()
+    fake.wezterm.GLOBAL.wezterm_parallel_opening_api = nil
+  end
+  local ok = views().show_workspace(gui, 'api')
+  mux.slept = nil
+  fake.same(ok, true)
+end
+
+--- Two handlers that wait for their turn at the same time come out of it at the same time.
+function T.changes_of_two_handlers_come_one_after_the_other_too()
+  fresh()
+  local panes = require 'wezterm_parallel.panes'
+  local window = mux.window 'api'
+  local one = window.active.active
+  local other = select(2, panes.change(one.split, one, { direction = 'Right', size = 0.5 }))
+  mux.fights = 0
+  local threads = {}
+  mux.slept = function()
+    -- WezTerm has heard of what was changed before anybody waited, and wakes all that wait after that
+    coroutine.yield()
+  end
+  for i, pane in ipairs { one, other } do
+    threads[i] = coroutine.create(function()
+      panes.activate(pane)
+    end)
+  end
+  local rounds = 0
+  while coroutine.status(threads[1]) ~= 'dead' or coroutine.status(threads[2]) ~= 'dead' do
+    rounds = rounds + 1
+    assert(rounds < 20)
+    for _, thread in ipairs(threads) do
+      if coroutine.status(thread) ~= 'dead' then
+        assert(coroutine.resume(thread))
+      end
+    end
+  end
+  mux.slept = nil
+  fake.same(mux.fights, 0)
+end
+
+function T.a_pane_of_a_mux_server_is_given_time_to_hear_of_its_focus()
+  fresh()
+  local panes = require 'wezterm_parallel.panes'
+  local pane = mux.window('api').active.active
+  pane.domain = 'unix'
+  local before = fake.now
+  panes.activate(pane)
+  panes.activate(pane)
+  assert(fake.now - before >= 30)
+end
+
+--- The process that was asked for is given the focus as its workspace is built, and not after another one.
+function T.a_process_of_a_workspace_that_is_not_open_has_the_focus_at_once()
+  local gui = fresh()
+  mux.answers['layout.plan'] =
+    plan('api', { { split = 'right', panes = { { process = 'a', focus = true }, { process = 'b' } } } })
+  fake.same(views().show_process(gui, 'api/b'), true)
+  fake.same(mux.windows[2].active.active.spawn.args[3], 'api/b')
 end
 
 --- What was remembered of each pane that was ever opened stayed in wezterm.GLOBAL as long as the GUI lived.

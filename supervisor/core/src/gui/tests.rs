@@ -162,14 +162,14 @@ fn without_a_gui_nothing_can_be_shown_and_a_toast_waits_for_one() {
 }
 
 #[test]
-fn when_a_gui_began_is_shown_as_it_says_itself() {
+fn since_when_a_gui_has_heard_is_shown_as_it_says_itself_or_since_its_first_call() {
     let mut guis = two();
-    let began = |turn, began_at| GuiWait { began_at, ..wait("b", 20, turn) };
-    guis.wait(3, &began(2, Some(90)), 101).expect("there is room");
+    let since = |turn, connected_at| GuiWait { connected_at, ..wait("b", 20, turn) };
+    guis.wait(3, &since(2, Some(90)), 101).expect("there is room");
     // after a reload into a plugin that says nothing of it, it is still the same GUI
-    guis.wait(4, &began(3, None), 102).expect("there is room");
-    let shown: Vec<_> = guis.views().iter().map(|view| (view.gui.clone(), view.began_at)).collect();
-    assert_eq!(shown, [("b".to_owned(), Some(90)), ("a".to_owned(), None)]);
+    guis.wait(4, &since(3, None), 102).expect("there is room");
+    let shown: Vec<_> = guis.views().iter().map(|view| (view.gui.clone(), view.connected_at)).collect();
+    assert_eq!(shown, [("b".to_owned(), Some(90)), ("a".to_owned(), Some(100))]);
 }
 
 #[test]

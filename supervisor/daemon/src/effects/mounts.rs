@@ -14,7 +14,7 @@ use std::{
     io::ErrorKind,
     os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -49,7 +49,45 @@ pub struct Looks {
 }
 
 /// What each thread waits for, by the numbers of the threads.
-type Waits = Arc<Mutex<HashMap<u64, Wait>>>;
+#[derive(Clone, Default)]
+struct Waits(Arc<(Mutex<HashMap<u64, Wait>>, Condvar)>);
+
+impl Waits {
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, Wait>> {
+        locked(&self.0.0)
+    }
+
+    /// A thread has come back.
+    fn end(&self, number: u64) {
+        if self.all().remove(&number).is_some() {
+            self.0.1.notify_all();
+        }
+    }
+
+    /// Waits until no other thread is at this mount, for as long as one that answers may take. False: it does
+    /// not answer. So of several that come to a mount that has just died, one stays there.
+    fn enter(&self, number: u64, mount: &Path) -> bool {
+        let until = Instant::now() + STILL;
+        let mut all = self.all();
+        loop {
+            let others = all.iter().filter(|(n, wait)| **n != number && wait.mount == mount);
+            let Some(since) = others.map(|(_, wait)| wait.since).min() else { break };
+            let now = Instant::now();
+            if now.duration_since(since) >= STILL {
+                return false;
+            }
+            let left = until.saturating_duration_since(now);
+            if left.is_zero() {
+                // it answers the other one all the time
+                break;
+            }
+            let left = left.min(STILL.saturating_sub(now.duration_since(since)));
+            all = self.0.1.wait_timeout(all, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        all.insert(number, Wait { mount: mount.to_owned(), since: Instant::now() });
+        true
+    }
+}
 
 struct Wait {
     mount: PathBuf,
@@ -135,7 +173,7 @@ impl Looks {
     async fn has_ended(&self, number: u64, mut ended: oneshot::Receiver<()>, deadline: Instant) -> bool {
         loop {
             let now = Instant::now();
-            let since = locked(&self.waits).get(&number).map_or(now, |wait| wait.since);
+            let since = self.waits.all().get(&number).map_or(now, |wait| wait.since);
             let until = deadline.min(since + STILL);
             if until <= now {
                 return false;
@@ -186,25 +224,12 @@ pub struct Look {
 }
 
 impl Look {
-    /// Asked before each touch of the disk, with a path that has no links on the way. False: it is to be left
-    /// alone, as somebody waits there already.
+    /// Asked before each touch of the disk, with a path that has no links on the way. Waits while somebody else is
+    /// on the same mount. False: it is to be left alone, as that one gets no answer.
     pub fn may_touch(&self, path: &Path) -> bool {
         let mount = self.mounts.of(path);
-        let mut waits = locked(&self.waits);
-        let now = Instant::now();
-        let is_still = |(number, wait): (&u64, &Wait)| {
-            *number != self.number && wait.mount == mount && now.duration_since(wait.since) >= STILL
-        };
-        if self.own.iter().any(|own| own == mount) {
-            waits.remove(&self.number);
-            true
-        } else if waits.iter().any(is_still) {
-            waits.remove(&self.number);
-            false
-        } else {
-            waits.insert(self.number, Wait { mount: mount.to_owned(), since: now });
-            true
-        }
+        self.waits.end(self.number);
+        self.own.iter().any(|own| own == mount) || self.waits.enter(self.number, mount)
     }
 
     /// The path without links on the way, as [`Path::canonicalize`] has it; none also if a mount on the way
@@ -245,7 +270,7 @@ impl Look {
 
 impl Drop for Look {
     fn drop(&mut self) {
-        locked(&self.waits).remove(&self.number);
+        self.waits.end(self.number);
     }
 }
 
@@ -368,6 +393,18 @@ mod tests {
     }
 
     #[actix::test]
+    async fn of_many_that_come_to_a_mount_that_has_just_died_one_stays_there() {
+        let (disk, looks) = (Disk::new(), looks());
+        let places = ["/dead1/x", "/b"];
+        let all = (0..2 * THREADS_MAX).map(|_| disk.look(&looks, &places));
+        for found in futures_util::future::join_all(all).await {
+            assert_eq!(found, paths(&["/b"]));
+        }
+        assert_eq!(looks.room.available_permits(), THREADS_MAX - 1);
+        disk.answer(&looks).await;
+    }
+
+    #[actix::test]
     async fn several_dead_mounts_hold_a_thread_each_and_cost_no_other_place() {
         let (disk, looks) = (Disk::new(), looks());
         let places = ["/dead1/x", "/dead2/x", "/dead2/y", "/dead1/y", "/b"];
@@ -375,7 +412,7 @@ mod tests {
         assert_eq!(disk.look(&looks, &places).await, paths(&["/b"]));
         assert_eq!(looks.room.available_permits(), THREADS_MAX - 2);
         disk.answer(&looks).await;
-        assert_eq!(looks.waits.lock().expect("nobody panicked").len(), 0);
+        assert_eq!(looks.waits.all().len(), 0);
     }
 
     #[actix::test]
