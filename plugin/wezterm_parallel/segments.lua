@@ -3,6 +3,7 @@
 
 local wezterm = require 'wezterm'
 
+local clock = require 'wezterm_parallel.clock'
 local colors = require 'wezterm_parallel.colors'
 local global = require 'wezterm_parallel.global'
 local glyphs = require 'wezterm_parallel.glyphs'
@@ -171,8 +172,17 @@ function M.draw(window)
   safe.call('status', draw, window)
 end
 
---- Draws in all windows: something has changed. Waits.
-function M.redraw()
+--- Between two redraws where news follow one another closely: nobody reads faster, and each has WezTerm paint the
+--- whole window. Fifty busy agents would have it painted sixteen times a second.
+local REDRAW_MS = 250
+--- A redraw that was put off and has not come by then never will: a reload has taken it.
+local PUT_OFF_MS_MAX = 2000
+
+local drawn_at, put_off_at = 0, nil
+local dirty = false
+
+local function draw_all()
+  dirty, drawn_at = false, clock.now_ms()
   if titled ~= state.moods() then
     titled = state.moods()
     phase = not phase
@@ -181,6 +191,31 @@ function M.redraw()
   for _, window in ipairs(ok and windows or {}) do
     M.draw(window)
   end
+end
+
+--- Draws what has been put off, for as long as something is. One function for all of it: each that call_after is
+--- given stays in WezTerm's memory until the next reload.
+local function draw_later()
+  while dirty do
+    wezterm.sleep_ms(REDRAW_MS)
+    put_off_at = clock.now_ms()
+    draw_all()
+  end
+  put_off_at = nil
+end
+
+--- Draws in all windows: something has changed. At once, or soon where that was done just now. Waits.
+function M.redraw()
+  dirty = true
+  local now = clock.now_ms()
+  if put_off_at and math.abs(now - put_off_at) < PUT_OFF_MS_MAX then
+    return
+  end
+  if math.abs(now - drawn_at) >= REDRAW_MS then
+    return draw_all()
+  end
+  put_off_at = now
+  wezterm.time.call_after(0, safe.handler('redraw', draw_later))
 end
 
 return M

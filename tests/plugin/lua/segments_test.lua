@@ -12,6 +12,12 @@ local function segments(given, views)
   return require 'wezterm_parallel.segments', fake.windows[1]
 end
 
+--- News have come, after a while in which there were none.
+local function redraw(module)
+  fake.now = fake.now + 1000
+  module.redraw()
+end
+
 local function texts(pieces)
   local list = {}
   for _, piece in ipairs(pieces) do
@@ -58,25 +64,25 @@ end
 
 function T.the_line_is_drawn_at_once_on_the_side_that_was_chosen()
   local module, window = segments({ status_cost = false }, SIX)
-  module.redraw()
+  redraw(module)
   fake.has(window.right, ' 3 working · 1 needs you · 2 idle ')
   module, window = segments({ status = 'left', glyphs = 'ascii' }, SIX)
-  module.redraw()
+  redraw(module)
   fake.has(window.left, '3 working | 1 needs you')
   fake.same(window.right, nil)
   module, window = segments({ status = false }, SIX)
-  module.redraw()
+  redraw(module)
   fake.same(window.right, nil)
 end
 
 function T.news_of_a_title_change_the_text_so_that_titles_are_drawn_too()
   local module, window = segments({ status_cost = false }, SIX)
-  module.redraw()
+  redraw(module)
   local first = window.right
   -- the same figures, but of others
   local one, other = fake.process 'a/1', fake.process('a/5', { status = 'working' })
   require('wezterm_parallel.state').apply { seq = 2, daemon = 'D', processes = { one, other } }
-  module.redraw()
+  redraw(module)
   assert(window.right ~= first)
   fake.same(window.right:gsub('\x1b%[0m', ''), first:gsub('\x1b%[0m', ''))
   -- but not each second
@@ -88,28 +94,28 @@ end
 --- Each word of each agent had the whole window painted.
 function T.news_that_nothing_on_the_glass_is_made_of_paint_nothing()
   local module, window = segments({ status_cost = false }, SIX)
-  module.redraw()
+  redraw(module)
   local before = window.right
   local one = fake.process('a/1', { status = 'working', title = 'another', attached = 1 })
   require('wezterm_parallel.state').apply { seq = 2, daemon = 'D', processes = { one } }
-  module.redraw()
+  redraw(module)
   fake.same(window.right, before)
 end
 
 function T.with_nothing_to_say_the_users_own_line_stays()
   local module, window = segments({}, {})
-  module.redraw()
+  redraw(module)
   fake.same(window.drawn, nil)
 end
 
 function T.what_was_drawn_is_erased_once_when_there_is_nothing_more_to_say()
   local module, window = segments({}, SIX)
-  module.redraw()
+  redraw(module)
   require('wezterm_parallel.state').apply { seq = 2, daemon = 'D', whole = true }
-  module.redraw()
+  redraw(module)
   fake.same(window.right, '')
   fake.same(window.drawn, 2)
-  module.redraw()
+  redraw(module)
   fake.same(window.drawn, 2)
 end
 
@@ -121,7 +127,7 @@ function T.a_window_that_is_gone_harms_no_other()
     end,
   })
   fake.windows = { gone, window }
-  module.redraw()
+  redraw(module)
   fake.has(window.right, 'working')
 end
 
@@ -151,6 +157,51 @@ end
 function T.the_users_own_colors_win()
   segments { colors = { working = '#123456' } }
   fake.same(require('wezterm_parallel.colors').from({ ansi = {} }).working, '#123456')
+end
+
+--- Fifty busy agents had WezTerm paint its windows as often as it could.
+function T.news_that_follow_one_another_are_drawn_four_times_a_second()
+  local module, window = segments({ status_cost = false }, SIX)
+  redraw(module)
+  local function news(n)
+    local status = n % 2 == 0 and 'working' or 'idle'
+    require('wezterm_parallel.state').apply {
+      seq = n,
+      daemon = 'D',
+      processes = { fake.process('a/1', { status = status }) },
+    }
+    module.redraw()
+  end
+  fake.same(window.drawn, 1)
+  news(1)
+  fake.same(window.drawn, 1)
+  fake.same(#fake.after, 1)
+  local thread, waits = fake.begin_after()
+  for n = 2, 100 do
+    news(n)
+  end
+  fake.same(#fake.after, 0)
+  fake.same(waits.sleep, 250)
+  waits = fake.go_on(thread)
+  fake.same(window.drawn, 2)
+  fake.has(window.right, '3 working')
+  -- nothing more has come: it is over, and the next news are drawn at once
+  fake.same(waits, nil)
+  fake.now = fake.now + 250
+  news(101)
+  fake.same(window.drawn, 3)
+  fake.has(window.right, '2 working')
+end
+
+function T.a_redraw_that_a_reload_has_taken_is_not_waited_for()
+  local module, window = segments({}, SIX)
+  redraw(module)
+  module.redraw()
+  fake.same(#fake.after, 1)
+  fake.after = {}
+  fake.now = fake.now + 3000
+  module.redraw()
+  fake.same(window.drawn, 2)
 end
 
 return T
