@@ -4,7 +4,7 @@
 use std::{
     cell::RefCell,
     fs,
-    io::{Read, Write as _},
+    io::{ErrorKind, Read, Write as _},
     os::unix::{
         fs::{DirBuilderExt, PermissionsExt, symlink},
         net::UnixStream,
@@ -322,7 +322,11 @@ impl Site {
         let mut attached = None;
         while attached != Some(clients) {
             let mut buffer = [0; 4096];
-            let n = socket.read(&mut buffer).unwrap_or(0);
+            // a signal interrupts a read that has a timeout, whatever its handler was set up to
+            let n = match socket.read(&mut buffer) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                other => other.unwrap_or(0),
+            };
             assert!(n > 0, "{clients} attached to {name} does not come: {attached:?}");
             frames.push(&buffer[..n]);
             while let Some((kind, payload)) = frames.take().expect("its keeper keeps to the limits") {
