@@ -526,12 +526,12 @@ fn a_layout_that_is_wrong_is_shown_at_its_line() {
         6 |         panes: [{ title: a }, { size: 60 }]
           |                                       ^^
         ");
-    assert_snapshot!(layouts("      - split: right\n        panes: [{ title: a }, {}]\n"), @r"
-        /etc/config.yaml:6:19: layouts.mine.tabs.0.panes.0.title: only a tab has a title
+    assert_snapshot!(layouts("      - split: right\n        panes: [{ title: a, split: down, panes: [{}, {}] }, {}]\n"), @r"
+        /etc/config.yaml:6:19: layouts.mine.tabs.0.panes.0.title: only a tab and a pane have a title
           |
-        6 |         panes: [{ title: a }, {}]
+        6 |         panes: [{ title: a, split: down, panes: [{}, {}] }, {}]
           |                   ^^^^^
-          = write it at the tab
+          = write it at the tab, or at one of the panes
         ");
     assert_snapshot!(toml("version = 1\n[layouts.mine]\ntabs = [{ process = 'a/b' }]\n"), @r"
         /etc/config.toml:3:21: layouts.mine.tabs.0.process: this cannot be the name of a process
