@@ -24,6 +24,7 @@ pub mod prompt;
 pub mod rpc;
 pub mod scan;
 pub mod session;
+pub mod task;
 pub mod units;
 pub mod workspace;
 

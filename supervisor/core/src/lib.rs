@@ -18,4 +18,5 @@ pub mod restart;
 pub mod rule;
 pub mod spec;
 pub mod status;
+pub mod task;
 pub mod workspace;
