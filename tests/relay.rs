@@ -236,6 +236,13 @@ fn a_wait_costs_nothing_while_nothing_happens() {
         let line = status.lines().find(|l| l.starts_with("voluntary_ctxt_switches")).expect("Linux says so");
         line.to_owned()
     };
+    // the answer to its hello was sent before this one; once it sleeps it has taken it
+    assert_eq!(site.run(&["status"]).code, 0);
+    let sleeps =
+        || fs::read_to_string(format!("/proc/{}/stat", waiting.id())).is_ok_and(|s| s.contains(") S "));
+    while !sleeps() {
+        std::thread::yield_now();
+    }
     let before = switches();
     // a second of the daemon's time, and all that happens in it
     for _ in 0..20 {
