@@ -241,7 +241,7 @@ fn a_wait_costs_nothing_while_nothing_happens() {
     let sleeps =
         || fs::read_to_string(format!("/proc/{}/stat", waiting.id())).is_ok_and(|s| s.contains(") S "));
     while !sleeps() {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     let before = switches();
     // a second of the daemon's time, and all that happens in it

@@ -2,7 +2,7 @@
 -- is new comes through it.
 --
 -- The loop is begun by the first event of WezTerm, never by the evaluation of the config, which happens
--- several times and in processes that have no windows. It belongs to the newest evaluation: `born` and
+-- several times and in processes that have no windows. It belongs to the newest evaluation: `owner` and
 -- `turn` in wezterm.GLOBAL say whose it is. After a reload the new one's first event claims it, with a
 -- higher turn; the daemon then ends the old one's call, and the old loop ends with it. An evaluation for the
 -- overrides of a window gets no events, so it never claims anything.
@@ -44,11 +44,10 @@ local TEXT = {
   stopped = 'the daemon was stopped. Start it: wezterm-parallel daemon',
 }
 
---- The how-manieth evaluation of the config in this process this is. A count and not the time: a clock that
---- was set back would have a reloaded config wait for its turn.
-local born = (global.get 'evaluations' or 0) + 1
-global.set('evaluations', born)
-M.evaluation = born
+--- Number of this evaluation of the config in this process. A count and not the time: a clock that was set back
+--- would have a reloaded config wait for its turn.
+M.evaluation = (global.get 'evaluations' or 0) + 1
+global.set('evaluations', M.evaluation)
 local turn
 local running = false
 local asked_at
@@ -86,17 +85,17 @@ end
 
 --- Whether the loop belongs to this evaluation of the config.
 local function is_ours()
-  return global.get 'born' == born
+  return global.get 'owner' == M.evaluation
 end
 
 --- Makes it belong to this one, unless a newer one has it.
 local function claim()
-  local owner = global.get 'born' or 0
-  if owner > born then
+  local owner = global.get 'owner' or 0
+  if owner > M.evaluation then
     return false
   end
-  if owner < born then
-    global.set('born', born)
+  if owner < M.evaluation then
+    global.set('owner', M.evaluation)
     turn = (global.get 'turn' or 0) + 1
     global.set('turn', turn)
   end

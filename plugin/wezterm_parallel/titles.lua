@@ -6,6 +6,7 @@ local wezterm = require 'wezterm'
 local colors = require 'wezterm_parallel.colors'
 local glyphs = require 'wezterm_parallel.glyphs'
 local options = require 'wezterm_parallel.options'
+local panes = require 'wezterm_parallel.panes'
 local state = require 'wezterm_parallel.state'
 local typing = require 'wezterm_parallel.typing'
 
@@ -22,18 +23,7 @@ local function process_of(pane)
   local shows = vars and vars.wezterm_parallel
   if shows == nil then
     -- just opened: its terminal has not been told yet
-    local ok, panes = pcall(require, 'wezterm_parallel.panes')
-    if ok then
-      local proxy = {
-        pane_id = function()
-          return pane.pane_id
-        end,
-        get_user_vars = function()
-          return {}
-        end,
-      }
-      shows = panes.shows(proxy)
-    end
+    shows = (panes.memory_of(pane.pane_id) or {}).shows
   end
   if shows and shows:find('/', 1, true) then
     return shows
@@ -76,8 +66,7 @@ end
 ---@param pane any a PaneInformation of WezTerm
 ---@return string?
 local function given_title(pane)
-  local ok, panes = pcall(require, 'wezterm_parallel.panes')
-  local memory = ok and panes.memory_of and panes.memory_of(pane.pane_id)
+  local memory = panes.memory_of(pane.pane_id)
   return memory and memory.title
 end
 

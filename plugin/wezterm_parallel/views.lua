@@ -91,6 +91,13 @@ local function shows(leaf, workspace)
   end
 end
 
+--- By what a pane without a name is told from others: its command, or that it is a shell.
+---@param leaf wezterm_parallel.Pane|wezterm_parallel.Memory
+---@return string
+local function nameless_key(leaf)
+  return leaf.command and table.concat(leaf.command, '\0') or ''
+end
+
 --- A tally of what a workspace shows already and has no name: shells by their number, commands by their words.
 --- What a template names is opened once, however often it is applied.
 ---@param workspace string
@@ -100,18 +107,11 @@ local function nameless(workspace)
   for _, record in ipairs(panes.all()) do
     if record.workspace == workspace and not record.shows then
       local memory = panes.memory(record.pane)
-      local key = M.nameless_key(memory.wish or memory)
+      local key = nameless_key(memory.wish or memory)
       tally[key] = (tally[key] or 0) + 1
     end
   end
   return tally
-end
-
----@package
----@param leaf wezterm_parallel.Pane|wezterm_parallel.Memory
----@return string
-function M.nameless_key(leaf)
-  return leaf.command and table.concat(leaf.command, '\0') or ''
 end
 
 --- The directory of a pane: the wanted one, else that of the workspace, else home. The daemon has looked
@@ -196,8 +196,8 @@ local function wait_for_fit(tab, size)
 end
 
 --- Puts a workspace on the glass. It has windows.
----@param window any? the GUI window
 ---@param name string
+---@return boolean
 function M.switch_to(name)
   return panes.active_workspace() == name or (pcall(wezterm.mux.set_active_workspace, name))
 end
@@ -333,7 +333,7 @@ local function wanted_tabs(window, plan, shown, there)
       if id then
         return not shown[id]
       end
-      local key = M.nameless_key(leaf)
+      local key = nameless_key(leaf)
       local has = (there[key] or 0) > 0
       there[key] = has and there[key] - 1 or nil
       return not has

@@ -749,10 +749,9 @@ impl Tasks {
                         out.push(Effect::Stop { run: task.row.run() });
                     }
                 }
-                Stage::Saving | Stage::Behind(_) | Stage::Queued | Stage::Paused if late => {
+                Stage::Saving | Stage::Behind(_) | Stage::Held | Stage::Queued | Stage::Paused if late => {
                     self.end(&id, TaskState::Failed, Some(DEADLINE.into()), now, out);
                 }
-                Stage::Held if late => self.end(&id, TaskState::Failed, Some(DEADLINE.into()), now, out),
                 Stage::Held => self.queue(&id, now, out),
                 Stage::Saving | Stage::Behind(_) | Stage::Queued | Stage::Paused => self.arm(&id),
             }

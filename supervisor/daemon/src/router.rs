@@ -599,7 +599,7 @@ impl Router {
     }
 
     /// Those of these directories that are not there. One that does not answer is as good as gone.
-    async fn gone(&self, directories: Vec<PathBuf>) -> HashSet<PathBuf> {
+    async fn away(&self, directories: Vec<PathBuf>) -> HashSet<PathBuf> {
         let all = directories.clone();
         let look = |path: PathBuf, look: &Look| {
             let there = look.resolve(&path).is_some_and(|path| path.is_dir());

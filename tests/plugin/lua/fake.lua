@@ -104,6 +104,7 @@ function M.fresh(keep_global)
     process_of = function(pane)
       return pane.showing
     end,
+    memory_of = function() end,
   }
   for _, name in ipairs { 'keep', 'restore' } do
     package.loaded['wezterm_parallel.' .. name] = { tick = function() end }

@@ -7,11 +7,9 @@ local function titles(given, views)
   options.set((options.check(given)))
   require('wezterm_parallel.state').apply { seq = 1, daemon = 'D', whole = true, processes = views or {} }
   -- panes that were just opened are known by their number
-  package.loaded['wezterm_parallel.panes'].shows = function(pane)
-    return pane:pane_id() == 77 and 'api/new' or nil
-  end
+  local known = { [77] = { shows = 'api/new' }, [78] = { title = 'notes' } }
   package.loaded['wezterm_parallel.panes'].memory_of = function(id)
-    return id == 78 and { title = 'notes' } or nil
+    return known[id]
   end
   return require 'wezterm_parallel.titles'
 end

@@ -232,8 +232,13 @@ end
 function T.two_attempts_at_once_open_one_workspace()
   local gui = fresh()
   local threads = {}
+  local asked = 0
   mux.answers['layout.plan'] = function()
-    coroutine.yield()
+    asked = asked + 1
+    -- the second plan comes when the first one has been carried out
+    for _ = 1, asked == 2 and 100 or 1 do
+      coroutine.yield()
+    end
     return plan('api', { { split = 'right', panes = { { process = 'a' }, {}, { command = { 'htop' } } } } })
   end
   mux.slept = function()
@@ -322,7 +327,15 @@ function T.a_process_of_a_workspace_that_is_not_open_has_the_focus_at_once()
   local gui = fresh()
   mux.answers['layout.plan'] =
     plan('api', { { split = 'right', panes = { { process = 'a', focus = true }, { process = 'b' } } } })
+  local panes, count = require 'wezterm_parallel.panes', 0
+  local activate = panes.activate
+  panes.activate = function(...)
+    count = count + 1
+    return activate(...)
+  end
   fake.same(views().show_process(gui, 'api/b'), true)
+  panes.activate = activate
+  fake.same(count, 1)
   fake.same(mux.windows[2].active.active.spawn.args[3], 'api/b')
 end
 

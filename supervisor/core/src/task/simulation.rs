@@ -481,17 +481,7 @@ fn whatever_happens_each_task_comes_to_one_end_and_no_run_begins_twice() {
 fn one_of_the_lowest_priority_has_its_turn_though_others_never_cease() {
     let mut tasks = Tasks::default();
     tasks.step(Input::Limits { parallel: 1, groups: HashMap::new() }, 0, 0.5);
-    let spec = |id: String, priority| TaskSpec {
-        id,
-        group: "default".into(),
-        priority,
-        after: Vec::new(),
-        on_failed_dependency: OnFailedDependency::Skip,
-        retries: 0,
-        timeout: None,
-        deadline: None,
-        account: None,
-    };
+    let spec = |id: String, priority| TaskSpec { priority, ..tests::task(&id) };
     let mut inputs = VecDeque::from([Input::Add(vec![spec("last".into(), -PRIORITY_MAX)])]);
     inputs.push_front(Input::Add(vec![spec("first".into(), 0)]));
     let (mut now, mut n) = (0, 0);

@@ -4,7 +4,8 @@ use super::*;
 
 const NOW: i64 = 1_000_000_000_000;
 
-fn task(id: &str) -> TaskSpec {
+/// A task with nothing special about it.
+pub(super) fn task(id: &str) -> TaskSpec {
     TaskSpec {
         id: id.into(),
         group: "default".into(),

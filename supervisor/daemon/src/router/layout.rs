@@ -261,7 +261,7 @@ impl Router {
         // all or nothing: half a layout is no answer to who may not have it
         wishes.iter().try_for_each(|wish| self.may_add(caller, &add(wish)))?;
         let directories = wishes.iter().map(|w| w.cwd.clone()).collect();
-        let gone = self.gone(directories).await;
+        let gone = self.away(directories).await;
         let mut problems = Vec::new();
         for wish in &wishes {
             if gone.contains(&wish.cwd) {
@@ -321,14 +321,14 @@ impl Router {
         let mut placed = Placed::default();
         if !windows.is_empty() {
             let directories = layout::directories(&windows, &room);
-            let gone = self.gone(directories).await;
+            let gone = self.away(directories).await;
             placed = layout::place(windows, &room, &gone);
         }
         if placed.windows.is_empty() {
             from = ArrangementFrom::Processes;
             let windows = layout::side_by_side(&room);
             let directories = layout::directories(&windows, &room);
-            let gone = self.gone(directories).await;
+            let gone = self.away(directories).await;
             placed = Placed { missing: placed.missing, ..layout::place(windows, &room, &gone) };
         }
         let Placed { windows, missing, away } = placed;
