@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, OwnedFd},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -59,9 +59,10 @@ pub fn run(app: &App, args: &Attach) -> Outcome {
         Ok(Left::Removed) => {}
         Err(failure) => output::failure(&failure),
     }
+    let keys = SingleKeys::of_stdin()?;
     output::print(format_args!("{FAINT}any key closes this{FAINT:#}\n"))?;
     // it has been told, and an exit code would keep the pane beyond that
-    wait_for_key(None, None).map(|_| ())
+    keys.wait(None, None).map(|_| ())
 }
 
 /// Why nothing is shown any more.
@@ -143,11 +144,13 @@ fn next_run(
 ) -> Outcome<Next> {
     let target = &args.process;
     let mut told = Told::default();
+    // before anything is said, as what is said is answered by keys
+    let keys = SingleKeys::of_stdin()?;
     loop {
         // without a daemon there is nobody to ask; the first time that is an error like any other
         let impatient = !patient && ended.is_none() && told.is_empty();
         let missing = match app.connect_or_none() {
-            Ok(Some(mut daemon)) => match follow(&mut daemon, args, ended, &mut told, mark) {
+            Ok(Some(mut daemon)) => match follow(&mut daemon, args, ended, &mut told, mark, &keys) {
                 Ok(next) => return Ok(next),
                 Err(Unfollowed::Lost) => continue,
                 Err(Unfollowed::Failed(failure)) => return Err(failure),
@@ -158,7 +161,7 @@ fn next_run(
             Err(failure) => no_answer(target, ended, &failure),
         };
         told.say(&missing)?;
-        match wait_for_key(None, Some(Duration::from_millis(LOOK_MS)))? {
+        match keys.wait(None, Some(Duration::from_millis(LOOK_MS)))? {
             Woken::Key(key) if leaves(key, args) => return Ok(Next::Leave(Left::ByKey)),
             Woken::Key(_) | Woken::Daemon | Woken::Time => {}
         }
@@ -184,6 +187,7 @@ fn follow(
     ended: Option<&LastRun>,
     told: &mut Told,
     mark: &mut Mark,
+    keys: &SingleKeys,
 ) -> Result<Next, Unfollowed> {
     let target = &args.process;
     let what = || format!("attach to `{target}`");
@@ -214,7 +218,7 @@ fn follow(
         // with `resume: lazy` a process starts when somebody comes to see it
         let lazy = first && point.process.state == State::Stopped && !args.read_only;
         first = false;
-        match if lazy { Wish::Start } else { wait(daemon, &point, args)? } {
+        match if lazy { Wish::Start } else { wait(daemon, &point, args, keys)? } {
             Wish::Leave => return Ok(Next::Leave(Left::ByKey)),
             Wish::Look => {}
             Wish::Again => {
@@ -222,14 +226,17 @@ fn follow(
                     return Ok(Next::Run(run));
                 }
             }
-            Wish::Start => match daemon.call::<StartProcess>(&target.params(), Patience::Effect) {
-                // it may have failed, or wait for its turn: how it stands is asked next
-                Ok(_) => {}
-                Err(CallError::Refused(e)) if e.code != Code::NotFound => {
-                    told.say(&format!("{BAD}failed to start it:{BAD:#} {}\n", clean(&e.line())))?;
+            // a start may take long, and Ctrl-C ends that like any other program
+            Wish::Start => {
+                match keys.set_aside(|| daemon.call::<StartProcess>(&target.params(), Patience::Effect)) {
+                    // it may have failed, or wait for its turn: how it stands is asked next
+                    Ok(_) => {}
+                    Err(CallError::Refused(e)) if e.code != Code::NotFound => {
+                        told.say(&format!("{BAD}failed to start it:{BAD:#} {}\n", clean(&e.line())))?;
+                    }
+                    Err(error) => return Err(lost(error)),
                 }
-                Err(error) => return Err(lost(error)),
-            },
+            }
         }
     }
 }
@@ -264,7 +271,12 @@ enum Wish {
 }
 
 /// Waits for an event of this process or for a key.
-fn wait(daemon: &mut Connection, point: &AttachPoint, args: &Attach) -> Result<Wish, Unfollowed> {
+fn wait(
+    daemon: &mut Connection,
+    point: &AttachPoint,
+    args: &Attach,
+    keys: &SingleKeys,
+) -> Result<Wish, Unfollowed> {
     let process = &point.process;
     loop {
         // what has been read already does not make the connection readable
@@ -284,7 +296,7 @@ fn wait(daemon: &mut Connection, point: &AttachPoint, args: &Attach) -> Result<W
                 Err(error) => return Err(error.failure("follow the process").into()),
             }
         }
-        match wait_for_key(Some(daemon), None)? {
+        match keys.wait(Some(daemon), None)? {
             Woken::Daemon | Woken::Time => {}
             Woken::Key(key) if leaves(key, args) => return Ok(Wish::Leave),
             Woken::Key(key) if ENTER.contains(&key) => match process.state {
@@ -396,64 +408,83 @@ enum Woken {
     Time,
 }
 
-/// Waits for a key, for the daemon to say something, or for `patience` to end.
-fn wait_for_key(daemon: Option<&Connection>, patience: Option<Duration>) -> Outcome<Woken> {
-    let what = || "read the keyboard".to_owned();
-    let stdin = io::stdin();
-    let _keys = SingleKeys::enter(stdin.as_fd()).failed_to(what)?;
-    let timeout = patience.map(|d| Timespec {
-        tv_sec: i64::try_from(d.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: d.subsec_nanos().into(),
-    });
-    loop {
-        let mut fds = vec![PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)];
-        fds.extend(daemon.map(|d| PollFd::from_borrowed_fd(d.as_fd(), PollFlags::IN)));
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(0) => return Ok(Woken::Time),
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(e) => return Err(Failure::new(what(), e)),
-        }
-        if !fds[0].revents().is_empty() {
-            // unbuffered: what follows belongs to whatever is attached to next
-            let mut key = [0];
-            return match rustix::io::read(&stdin, &mut key) {
-                Ok(0) => Ok(Woken::Key(LEAVE[0])),
-                Ok(_) => Ok(Woken::Key(key[0])),
-                Err(rustix::io::Errno::INTR) => continue,
-                // the terminal was closed
-                Err(_) => Ok(Woken::Key(LEAVE[0])),
-            };
-        }
-        return Ok(Woken::Daemon);
-    }
-}
-
 /// The terminal gives each key as it is pressed and shows none; as before when this is dropped.
-struct SingleKeys<'a> {
-    terminal: BorrowedFd<'a>,
+struct SingleKeys {
+    terminal: OwnedFd,
     before: Termios,
 }
 
-impl<'a> SingleKeys<'a> {
-    fn enter(terminal: BorrowedFd<'a>) -> io::Result<Self> {
-        let before = tcgetattr(terminal)?;
-        let mut single = before.clone();
-        // Ctrl-C as well: it leaves like q, with the terminal as it was
+impl SingleKeys {
+    fn of_stdin() -> Outcome<Self> {
+        let enter = || Self::enter(io::stdin().as_fd().try_clone_to_owned()?);
+        enter().failed_to(|| "read the keyboard".to_owned())
+    }
+
+    fn enter(terminal: OwnedFd) -> io::Result<Self> {
+        let keys = Self { before: tcgetattr(&terminal)?, terminal };
+        keys.set()?;
+        Ok(keys)
+    }
+
+    fn set(&self) -> io::Result<()> {
+        let mut single = self.before.clone();
+        // Ctrl-C as well: it leaves like q, with the terminal as it was. And Ctrl-\, the key that detaches,
+        // must not end this with a core dump.
         single.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
         // WezTerm types Enter and this key into a pane that is closed, unless there is none; here Enter
         // would start what had failed
         single.special_codes[SpecialCodeIndex::VEOF] = 0;
         single.special_codes[SpecialCodeIndex::VMIN] = 1;
         single.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(terminal, OptionalActions::Now, &single)?;
-        Ok(Self { terminal, before })
+        Ok(tcsetattr(&self.terminal, OptionalActions::Now, &single)?)
+    }
+
+    fn put_back(&self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+
+    /// Does something with the terminal as it was before.
+    fn set_aside<T>(&self, does: impl FnOnce() -> T) -> T {
+        self.put_back();
+        let result = does();
+        let _ = self.set();
+        result
+    }
+
+    /// Waits for a key, for the daemon to say something, or for `patience` to end.
+    fn wait(&self, daemon: Option<&Connection>, patience: Option<Duration>) -> Outcome<Woken> {
+        let timeout = patience.map(|d| Timespec {
+            tv_sec: i64::try_from(d.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: d.subsec_nanos().into(),
+        });
+        loop {
+            let mut fds = vec![PollFd::new(&self.terminal, PollFlags::IN)];
+            fds.extend(daemon.map(|d| PollFd::from_borrowed_fd(d.as_fd(), PollFlags::IN)));
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(0) => return Ok(Woken::Time),
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(e) => return Err(Failure::new("read the keyboard", e)),
+            }
+            if !fds[0].revents().is_empty() {
+                // unbuffered: what follows belongs to whatever is attached to next
+                let mut key = [0];
+                return match rustix::io::read(&self.terminal, &mut key) {
+                    Ok(0) => Ok(Woken::Key(LEAVE[0])),
+                    Ok(_) => Ok(Woken::Key(key[0])),
+                    Err(rustix::io::Errno::INTR) => continue,
+                    // the terminal was closed
+                    Err(_) => Ok(Woken::Key(LEAVE[0])),
+                };
+            }
+            return Ok(Woken::Daemon);
+        }
     }
 }
 
-impl Drop for SingleKeys<'_> {
+impl Drop for SingleKeys {
     fn drop(&mut self) {
-        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+        self.put_back();
     }
 }
 
@@ -470,7 +501,8 @@ mod tests {
             || tcgetattr(&terminal).expect("it has modes").special_codes[SpecialCodeIndex::VEOF];
         let before = end_of_file();
         assert_ne!(before, 0);
-        let keys = SingleKeys::enter(terminal.as_fd()).expect("it is a terminal");
+        let keys =
+            SingleKeys::enter(terminal.try_clone().expect("another handle")).expect("it is a terminal");
         assert_eq!(end_of_file(), 0);
         drop(keys);
         assert_eq!(end_of_file(), before);
