@@ -7,6 +7,7 @@ use crate::{
     keeper::ExitRecord,
     limit::Usage,
     process::{ProcessView, State, Status},
+    task::TaskState,
     workspace::WorkspaceView,
 };
 
@@ -96,6 +97,18 @@ pub enum EventKind {
     /// A usage limit is over.
     #[serde(rename = "limit.passed")]
     LimitPassed,
+    /// A task was added.
+    #[serde(rename = "task.added")]
+    TaskAdded,
+    /// A task went from one state to another, or there is another reason for it; `task_state` and `message`.
+    #[serde(rename = "task.state")]
+    TaskChanged,
+    /// A task that runs has come further; told every second at most. `message` says what it does.
+    #[serde(rename = "task.progress")]
+    TaskProgress,
+    /// A group of tasks was paused or resumed; `message` says which of the two.
+    #[serde(rename = "group.changed")]
+    GroupChanged,
     /// A kind of a newer release.
     #[serde(other, rename = "unknown")]
     Unknown,
@@ -132,6 +145,10 @@ impl EventKind {
             Self::LimitReached => "limit.reached",
             Self::LimitWarning => "limit.warning",
             Self::LimitPassed => "limit.passed",
+            Self::TaskAdded => "task.added",
+            Self::TaskChanged => "task.state",
+            Self::TaskProgress => "task.progress",
+            Self::GroupChanged => "group.changed",
             Self::Unknown => "unknown",
         }
     }
@@ -198,6 +215,18 @@ pub struct Event {
     /// What has been used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// Id of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_name: Option<String>,
+    /// Its state after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_state: Option<TaskState>,
+    /// The group of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 impl Event {
@@ -223,6 +252,10 @@ impl Event {
             account: None,
             until: None,
             usage: None,
+            task: None,
+            task_name: None,
+            task_state: None,
+            group: None,
         }
     }
 }
@@ -231,8 +264,8 @@ impl Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Subscribe {
-    /// Topics (`process`, `workspace`, `config`, `daemon`, `session`, `prompt`, `inbox`, `limit`); all if
-    /// empty.
+    /// Topics (`process`, `workspace`, `config`, `daemon`, `session`, `prompt`, `inbox`, `limit`, `task`,
+    /// `group`); all if empty.
     pub topics: Vec<String>,
     /// First send what happened after this event, if it is still kept.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -107,6 +107,10 @@ pub struct RunSpec {
     /// Whether the program is told that its status is welcome (`OSC 7501`).
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub program_status: bool,
+    /// What it finds on its standard input, if it is connected by pipes. Never on a command line, where
+    /// everybody could read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
 }
 
 fn yes() -> bool {
@@ -134,7 +138,7 @@ impl std::fmt::Debug for RunSpec {
 pub enum Mode {
     /// By a terminal of its own.
     Pty,
-    /// By pipes: nothing on its standard input, output and errors into the log.
+    /// By pipes: [`RunSpec::input`] on its standard input, output and errors into the log.
     Pipe,
 }
 

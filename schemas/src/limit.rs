@@ -69,3 +69,15 @@ pub struct Window {
     /// When that was said, in milliseconds since 1970.
     pub at: i64,
 }
+
+/// Parameters of `limit.open`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LimitOpen {
+    /// The account, as [`AccountView`] names it; the only one that is closed if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Idempotency key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}

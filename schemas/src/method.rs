@@ -16,10 +16,14 @@ use crate::{
     layout::{
         Arrangement, LayoutKeep, LayoutPlan, LayoutSave, LayoutTarget, LayoutView, ProjectList, ProjectView,
     },
-    limit::AccountView,
+    limit::{AccountView, LimitOpen},
     process::{AttachPoint, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView},
     prompt::{ProcessSend, PromptList, PromptTarget, PromptView, PromptWait},
     session::{ProcessAdopt, SessionList, SessionView},
+    task::{
+        GroupReport, GroupTarget, GroupView, TaskAdd, TaskDetail, TaskEdit, TaskImport, TaskList, TaskRetry,
+        TaskTarget, TaskView, TaskWait,
+    },
     workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
 };
 
@@ -132,6 +136,37 @@ methods! {
     "inbox.test" TestRules(InboxTest) -> Vec<RuleVerdict>;
     /// Accounts with their usage windows, limits and cost.
     "limit.list" ListLimits(Empty) -> Vec<AccountView>;
+    /// Has an account's tasks start again, whatever was said of its limit or its login.
+    "limit.open" OpenLimit(LimitOpen) -> Vec<AccountView>;
+    /// Adds a task. Answered when it is on the disk.
+    "task.add" AddTask(TaskAdd) -> TaskView;
+    /// Adds many tasks, all of them or none. Answered when they are on the disk.
+    "task.import" ImportTasks(TaskImport) -> Vec<TaskView>;
+    /// Tasks that are not over, and the newest that are, in the order in which they were added.
+    "task.list" ListTasks(TaskList) -> Vec<TaskView>;
+    /// One task, with all that was asked and what it has brought.
+    "task.show" ShowTask(TaskTarget) -> TaskDetail;
+    /// Ends a task for good. Answered when nothing of it runs.
+    "task.cancel" CancelTask(TaskTarget) -> TaskView;
+    /// Has a task that is over begin again, and those that were skipped because of it.
+    "task.retry" RetryTask(TaskRetry) -> TaskView;
+    /// Changes a task that neither runs nor is over.
+    "task.edit" EditTask(TaskEdit) -> TaskView;
+    /// Has a task wait until it is resumed; a prompt that runs goes on with its session then. Answered when
+    /// nothing of it runs.
+    "task.pause" PauseTask(TaskTarget) -> TaskView;
+    /// Has a paused task go on.
+    "task.resume" ResumeTask(TaskTarget) -> TaskView;
+    /// Waits until tasks are over.
+    "task.wait" WaitForTasks(TaskWait) -> Vec<TaskView>;
+    /// All groups of tasks.
+    "group.list" ListGroups(Empty) -> Vec<GroupView>;
+    /// Starts nothing more of a group. What runs goes on.
+    "group.pause" PauseGroup(GroupTarget) -> GroupView;
+    /// Has the tasks of a group start again.
+    "group.resume" ResumeGroup(GroupTarget) -> GroupView;
+    /// What the tasks of a group have brought.
+    "group.report" ReportGroup(GroupTarget) -> GroupReport;
     /// Templates for the panes of a workspace.
     "layout.list" ListLayouts(Empty) -> Vec<LayoutView>;
     /// One template.

@@ -14,6 +14,7 @@ use std::{
     sync::Mutex,
 };
 
+use indexmap::IndexMap;
 use serde::{Serialize, de::DeserializeOwned};
 use wezterm_parallel_schemas::{
     PROTOCOL,
@@ -37,7 +38,7 @@ use wezterm_parallel_schemas::{
         Arrangement, ArrangementFrom, Layout, LayoutKeep, LayoutPlan, LayoutSave, LayoutSource, LayoutTarget,
         LayoutView, Pane, ProjectFrom, ProjectList, ProjectView, Split, Window as Glass,
     },
-    limit::{AccountView, Usage, Window},
+    limit::{AccountView, LimitOpen, Usage, Window},
     method::{self, METHODS, Method},
     process::{
         AttachPoint, Blocked, Kind, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView, Source,
@@ -50,6 +51,11 @@ use wezterm_parallel_schemas::{
     rpc,
     scan::Scanner,
     session::{ProcessAdopt, SessionList, SessionOpen, SessionView},
+    task::{
+        Denial, GroupReport, GroupTarget, GroupView, OnFailedDependency, TaskAdd, TaskCounts, TaskDetail,
+        TaskEdit, TaskImport, TaskKind, TaskList, TaskProgress, TaskReport, TaskResult, TaskRetry, TaskState,
+        TaskTarget, TaskView, TaskWait,
+    },
     units::Percent,
     workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
 };
@@ -200,24 +206,7 @@ fn every_method_has_golden_bytes_of_its_request_and_its_response() {
     );
     layouts(&g);
     guis(&g);
-    g.call::<method::ListLimits>(
-        Empty {},
-        vec![AccountView {
-            account: "/home/u/.claude".into(),
-            limited_until: Some(AT + 3_600_000),
-            reason: Some("You've hit your limit".into()),
-            windows: vec![Window {
-                name: "five_hour".into(),
-                used_percent: Some(100.0),
-                resets_at: Some(AT + 3_600_000),
-                at: AT,
-            }],
-            processes: vec!["api/lead".into()],
-            cost_usd: 1.25,
-            input_tokens: 120_000,
-            output_tokens: 3_400,
-        }],
-    );
+    g.call::<method::ListLimits>(Empty {}, vec![account()]);
     g.call::<method::ReportHook>(
         HookReport {
             kind: HookKind::StatusLine,
@@ -249,6 +238,8 @@ fn every_method_has_golden_bytes_of_its_request_and_its_response() {
         Snapshot { seq: 42, gap: Some([13, 20]), workspaces: vec![workspace()], processes: vec![claude()] },
     );
 
+    tasks(&g);
+
     let seen = g.seen.into_inner().expect("no test panicked");
     let missing: Vec<&str> = METHODS
         .iter()
@@ -270,7 +261,11 @@ fn every_kind_of_event_has_golden_bytes() {
         });
     }
     // everything an event can hold, and that it comes back
-    for (name, full) in [("event", full_event()), ("event.with_all", event_with_all())] {
+    for (name, full) in [
+        ("event", full_event()),
+        ("event.with_all", event_with_all()),
+        ("event.with_task", event_with_task()),
+    ] {
         g.check(name, &event_frame(&full), |frame| match split(frame) {
             Ok(Message::Notification { method: "event", params }) => {
                 assert_eq!(decode::<Event>(params)?, full);
@@ -522,6 +517,7 @@ fn names_of<T: schemars::JsonSchema>() -> Vec<String> {
 
 const SESSION: &str = "0d9e4a10-5a1c-4a52-9c0f-2a1f0a6f3b11";
 const RUN: &str = "01JD7Z3Q0V5W8X2Y4Z6A8B0C2D";
+const TASK: &str = "01JD7Z3Q0V00000000000TASK1";
 const PROMPT: &str = "01JD7Z3Q0V0000000000PR0MPT";
 const PROCESS: &str = "01JD7Z3Q0V000000000000PR0C";
 /// 2026-11-22T06:00:00Z, in milliseconds.
@@ -531,7 +527,7 @@ fn key() -> Option<String> {
     Some("01JD7Z3Q0V0000000000000KEY".into())
 }
 
-fn environment() -> indexmap::IndexMap<String, String> {
+fn environment() -> IndexMap<String, String> {
     [("HOME".to_string(), "/home/u".to_string()), ("LANG".into(), "ja_JP.UTF-8".into())].into_iter().collect()
 }
 
@@ -1053,4 +1049,182 @@ fn event_with_all() -> Event {
         usage: Some(usage()),
         ..full_event()
     }
+}
+
+/// What came with tasks.
+fn event_with_task() -> Event {
+    Event {
+        task: Some(TASK.into()),
+        task_name: Some("tests".into()),
+        task_state: Some(TaskState::Running),
+        group: Some("docs".into()),
+        ..event(EventKind::TaskChanged)
+    }
+}
+
+fn account() -> AccountView {
+    AccountView {
+        account: "/home/u/.claude".into(),
+        limited_until: Some(AT + 3_600_000),
+        reason: Some("You've hit your limit".into()),
+        windows: vec![Window {
+            name: "five_hour".into(),
+            used_percent: Some(100.0),
+            resets_at: Some(AT + 3_600_000),
+            at: AT,
+        }],
+        processes: vec!["api/lead".into()],
+        cost_usd: 1.25,
+        input_tokens: 120_000,
+        output_tokens: 3_400,
+    }
+}
+
+fn task_add() -> TaskAdd {
+    TaskAdd {
+        name: Some("tests".into()),
+        prompt: Some("write the tests".into()),
+        workspace: Some("api".into()),
+        cwd: Some("/home/u/src/api".into()),
+        agent: Some("claude".into()),
+        model: Some("opus".into()),
+        permission_mode: Some("acceptEdits".into()),
+        allow: vec!["Bash(git log:*)".into()],
+        env: IndexMap::from([("LANG".into(), "C".into())]),
+        priority: 5,
+        after: vec!["plan".into()],
+        on_failed_dependency: OnFailedDependency::Run,
+        group: Some("docs".into()),
+        retries: Some(1),
+        timeout_ms: Some(600_000),
+        deadline: Some(AT + 3_600_000),
+        budget_usd: Some(2.5),
+        max_turns: Some(20),
+        environment: IndexMap::from([("PATH".into(), "/usr/bin".into())]),
+        key: Some("k".into()),
+        command: Vec::new(),
+    }
+}
+
+fn task_command() -> TaskAdd {
+    TaskAdd { command: vec!["make".into(), "check".into()], ..TaskAdd::default() }
+}
+
+fn task_target() -> TaskTarget {
+    TaskTarget { task: TASK.into(), key: Some("k".into()) }
+}
+
+fn task_view() -> TaskView {
+    TaskView {
+        id: TASK.into(),
+        name: "tests".into(),
+        state: TaskState::Running,
+        reason: Some("is being paused".into()),
+        priority: 5,
+        group: "docs".into(),
+        after: vec![PROMPT.into()],
+        attempt: 2,
+        pid: Some(4_001),
+        session_id: Some(SESSION.into()),
+        cost_usd: Some(0.25),
+        started_at: Some(AT),
+        ended_at: None,
+        added_at: AT - 1_000,
+        kind: TaskKind::Prompt,
+        text: "write the tests".into(),
+        workspace: Some("api".into()),
+        cwd: "/home/u/src/api".into(),
+        held_until: Some(AT + 1_000),
+        account: Some("/home/u/.claude".into()),
+        added_by: Some("api/lead".into()),
+        progress: Some(TaskProgress {
+            doing: Some("Bash: make check".into()),
+            turns: 3,
+            input_tokens: 1_000,
+            output_tokens: 200,
+            text: Some("I run the tests.".into()),
+        }),
+        keeper_pid: Some(4_000),
+        run_id: Some(format!("{TASK}.2")),
+    }
+}
+
+fn task_result() -> TaskResult {
+    TaskResult {
+        text: Some("All is green.".into()),
+        cut: true,
+        files: vec!["/home/u/src/api/tests/a.rs".into()],
+        denials: vec![Denial { tool: "Bash".into(), what: "rm -r /".into() }],
+        turns: 7,
+        input_tokens: 2_000,
+        output_tokens: 400,
+        duration_ms: 61_000,
+        exit: Some(exit_by_signal()),
+    }
+}
+
+fn group_view() -> GroupView {
+    let tasks = TaskCounts { queued: 1, running: 2, done: 3, ..TaskCounts::default() };
+    GroupView { name: "docs".into(), parallel: Some(2), paused: true, tasks, cost_usd: 1.5 }
+}
+
+fn tasks(g: &Golden) {
+    g.call::<method::AddTask>(task_add(), task_view());
+    let import = TaskImport {
+        tasks: vec![task_add(), task_command()],
+        environment: IndexMap::from([("PATH".into(), "/usr/bin".into())]),
+        key: Some("k".into()),
+    };
+    g.call::<method::ImportTasks>(import, vec![task_view()]);
+    let list = TaskList {
+        group: Some("docs".into()),
+        workspace: Some("api".into()),
+        states: vec![TaskState::Failed],
+        over: Some(10),
+    };
+    g.call::<method::ListTasks>(list, vec![task_view()]);
+    let asked = TaskAdd { environment: IndexMap::new(), ..task_add() };
+    let detail = TaskDetail {
+        task: task_view(),
+        asked,
+        result: Some(task_result()),
+        run_dir: Some("/state/runs/x.2".into()),
+        seq: 42,
+    };
+    g.call::<method::ShowTask>(task_target(), detail);
+    g.call::<method::CancelTask>(task_target(), task_view());
+    g.call::<method::RetryTask>(
+        TaskRetry { task: TASK.into(), fresh: true, key: Some("k".into()) },
+        task_view(),
+    );
+    let edit = TaskEdit {
+        task: TASK.into(),
+        name: Some("tests".into()),
+        prompt: Some("write more tests".into()),
+        command: vec!["make".into()],
+        priority: Some(7),
+        group: Some("docs".into()),
+        model: Some("opus".into()),
+        retries: Some(0),
+        timeout_ms: Some(1_000),
+        deadline: Some(AT),
+        budget_usd: Some(1.0),
+        max_turns: Some(3),
+        key: Some("k".into()),
+    };
+    g.call::<method::EditTask>(edit, task_view());
+    g.call::<method::PauseTask>(task_target(), task_view());
+    g.call::<method::ResumeTask>(task_target(), task_view());
+    let wait = TaskWait { tasks: vec![TASK.into()], group: Some("docs".into()), timeout_ms: Some(5_000) };
+    g.call::<method::WaitForTasks>(wait, vec![task_view()]);
+    g.call::<method::ListGroups>(Empty {}, vec![group_view()]);
+    let group = GroupTarget { group: "docs".into(), key: Some("k".into()) };
+    g.call::<method::PauseGroup>(group.clone(), group_view());
+    g.call::<method::ResumeGroup>(group.clone(), group_view());
+    let report = TaskReport { task: task_view(), result: Some(task_result()) };
+    g.call::<method::ReportGroup>(group, GroupReport { group: group_view(), tasks: vec![report] });
+    g.call::<method::OpenLimit>(
+        LimitOpen { account: Some("/home/u/.claude".into()), key: Some("k".into()) },
+        vec![account()],
+    );
 }

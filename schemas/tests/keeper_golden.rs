@@ -44,25 +44,29 @@ fn status() -> ProgramStatus {
     ProgramStatus { seq: 7, at: 1_795_000_000_123, body: "state=working:app=claude-code".into() }
 }
 
+fn run_spec() -> RunSpec {
+    RunSpec {
+        run_id: "01JD0000000000000000000000".into(),
+        process_id: "01JC0000000000000000000000".into(),
+        runs_dir: "/state/runs".into(),
+        mode: Mode::Pty,
+        command: vec!["claude".into(), "--resume".into(), "x".into()],
+        cwd: "/home/me/src".into(),
+        env: IndexMap::from([("PATH".into(), "/usr/bin".into()), ("LANG".into(), "C.UTF-8".into())]),
+        size: Size { cols: 120, rows: 40 },
+        history_bytes: 1 << 20,
+        log_bytes: 8 << 20,
+        log_files: 4,
+        program_status: true,
+        input: None,
+    }
+}
+
 #[test]
 fn a_run_spec_is_read_by_every_release() {
-    check(
-        "run_spec",
-        &RunSpec {
-            run_id: "01JD0000000000000000000000".into(),
-            process_id: "01JC0000000000000000000000".into(),
-            runs_dir: "/state/runs".into(),
-            mode: Mode::Pty,
-            command: vec!["claude".into(), "--resume".into(), "x".into()],
-            cwd: "/home/me/src".into(),
-            env: IndexMap::from([("PATH".into(), "/usr/bin".into()), ("LANG".into(), "C.UTF-8".into())]),
-            size: Size { cols: 120, rows: 40 },
-            history_bytes: 1 << 20,
-            log_bytes: 8 << 20,
-            log_files: 4,
-            program_status: true,
-        },
-    );
+    check("run_spec", &run_spec());
+    let input = Some("write the tests\n".into());
+    check("run_spec_input", &RunSpec { mode: Mode::Pipe, input, ..run_spec() });
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Starting the program, on a terminal of its own or on a pipe.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Seek as _, Write as _},
     os::{
         fd::{AsFd, OwnedFd},
         unix::process::CommandExt,
@@ -17,7 +18,7 @@ use rustix::{
 };
 use wezterm_parallel_schemas::keeper::{Mode, PROCESS_MARK, RUN_MARK, RunSpec, Size, StartFailure};
 
-use crate::{answers::CELL_PIXELS, signals};
+use crate::{answers::CELL_PIXELS, rundir::run_dir, signals};
 
 /// The program and our side of what connects it.
 pub struct Spawned {
@@ -68,7 +69,11 @@ pub fn spawn(spec: &RunSpec) -> Result<Spawned, NotSpawned> {
                 .map_err(io::Error::from)
                 .map_err(system("open a pipe"))?;
             let copy = write.try_clone().map_err(system("open a pipe"))?;
-            command.stdin(Stdio::null()).stdout(write).stderr(copy);
+            let input = match &spec.input {
+                Some(text) => input(spec, text).map(Stdio::from).map_err(system("keep its input"))?,
+                None => Stdio::null(),
+            };
+            command.stdin(input).stdout(write).stderr(copy);
             read
         }
     };
@@ -91,6 +96,17 @@ pub fn spawn(spec: &RunSpec) -> Result<Spawned, NotSpawned> {
         Ok(child) => Ok(Spawned { pid: Pid::from_child(&child), output }),
         Err(e) => Err(NotSpawned { reason: blame(&e), message: format!("run {program}: {e}") }),
     }
+}
+
+/// A file that has lost its name, with what the program is to read: a pipe would have to be written to while
+/// the program reads.
+fn input(spec: &RunSpec, text: &str) -> io::Result<File> {
+    let path = run_dir(&spec.runs_dir, &spec.run_id).join("input");
+    let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Tells the program the size of its terminal.

@@ -83,7 +83,8 @@ fn begin(spec: RunSpec) -> Result<Keeper, StartReport> {
     };
     // a relative one would mean something else after the change of directory
     let runs_dir = std::path::absolute(&spec.runs_dir).map_err(|e| failed(format!("find the runs: {e}")))?;
-    let (dir, listener) = match RunDir::create(&runs_dir, &meta) {
+    let spec = RunSpec { runs_dir, ..spec };
+    let (dir, listener) = match RunDir::create(&spec.runs_dir, &meta) {
         Ok(held) => held,
         Err(NotHeld::Exists) => return Err(StartReport::Exists),
         Err(NotHeld::Failed(e)) => return Err(failed(format!("make the run's directory: {e}"))),

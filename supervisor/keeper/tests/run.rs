@@ -36,6 +36,20 @@ fn a_run_by_pipes_has_nothing_on_its_input_and_both_outputs_in_the_log() {
 }
 
 #[test]
+fn on_pipes_it_reads_what_it_was_given_and_nobody_else_can() {
+    let runs = Runs::new();
+    let text = "line\n".repeat(100_000);
+    let mut spec = runs.script("r1", "cat | wc -c; cat | wc -c");
+    spec.mode = Mode::Pipe;
+    spec.input = Some(text.clone());
+    let run = runs.start(&spec);
+    assert!(!run.dir.join("input").exists());
+    assert_eq!(run.wait().code, Some(0));
+    let log = fs::read_to_string(rundir::log_path(&run.dir)).expect("a log");
+    assert_eq!(log, format!("{}\n0\n", text.len()), "once, to its end");
+}
+
+#[test]
 fn only_the_owner_can_read_a_run() {
     let runs = Runs::new();
     let run = runs.start(&runs.script("r1", "exec sleep 1000"));

@@ -894,6 +894,7 @@ impl Plan {
             log_bytes: spec.log_bytes,
             log_files: spec.log_files,
             program_status: spec.status.reads(StatusFrom::Osc7501),
+            input: None,
         };
         Ok((spec, session))
     }

@@ -71,6 +71,7 @@ impl Runs {
             log_bytes: 1 << 20,
             log_files: 2,
             program_status: true,
+            input: None,
         }
     }
 
