@@ -37,6 +37,9 @@ pub struct Config {
     /// What you are told by a toast in WezTerm.
     #[serde(default, skip_serializing_if = "is_default")]
     pub notify: Notify,
+    /// How many tasks run at once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tasks: Tasks,
     /// Templates for the panes of a workspace, by name. A template of yours goes before a shipped one of
     /// the same name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
@@ -56,6 +59,7 @@ impl Default for Config {
             permissions: Vec::new(),
             project_roots: Vec::new(),
             notify: Notify::default(),
+            tasks: Tasks::default(),
             layouts: IndexMap::new(),
             workspaces: IndexMap::new(),
         }
@@ -124,6 +128,27 @@ pub struct Notify {
     /// No toasts in these hours of the machine's time: `22:00-07:30`. What is quiet then is not told later.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quiet_hours: Vec<String>,
+}
+
+/// How many tasks run at once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tasks {
+    /// Of all groups together. 4 by default; 0 starts none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<u32>,
+    /// Groups that have a limit of their own, by name.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub groups: IndexMap<String, TaskGroup>,
+}
+
+/// A group of tasks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaskGroup {
+    /// How many of its tasks run at once. As many as there is room for by default; 0 starts none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<u32>,
 }
 
 /// What the daemon itself keeps to.

@@ -5,12 +5,13 @@
 //! their lines; as text it would also lose the difference between `1.10` and `1.1`.
 
 use config::{Map, Source, Value, ValueKind};
+use indexmap::IndexMap;
 use wezterm_parallel_core::spec::{
     BackoffSpec, DaemonSpec, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT, NotifySpec,
-    RestartSpec, START_AT_ONCE_DEFAULT, STOP_GRACE_MS_DEFAULT,
+    RestartSpec, START_AT_ONCE_DEFAULT, STOP_GRACE_MS_DEFAULT, TASKS_PARALLEL_DEFAULT,
 };
 use wezterm_parallel_schemas::{
-    config::{Agent, Backoff, Config, Daemon, Defaults, Log, Notify, Restart, Screen, Stop},
+    config::{Agent, Backoff, Config, Daemon, Defaults, Log, Notify, Restart, Screen, Stop, Tasks},
     units::{Bytes, Span},
 };
 
@@ -66,6 +67,7 @@ pub fn defaults() -> Config {
             at_most: Some(notify.at_most),
             quiet_hours: Vec::new(),
         },
+        tasks: Tasks { parallel: Some(TASKS_PARALLEL_DEFAULT), groups: IndexMap::new() },
         daemon: Daemon { resume: Some(daemon.resume), min_free_memory: Some(Bytes(daemon.min_free_memory)) },
         agents: [(CLAUDE.to_owned(), claude)].into(),
         ..Config::default()

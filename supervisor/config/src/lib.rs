@@ -14,6 +14,7 @@ pub mod parse;
 pub mod layers;
 mod notify;
 mod resolve;
+mod task;
 
 pub mod project;
 

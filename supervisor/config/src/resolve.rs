@@ -93,6 +93,7 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
         .map(|(i, root)| work.path(&KeyPath::of(["project_roots", &i.to_string()]), root, dirs.base))
         .collect();
     let notify = work.notify(&config.notify);
+    let tasks = work.tasks(&config.tasks);
     let desired = Desired {
         agents: work.agents,
         workspaces,
@@ -101,6 +102,7 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
         layouts: config.layouts.clone(),
         project_roots,
         notify,
+        tasks,
     };
     if work.problems.is_empty() {
         Ok(Resolved { desired, warnings: work.warnings })
@@ -147,7 +149,7 @@ impl<'a> Resolver<'a> {
         if self.problems.len() < PROBLEMS_MAX { did_you_mean(word, known) } else { None }
     }
 
-    fn check_name(&mut self, at: &KeyPath, what: &str, name: &str) {
+    pub(crate) fn check_name(&mut self, at: &KeyPath, what: &str, name: &str) {
         if is_name(name) {
             return;
         }

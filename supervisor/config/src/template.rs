@@ -78,6 +78,11 @@ version: 1
 #   at_most: 6                  # in a minute; what comes after them is told together
 #   quiet_hours: ['22:00-07:30']
 
+# How many tasks run at once: of all groups together, and of a group.
+# tasks:
+#   parallel: 4
+#   groups: { docs: { parallel: 1 } }
+
 # Where your projects lie: their subdirectories are offered for a new workspace.
 # project_roots: [~/src]
 

@@ -28,6 +28,24 @@ fn process(keys: &str) -> String {
 }
 
 #[test]
+fn limits_of_tasks_that_cannot_be_are_named() {
+    assert_snapshot!(yaml("version: 1\ntasks: { parallel: 5000, groups: { 'a/b': { parallel: 1 } } }\n"), @r#"
+        /etc/config.yaml:2:20: tasks.parallel: a number from 0 to 1000 is needed
+          |
+        2 | tasks: { parallel: 5000, groups: { 'a/b': { parallel: 1 } } }
+          |                    ^^^^
+
+        /etc/config.yaml:2:36: tasks.groups."a/b": this cannot be the name of a group of tasks
+          |
+        2 | tasks: { parallel: 5000, groups: { 'a/b': { parallel: 1 } } }
+          |                                    ^^^^^
+          = letters, digits, `.`, `_` and `-`, at most 64 of them, a letter or digit first
+        "#);
+    let text = yaml("version: 1\ntasks: { paralel: 1 }\n");
+    assert!(text.contains("did you mean `parallel`?"), "{text}");
+}
+
+#[test]
 fn an_unknown_key_is_named_with_the_one_that_was_meant() {
     assert_snapshot!(yaml("version: 1\nworkspaces:\n  api:\n    cwd: /srv\n    proceses: {}\n"), @r"
         /etc/config.yaml:5:5: workspaces.api: unknown key `proceses`
@@ -41,7 +59,7 @@ fn an_unknown_key_is_named_with_the_one_that_was_meant() {
           |
         2 | foo: 1
           | ^^^
-          = known are `version`, `defaults`, `daemon`, `agents`, `permissions`, `project_roots`, `notify`, `layouts`, `workspaces`
+          = known are `version`, `defaults`, `daemon`, `agents`, `permissions`, `project_roots`, `notify`, `tasks`, `layouts`, `workspaces`
         ");
     assert_snapshot!(toml("version = 1\n[workspaces.api]\ncwd = '/srv'\nproceses = {}\n"), @r"
         /etc/config.toml:4:1: workspaces.api: unknown key `proceses`

@@ -17,7 +17,8 @@ use wezterm_parallel_schemas::{
 };
 
 use crate::spec::{
-    AgentSpec, BackoffSpec, DaemonSpec, Desired, NotifySpec, ProcessSpec, RestartSpec, WorkspaceSpec,
+    AgentSpec, BackoffSpec, DaemonSpec, Desired, NotifySpec, ProcessSpec, RestartSpec, TasksSpec,
+    WorkspaceSpec,
 };
 
 /// One step of a plan, with all that is needed to do it.
@@ -58,6 +59,13 @@ pub enum Step {
         keys: Vec<String>,
         /// What is told from now on.
         to: NotifySpec,
+    },
+    /// Another number of tasks may run at once. Those that run go on.
+    ChangeTasks {
+        /// The keys that differ.
+        keys: Vec<String>,
+        /// What is kept to from now on.
+        to: TasksSpec,
     },
     /// A template for panes comes to be, goes, or is another. Panes that are there stay as they are.
     ChangeLayout {
@@ -186,6 +194,7 @@ pub fn diff(old: &Desired, new: &Desired) -> Plan {
         parts.changes.push(Step::ChangePermissions { to: new.permissions.clone() });
     }
     diff_notify(&old.notify, &new.notify, &mut parts);
+    diff_tasks(&old.tasks, &new.tasks, &mut parts);
     diff_layouts(old, new, &mut parts);
     if old.project_roots != new.project_roots {
         parts.changes.push(Step::ChangeProjectRoots { to: new.project_roots.clone() });
@@ -247,6 +256,16 @@ fn diff_notify(old: &NotifySpec, new: &NotifySpec, parts: &mut Parts) {
     keys.differ("quiet_hours", *quiet_hours != new.quiet_hours);
     if let Some(keys) = keys.any() {
         parts.changes.push(Step::ChangeNotify { keys, to: new.clone() });
+    }
+}
+
+fn diff_tasks(old: &TasksSpec, new: &TasksSpec, parts: &mut Parts) {
+    let TasksSpec { parallel, groups } = old;
+    let mut keys = Keys::default();
+    keys.differ("parallel", *parallel != new.parallel);
+    keys.differ("groups", *groups != new.groups);
+    if let Some(keys) = keys.any() {
+        parts.changes.push(Step::ChangeTasks { keys, to: new.clone() });
     }
 }
 
@@ -530,6 +549,7 @@ impl Step {
             Self::ChangeDaemon { keys, .. } => (ConfigAction::Change, "daemon".into(), keys),
             Self::ChangePermissions { .. } => (ConfigAction::Change, "permissions".into(), &[]),
             Self::ChangeNotify { keys, .. } => (ConfigAction::Change, "notify".into(), keys),
+            Self::ChangeTasks { keys, .. } => (ConfigAction::Change, "tasks".into(), keys),
             Self::ChangeLayout { layout, from, to } => {
                 let action = match (from, to) {
                     (None, _) => ConfigAction::Add,
@@ -570,6 +590,7 @@ impl Step {
             Self::ChangeDaemon { to, .. } => desired.daemon = to.clone(),
             Self::ChangePermissions { to } => desired.permissions.clone_from(to),
             Self::ChangeNotify { to, .. } => desired.notify.clone_from(to),
+            Self::ChangeTasks { to, .. } => desired.tasks.clone_from(to),
             Self::ChangeLayout { layout, to: Some(to), .. } => {
                 desired.layouts.insert(layout.clone(), to.clone());
             }
@@ -831,12 +852,14 @@ mod tests {
         new.agents = [("claude".to_owned(), agent(2)), ("new".to_owned(), agent(4))].into();
         new.daemon.min_free_memory = 1;
         new.notify.at_most = 1;
+        new.tasks.parallel = 1;
         assert_eq!(
             words(&old, &new),
             [
                 "remove old",
                 "change daemon: min_free_memory",
                 "change notify: at_most",
+                "change tasks: parallel",
                 "change claude: start_at_once",
                 "add new",
                 "add api"

@@ -17,6 +17,9 @@ use wezterm_parallel_schemas::{
 /// Milliseconds. Points in time count from 1970, spans from their beginning.
 pub type Millis = u64;
 
+/// Tasks at the same time, where the config says nothing: what a laptop and one account bear.
+pub const TASKS_PARALLEL_DEFAULT: u32 = 4;
+
 /// Everything that is meant to be there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Desired {
@@ -32,6 +35,9 @@ pub struct Desired {
     /// What the user is told by a toast.
     #[serde(default)]
     pub notify: NotifySpec,
+    /// How many tasks run at once.
+    #[serde(default)]
+    pub tasks: TasksSpec,
     /// Templates for panes, by name.
     #[serde(default)]
     pub layouts: IndexMap<String, Layout>,
@@ -52,6 +58,21 @@ pub struct DaemonSpec {
 impl Default for DaemonSpec {
     fn default() -> Self {
         Self { resume: Default::default(), min_free_memory: MIN_FREE_MEMORY_DEFAULT }
+    }
+}
+
+/// How many tasks run at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TasksSpec {
+    /// Of all groups together.
+    pub parallel: u32,
+    /// Groups that have a limit of their own.
+    pub groups: IndexMap<String, u32>,
+}
+
+impl Default for TasksSpec {
+    fn default() -> Self {
+        Self { parallel: TASKS_PARALLEL_DEFAULT, groups: IndexMap::new() }
     }
 }
 

@@ -19,15 +19,13 @@ use wezterm_parallel_schemas::task::{OnFailedDependency, TaskState};
 pub use check::{Fault, TASKS_MAX, check};
 use lanes::{Lane, Lanes, Place};
 
-use crate::spec::Millis;
+use crate::spec::{Millis, TASKS_PARALLEL_DEFAULT};
 
 /// So long waiting counts as much as one more of priority: a task of the lowest priority is overtaken for some
 /// three hours at most.
 pub const AGE_MS: i64 = 60_000;
 /// Largest priority, and with a minus the smallest.
 pub const PRIORITY_MAX: i32 = 100;
-/// Tasks at the same time, where the config says nothing: what a laptop and one account bear.
-pub const PARALLEL_DEFAULT: usize = 4;
 /// First wait before a further attempt; each further one is twice as long.
 const RETRY_MS_MIN: Millis = 1_000;
 /// Longest wait before a further attempt.
@@ -193,6 +191,24 @@ pub enum Input {
     },
     /// The account may be used again, whatever was said before.
     Open(String),
+    /// The account may not be used before a time: its limit was reached somewhere else.
+    Close {
+        /// The account.
+        account: String,
+        /// Until when.
+        until: i64,
+    },
+    /// Somebody has a task that is over begin again, and with it those that were skipped because of it.
+    Retry {
+        /// The task.
+        id: String,
+        /// It begins a session of its own anew.
+        fresh: bool,
+    },
+    /// A task that neither runs nor is over is another one: the same id, the same tasks that come first.
+    Edit(Box<TaskSpec>),
+    /// Tasks that are over are not remembered any more.
+    Forget(Vec<String>),
     /// Time has passed.
     Tick,
 }
@@ -311,7 +327,7 @@ impl Default for Tasks {
             timers: BTreeSet::new(),
             accounts: HashMap::new(),
             paused_groups: HashSet::new(),
-            parallel: PARALLEL_DEFAULT,
+            parallel: TASKS_PARALLEL_DEFAULT as usize,
             groups: HashMap::new(),
             running: HashMap::new(),
             saves: 0,
@@ -363,6 +379,34 @@ impl Tasks {
         self.tasks.get(id).map(|task| &task.row)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// A run of it was asked for, or lives.
+    pub fn is_running(&self, id: &str) -> bool {
+        self.tasks.get(id).is_some_and(|task| task.stage.runs())
+    }
+
+    /// Nothing more of this group starts.
+    pub fn is_paused(&self, group: &str) -> bool {
+        self.paused_groups.contains(group)
+    }
+
+    /// Until when each account is closed that is; [`i64::MAX`]: before somebody says so.
+    pub fn closed(&self, now: i64) -> impl Iterator<Item = (&str, i64)> {
+        self.accounts.iter().filter_map(move |(name, account)| {
+            let until = account.closed_until.filter(|until| *until > now)?;
+            Some((name.as_str(), until))
+        })
+    }
+
     /// All tasks, in no order.
     pub fn rows(&self) -> impl Iterator<Item = &TaskRow> {
         self.tasks.values().map(|task| &task.row)
@@ -402,6 +446,19 @@ impl Tasks {
             }
             Input::Limits { parallel, groups } => (self.parallel, self.groups) = (parallel, groups),
             Input::Open(account) => self.open(&account, now, &mut out),
+            Input::Close { account, until } => {
+                let account = self.accounts.entry(account).or_default();
+                account.closed_until = Some(account.closed_until.unwrap_or(0).max(until));
+            }
+            Input::Retry { id, fresh } => self.retry(&id, fresh, now, &mut out),
+            Input::Edit(spec) => self.edit(*spec, now, &mut out),
+            Input::Forget(ids) => {
+                for id in ids {
+                    if self.tasks.get(&id).is_some_and(|task| task.stage == Stage::Over) {
+                        self.tasks.remove(&id);
+                    }
+                }
+            }
             Input::Tick => {}
         }
         self.look_at_times(now, &mut out);
@@ -504,6 +561,56 @@ impl Tasks {
             return;
         }
         self.place(id, now, out);
+    }
+
+    fn retry(&mut self, id: &str, fresh: bool, now: i64, out: &mut Vec<Effect>) {
+        let mut again = Vec::new();
+        let mut next = vec![id.to_owned()];
+        while let Some(id) = next.pop() {
+            let Some(task) = self.tasks.get_mut(&id).filter(|task| task.stage == Stage::Over) else {
+                continue;
+            };
+            task.stage = Stage::Behind(0);
+            task.row.ended_at = None;
+            (task.row.failures, task.row.pushbacks) = (0, 0);
+            task.row.queued_at = now;
+            if fresh {
+                task.row.session = None;
+            }
+            // only a person asks for this, and not often: all tasks are looked at
+            let skipped = self.tasks.values().filter(|task| {
+                task.row.state == TaskState::Skipped
+                    && task.stage == Stage::Over
+                    && task.row.spec.after.contains(&id)
+            });
+            let mut skipped: Vec<String> = skipped.map(|task| task.row.spec.id.clone()).collect();
+            skipped.sort();
+            next.extend(skipped);
+            again.push(id);
+        }
+        for id in again {
+            self.place(&id, now, out);
+        }
+    }
+
+    fn edit(&mut self, spec: TaskSpec, now: i64, out: &mut Vec<Effect>) {
+        let id = spec.id.clone();
+        let Some(task) =
+            self.tasks.get_mut(&id).filter(|task| !task.stage.runs() && task.stage != Stage::Over)
+        else {
+            return;
+        };
+        let stage = task.stage;
+        if stage == Stage::Queued {
+            self.lanes.remove(&id);
+        }
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.row.spec = TaskSpec { after: task.row.spec.after.clone(), ..spec };
+        let (state, reason) = (task.row.state, task.row.reason.clone());
+        self.set_stage(&id, stage);
+        self.set(&id, state, reason, out);
+        self.arm(&id);
+        self.look_at_times(now, out);
     }
 
     fn open(&mut self, name: &str, now: i64, out: &mut Vec<Effect>) {

@@ -24,7 +24,7 @@ pub struct Fault {
 pub fn check(tasks: &Tasks, new: &[TaskSpec]) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
     let mut fault = |task: usize, message: String| faults.push(Fault { task, message });
-    if tasks.rows().count() + new.len() > TASKS_MAX {
+    if tasks.len() + new.len() > TASKS_MAX {
         fault(0, format!("there are at most {TASKS_MAX} tasks"));
     }
     let mut places: HashMap<&str, usize> = HashMap::new();

@@ -88,7 +88,7 @@ impl World {
             accepted: HashSet::new(),
             unwanted: HashSet::new(),
             ends: BTreeMap::new(),
-            parallel: PARALLEL_DEFAULT,
+            parallel: TASKS_PARALLEL_DEFAULT as usize,
             groups: HashMap::new(),
             added: 0,
         };

@@ -438,3 +438,71 @@ fn all_that_is_wrong_with_new_tasks_is_said() {
         ]
     );
 }
+
+#[test]
+fn a_task_that_is_tried_again_brings_back_what_was_skipped_because_of_it() {
+    let mut bench = Bench::new(1);
+    bench.add(vec![task("a"), after("b", &["a"]), after("c", &["b"]), task("d")]);
+    bench.step(Input::Lives { run: "a.1".into(), session: Some("s".into()) });
+    bench.end("a.1", Outcome::Final("no".into()));
+    bench.end("d.1", Outcome::Success);
+    assert_eq!((bench.state("b"), bench.state("c")), (TaskState::Skipped, TaskState::Skipped));
+    bench.launched();
+    bench.step(Input::Retry { id: "a".into(), fresh: false });
+    assert_eq!(bench.launched(), "a.2");
+    assert_eq!(bench.tasks.row("a").expect("it is known").session.as_deref(), Some("s"));
+    assert_eq!((bench.state("b"), bench.state("d")), (TaskState::Waiting, TaskState::Done));
+    bench.end("a.2", Outcome::Success);
+    bench.end("b.1", Outcome::Success);
+    bench.end("c.1", Outcome::Success);
+    assert_eq!(bench.state("c"), TaskState::Done);
+    bench.launched();
+    bench.step(Input::Retry { id: "a".into(), fresh: true });
+    assert_eq!(
+        (bench.launched().as_str(), bench.tasks.row("a").and_then(|r| r.session.clone())),
+        ("a.3", None)
+    );
+    bench.step(Input::Retry { id: "a".into(), fresh: true });
+    assert_eq!(bench.launched(), "", "it runs");
+}
+
+#[test]
+fn a_task_is_changed_where_it_waits_and_not_where_it_runs_or_is_over() {
+    let mut bench = Bench::new(1);
+    bench.add(vec![task("a"), task("b"), task("c")]);
+    bench.step(Input::Edit(Box::new(TaskSpec { priority: 9, ..task("c") })));
+    bench.step(Input::Edit(Box::new(TaskSpec { priority: 9, ..task("a") })));
+    assert_eq!(bench.tasks.row("a").expect("it is known").spec.priority, 0, "it runs");
+    bench.launched();
+    bench.end("a.1", Outcome::Success);
+    assert_eq!(bench.launched(), "c.1");
+    bench.step(Input::Edit(Box::new(TaskSpec { deadline: Some(NOW), ..task("b") })));
+    assert_eq!(bench.state("b"), TaskState::Failed, "its deadline has passed");
+    bench.step(Input::Edit(Box::new(TaskSpec { priority: 9, ..task("b") })));
+    assert_eq!(bench.tasks.row("b").expect("it is known").spec.priority, 0, "it is over");
+}
+
+#[test]
+fn an_account_whose_limit_was_reached_somewhere_else_starts_nothing_until_then() {
+    let mut bench = Bench::new(2);
+    bench.step(Input::Close { account: "me".into(), until: NOW + 60_000 });
+    bench.add(vec![TaskSpec { account: Some("me".into()), ..task("a") }, task("b")]);
+    assert_eq!(bench.launched(), "b.1");
+    assert_eq!(bench.tasks.closed(NOW).collect::<Vec<_>>(), [("me", NOW + 60_000)]);
+    assert_eq!(bench.tasks.wake_at(), Some(NOW + 60_000));
+    bench.wait(60_000);
+    assert_eq!(bench.launched(), "a.1");
+    assert_eq!(bench.tasks.closed(bench.now).count(), 0);
+}
+
+#[test]
+fn what_is_over_can_be_forgotten_and_nothing_else() {
+    let mut bench = Bench::new(1);
+    bench.add(vec![task("a"), after("b", &["a"]), task("c")]);
+    bench.end("a.1", Outcome::Success);
+    bench.step(Input::Forget(vec!["a".into(), "b".into(), "c".into(), "x".into()]));
+    assert_eq!((bench.tasks.row("a"), bench.tasks.len()), (None, 2));
+    bench.end("b.1", Outcome::Success);
+    bench.end("c.1", Outcome::Success);
+    assert_eq!((bench.state("b"), bench.state("c")), (TaskState::Done, TaskState::Done));
+}
