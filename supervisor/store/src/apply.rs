@@ -10,8 +10,8 @@ use wezterm_parallel_schemas::{event::Event, inbox::AskView};
 use crate::{
     error::StoreError,
     row::{
-        AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, ProcessRow, PromptRow, ReplyRow, RunRow,
-        TrustRow, WorkspaceRow,
+        AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, LeaseRow, ProcessRow, PromptRow, ReplyRow,
+        RunRow, TaskKept, TaskPut, TrustRow, WorkspaceRow,
     },
 };
 
@@ -48,6 +48,17 @@ pub(crate) fn apply(db: &Connection, change: &Change, now: i64) -> Result<(), St
         Change::PutIntent(row) => return put_intent(db, row),
         Change::DeleteIntent(id) => return run_sql(db, "DELETE FROM intent WHERE id = ?1", [id]),
         Change::PutArrangement(row) => return put_arrangement(db, row),
+        Change::AddTask(kept) => return add_task(db, kept),
+        Change::PutTask(put) => return put_task(db, put),
+        Change::EditTask(kept) => return edit_task(db, kept),
+        Change::DeleteTask(id) => return run_sql(db, "DELETE FROM task WHERE id = ?1", [id]),
+        Change::PutGroup { name, paused } => return put_group(db, name, *paused),
+        Change::PutEnvironment { id, variables } => {
+            let sql = "INSERT INTO environment (id, data) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
+            return run_sql(db, sql, [id, &json(variables)?]);
+        }
+        Change::PutLease(row) => return put_lease(db, row),
+        Change::DeleteLease(name) => return run_sql(db, "DELETE FROM lease WHERE name = ?1", [name]),
         Change::PutReply(row) => return put_reply(db, row),
         Change::Event(event) => return put_event(db, event),
     }
@@ -238,6 +249,53 @@ fn put_arrangement(db: &Connection, row: &ArrangementRow) -> Result<(), StoreErr
         "INSERT INTO arrangement (workspace_id, at, data) VALUES (?1, ?2, ?3)
          ON CONFLICT (workspace_id) DO UPDATE SET at = excluded.at, data = excluded.data",
         params![row.workspace_id, row.at, json(row)?],
+    )
+}
+
+/// No two tasks have the same id, so that one that was added twice by mistake is refused.
+fn add_task(db: &Connection, kept: &TaskKept) -> Result<(), StoreError> {
+    run_sql(
+        db,
+        "INSERT INTO task (id, card, data, asked, environment) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![kept.row.spec.id, json(&kept.card)?, json(&kept.row)?, json(&kept.asked)?, kept.environment],
+    )
+}
+
+fn put_task(db: &Connection, put: &TaskPut) -> Result<(), StoreError> {
+    if put.brought.as_ref().and_then(|b| b.cost_usd).is_some_and(|cost| !cost.is_finite()) {
+        return Err(StoreError::Refused("the cost is not a number".into()));
+    }
+    let brought = put.brought.as_ref().map(json).transpose()?;
+    run_sql(
+        db,
+        "UPDATE task SET data = ?2, result = coalesce(?3, result) WHERE id = ?1",
+        params![put.row.spec.id, json(&put.row)?, brought],
+    )
+}
+
+fn edit_task(db: &Connection, kept: &TaskKept) -> Result<(), StoreError> {
+    run_sql(
+        db,
+        "UPDATE task SET card = ?2, data = ?3, asked = ?4 WHERE id = ?1",
+        params![kept.row.spec.id, json(&kept.card)?, json(&kept.row)?, json(&kept.asked)?],
+    )
+}
+
+fn put_group(db: &Connection, name: &str, paused: bool) -> Result<(), StoreError> {
+    run_sql(
+        db,
+        "INSERT INTO task_group (name, paused) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET paused = excluded.paused",
+        params![name, paused],
+    )
+}
+
+fn put_lease(db: &Connection, row: &LeaseRow) -> Result<(), StoreError> {
+    run_sql(
+        db,
+        "INSERT INTO lease (name, data) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET data = excluded.data",
+        [&row.name, &json(row)?],
     )
 }
 

@@ -38,6 +38,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001-first.sql")),
     M::up(include_str!("../migrations/0002-agents.sql")),
     M::up(include_str!("../migrations/0003-glass.sql")),
+    M::up(include_str!("../migrations/0004-tasks.sql")),
 ];
 /// The schema's version: how many migrations there are.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;

@@ -19,6 +19,7 @@ mod event;
 mod file;
 mod load;
 mod record;
+mod task;
 mod upkeep;
 mod writer;
 
@@ -29,8 +30,8 @@ pub use crate::{
     load::{Loaded, REPLIES_LOADED_MAX},
     record::{ASKS_KEPT_MAX, PROMPTS_KEPT_MAX},
     row::{
-        AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, ProcessRow, PromptRow, ReplyRow, RunRow,
-        RunState, TrustRow, WorkspaceRow,
+        AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, LeaseRow, ProcessRow, PromptRow, ReplyRow,
+        RunRow, RunState, TaskBrought, TaskCard, TaskKept, TaskLoaded, TaskPut, TrustRow, WorkspaceRow,
     },
     store::{EVENTS_KEPT_MAX, EVENTS_READ_MAX, JOURNAL_KEPT_MAX, Options, Store},
     upkeep::REPLIES_KEPT_MAX,

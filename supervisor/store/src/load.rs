@@ -12,8 +12,8 @@ use crate::{
     file::SEQ_FLOOR,
     record,
     row::{
-        AccountRow, ArrangementRow, ConfigRow, IntentRow, ProcessRow, PromptRow, ReplyRow, RunRow, TrustRow,
-        WorkspaceRow,
+        AccountRow, ArrangementRow, ConfigRow, IntentRow, LeaseRow, ProcessRow, PromptRow, ReplyRow, RunRow,
+        TaskLoaded, TrustRow, WorkspaceRow,
     },
 };
 
@@ -46,6 +46,12 @@ pub struct Loaded {
     pub intents: Vec<IntentRow>,
     /// How the panes of workspaces were last left, by the ids of the workspaces.
     pub arrangements: Vec<ArrangementRow>,
+    /// All tasks, in the order in which they were added.
+    pub tasks: Vec<TaskLoaded>,
+    /// Groups of tasks that are paused.
+    pub paused_groups: Vec<String>,
+    /// All that is leased.
+    pub leases: Vec<LeaseRow>,
     /// Number of the newest event; the next one is greater. 0 if there has been none.
     pub last_seq: u64,
     /// What went wrong and was mended, in words: to be said loudly.
@@ -127,6 +133,16 @@ pub(crate) fn load(db: &Connection, now: i64) -> Result<Loaded, StoreError> {
         accounts: rows(db, "SELECT * FROM account ORDER BY account", &[], |f| f.json("data"))?,
         intents: rows(db, "SELECT * FROM intent ORDER BY at, id", &[], |f| f.json("data"))?,
         arrangements: rows(db, "SELECT * FROM arrangement ORDER BY workspace_id", &[], |f| f.json("data"))?,
+        tasks: rows(
+            db,
+            "SELECT id, card, data, json_extract(result, '$.cost_usd') AS cost FROM task ORDER BY id",
+            &[],
+            |f| Ok(TaskLoaded { row: f.json("data")?, card: f.json("card")?, cost_usd: f.get("cost")? }),
+        )?,
+        paused_groups: rows(db, "SELECT name FROM task_group WHERE paused ORDER BY name", &[], |f| {
+            f.get("name")
+        })?,
+        leases: rows(db, "SELECT * FROM lease ORDER BY name", &[], |f| f.json("data"))?,
         last_seq: last_seq(db)?,
         problem: None,
     })

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use wezterm_parallel_core::spec::{ProcessSpec, WorkspaceSpec};
+use wezterm_parallel_core::{
+    spec::{ProcessSpec, WorkspaceSpec},
+    task::TaskRow,
+};
 use wezterm_parallel_schemas::{
     event::Event,
     gui::Intent,
@@ -14,11 +17,12 @@ use wezterm_parallel_schemas::{
     limit::{Usage, Window},
     process::{Source, State},
     prompt::PromptView,
+    task::{TaskAdd, TaskResult},
 };
 
 /// One change of one row. `Put` inserts the row or replaces the one with the same key.
 ///
-/// The text form of all but records (prompts, requests, accounts, answers, events) stands in the
+/// The text form of all but records (prompts, requests, accounts, tasks, answers, events) stands in the
 /// journal, so it follows the rules of
 /// the wire: add, never rename, new fields have a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +62,32 @@ pub enum Change {
     DeleteIntent(String),
     /// How the panes of a workspace lie. Goes with its workspace.
     PutArrangement(ArrangementRow),
+    /// A task that was added.
+    AddTask(Box<TaskKept>),
+    /// How a task stands now, and what its last attempt has brought, if that is over.
+    PutTask(Box<TaskPut>),
+    /// A task was changed by somebody.
+    EditTask(Box<TaskKept>),
+    /// A task is not remembered any more, by its id.
+    DeleteTask(String),
+    /// Whether a group of tasks is paused.
+    PutGroup {
+        /// Its name.
+        name: String,
+        /// Nothing more of it starts.
+        paused: bool,
+    },
+    /// An environment that tasks run in; one that is there stays as it is.
+    PutEnvironment {
+        /// SHA-256 of what it says, in hexadecimal.
+        id: String,
+        /// The variables.
+        variables: IndexMap<String, String>,
+    },
+    /// Something is leased.
+    PutLease(LeaseRow),
+    /// It is not leased any more; by its name.
+    DeleteLease(String),
     /// The answer to a call with an idempotency key. Refused if the key has one that is younger than
     /// 24 hours: in the same commit as the effect, it keeps the effect from happening twice.
     PutReply(ReplyRow),
@@ -231,6 +261,100 @@ pub struct IntentRow {
     /// The GUI that it was given to, by the name that it gave itself.
     #[serde(default)]
     pub gui: Option<String>,
+}
+
+/// A task as it was added, and how it stood then.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskKept {
+    /// How it stands.
+    pub row: TaskRow,
+    /// What is shown of it in a list.
+    pub card: TaskCard,
+    /// All that was asked, without the environment of whoever asked.
+    pub asked: TaskAdd,
+    /// The environment that it runs in, by its id; the daemon's if none.
+    pub environment: Option<String>,
+}
+
+impl std::fmt::Debug for TaskKept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // what people ask their agents is nobody else's business
+        f.debug_struct("TaskKept").field("row", &self.row).finish_non_exhaustive()
+    }
+}
+
+/// What is shown of a task in a list, and does not change while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskCard {
+    /// Its name.
+    pub name: String,
+    /// It is a command, not a prompt.
+    pub command: bool,
+    /// The beginning of what was asked.
+    pub text: String,
+    /// Its workspace.
+    pub workspace: Option<String>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// When it was added, in milliseconds since 1970.
+    pub added_at: i64,
+    /// The agent that has added it: `WORKSPACE/PROCESS` or a task's id.
+    pub added_by: Option<String>,
+    /// How many tasks stand above it that have added one another.
+    pub depth: u32,
+    /// Options of Claude that it has from the agent that has added it: it may do no more than that one.
+    pub inherited: Vec<String>,
+    /// The idempotency key that it was added with.
+    pub key: Option<String>,
+}
+
+/// How a task stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskPut {
+    /// It.
+    pub row: TaskRow,
+    /// What its last attempt has brought: none leaves what is there.
+    pub brought: Option<TaskBrought>,
+}
+
+/// What an attempt has brought.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskBrought {
+    /// What the session has cost so far, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// The rest.
+    pub result: TaskResult,
+}
+
+/// A task as it is loaded: what a list needs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskLoaded {
+    /// How it stands.
+    pub row: TaskRow,
+    /// What is shown of it.
+    pub card: TaskCard,
+    /// What its session has cost so far, in US dollars.
+    pub cost_usd: Option<f64>,
+}
+
+/// Something that is leased.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeaseRow {
+    /// What: the path of a file, or `port:NUMBER`, or any name.
+    pub name: String,
+    /// To whom: `WORKSPACE/PROCESS` or a task's id.
+    pub holder: String,
+    /// The run that holds it: it ends with it.
+    pub run_id: String,
+    /// Since when, in milliseconds since 1970.
+    pub at: i64,
+    /// Until when, if it was given for a time.
+    pub until: Option<i64>,
+    /// What for, in words.
+    pub reason: Option<String>,
 }
 
 /// How the panes of a workspace were last left.

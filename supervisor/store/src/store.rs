@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use indexmap::IndexMap;
 use rusqlite::Connection;
-use wezterm_parallel_schemas::{inbox::AskView, prompt::PromptView};
+use wezterm_parallel_schemas::{inbox::AskView, prompt::PromptView, task::TaskAdd};
 
 use crate::{
     error::StoreError,
@@ -19,7 +20,8 @@ use crate::{
     file,
     load::{Loaded, load_reply},
     record::{self, ASKS_KEPT_MAX, PROMPTS_KEPT_MAX},
-    row::{Change, PromptRow, ReplyRow},
+    row::{Change, PromptRow, ReplyRow, TaskBrought},
+    task,
     upkeep::Upkeep,
     writer::{Command, QUEUE_COMMANDS_MAX, Writer, now},
 };
@@ -244,6 +246,26 @@ impl Store {
     /// `Unreadable`, `Io` or `Corrupt`.
     pub fn prompt(&self, id: &str) -> Result<Option<PromptRow>, StoreError> {
         self.read(|db| record::prompt(db, id))
+    }
+
+    /// What was asked of a task, and the variables of its environment, if it has one of its own. Blocks for the
+    /// time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn task_asked(
+        &self,
+        id: &str,
+    ) -> Result<Option<(TaskAdd, Option<IndexMap<String, String>>)>, StoreError> {
+        self.read(|db| task::asked(db, id))
+    }
+
+    /// What the last attempt of a task has brought, if one is over. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn task_brought(&self, id: &str) -> Result<Option<TaskBrought>, StoreError> {
+        self.read(|db| task::brought(db, id))
     }
 
     /// Directories that workspaces have had, those that are deleted as well, with when each was last written

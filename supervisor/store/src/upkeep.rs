@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use crate::{apply::REPLY_AGE_MS_MAX, backup, error::StoreError, record, row::Change, store::Options};
+use crate::{apply::REPLY_AGE_MS_MAX, backup, error::StoreError, record, row::Change, store::Options, task};
 
 /// How many answers are kept, at most, also within their 24 hours: one call a second for a day is less.
 pub const REPLIES_KEPT_MAX: u32 = 100_000;
@@ -70,7 +70,7 @@ impl Upkeep {
             }
         }
         if now - self.replies_at >= REPLIES_EVERY_MS {
-            match trim_replies(db, now) {
+            match trim_replies(db, now).and_then(|()| task::trim(db)) {
                 Ok(()) => self.replies_at = now,
                 Err(e) => tracing::warn!("failed to remove old answers: {e}"),
             }
@@ -172,6 +172,14 @@ fn effect(change: Change) -> Option<Effect> {
         | Change::PutIntent(_)
         | Change::DeleteIntent(_)
         | Change::PutArrangement(_)
+        | Change::AddTask(_)
+        | Change::PutTask(_)
+        | Change::EditTask(_)
+        | Change::DeleteTask(_)
+        | Change::PutGroup { .. }
+        | Change::PutEnvironment { .. }
+        | Change::PutLease(_)
+        | Change::DeleteLease(_)
         | Change::PutReply(_)
         | Change::Event(_) => return None,
     })

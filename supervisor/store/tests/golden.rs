@@ -6,16 +6,16 @@ mod common;
 use std::{fs, path::PathBuf};
 
 use common::{
-    account, arrangement, ask, config, dir, event, intent, look, process, prompt, reply, run, trust,
-    workspace,
+    account, arrangement, ask, brought, config, dir, event, intent, lease, look, process, prompt, reply, run,
+    task, trust, workspace,
 };
 use serde_json::Value;
 use wezterm_parallel_schemas::{event::EventKind, inbox::AskState, prompt::PromptState};
-use wezterm_parallel_store::{Change, EventFilter, RunState, Store};
+use wezterm_parallel_store::{Change, EventFilter, RunState, Store, TaskPut};
 
 /// Set to write the database of a schema that has none yet.
 const WRITE: &str = "WEZTERM_PARALLEL_WRITE_GOLDEN";
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 
 #[test]
 fn the_database_of_every_release_opens() {
@@ -75,6 +75,11 @@ fn write() {
             Change::PutAccount(account("/home/me/.claude")),
             Change::PutIntent(intent("i")),
             Change::PutArrangement(arrangement("w")),
+            Change::PutEnvironment { id: "e".into(), variables: [("LANG".into(), "C".into())].into() },
+            Change::AddTask(Box::new(task("t"))),
+            Change::PutTask(Box::new(TaskPut { row: task("t").row, brought: Some(brought()) })),
+            Change::PutGroup { name: "docs".into(), paused: true },
+            Change::PutLease(lease("port:8080")),
             Change::PutReply(reply("key", 4_102_444_800_000)),
             Change::Event(event(1, EventKind::ProcessAdded)),
             Change::Event(event(2, EventKind::ProcessExit)),

@@ -68,6 +68,9 @@ fn what_was_committed_is_there_after_opening_anew() {
             accounts: Vec::new(),
             intents: Vec::new(),
             arrangements: Vec::new(),
+            tasks: vec![],
+            paused_groups: vec![],
+            leases: vec![],
             last_seq: 2,
             problem: None,
         }

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use indexmap::IndexMap;
 use rusqlite::Connection;
-use wezterm_parallel_core::spec::{ProcessSpec, RestartSpec, WorkspaceSpec};
+use wezterm_parallel_core::{
+    spec::{ProcessSpec, RestartSpec, WorkspaceSpec},
+    task::{TaskRow, TaskSpec, Wish},
+};
 use wezterm_parallel_schemas::{
     event::{Event, EventKind},
     gui::{Intent, IntentKind},
@@ -15,11 +18,12 @@ use wezterm_parallel_schemas::{
     layout::{Pane, Split, Window},
     process::{Kind, Source, State},
     prompt::{PromptState, PromptView},
+    task::{OnFailedDependency, TaskAdd, TaskResult, TaskState},
     units::Percent,
 };
 use wezterm_parallel_store::{
-    AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, Loaded, ProcessRow, PromptRow, ReplyRow,
-    RunRow, RunState, TrustRow, WorkspaceRow,
+    AccountRow, ArrangementRow, Change, ConfigRow, IntentRow, LeaseRow, Loaded, ProcessRow, PromptRow,
+    ReplyRow, RunRow, RunState, TaskBrought, TaskCard, TaskKept, TrustRow, WorkspaceRow,
 };
 
 /// A directory that is gone when the test ends.
@@ -283,6 +287,14 @@ impl Tables {
             | Change::PutIntent(_)
             | Change::DeleteIntent(_)
             | Change::PutArrangement(_)
+            | Change::AddTask(_)
+            | Change::PutTask(_)
+            | Change::EditTask(_)
+            | Change::DeleteTask(_)
+            | Change::PutGroup { .. }
+            | Change::PutEnvironment { .. }
+            | Change::PutLease(_)
+            | Change::DeleteLease(_)
             | Change::PutReply(_)
             | Change::Event(_) => panic!("it has no place in the journal"),
         }
@@ -303,5 +315,65 @@ impl Tables {
     pub fn with_last_config(mut self) -> Self {
         self.configs = self.configs.pop_last().into_iter().collect();
         self
+    }
+}
+
+/// A task that waits for another one, with an environment of its own.
+pub fn task(id: &str) -> TaskKept {
+    let spec = TaskSpec {
+        id: id.into(),
+        group: "docs".into(),
+        priority: 5,
+        after: vec!["before".into()],
+        on_failed_dependency: OnFailedDependency::Fail,
+        retries: 2,
+        timeout: Some(60_000),
+        deadline: Some(4_102_444_800_000),
+        account: Some("/home/me/.claude".into()),
+    };
+    let row = TaskRow {
+        spec,
+        state: TaskState::Waiting,
+        reason: Some("one task comes first".into()),
+        attempt: 1,
+        failures: 1,
+        pushbacks: 1,
+        queued_at: 1_795_000_000_000,
+        held_until: Some(1_795_000_001_000),
+        session: Some("0d9e4a10-5a1c-4a52-9c0f-2a1f0a6f3b11".into()),
+        wish: Some(Wish::Pause),
+        started_at: Some(1_795_000_000_100),
+        ended_at: Some(1_795_000_000_200),
+    };
+    let card = TaskCard {
+        name: "tests".into(),
+        command: true,
+        text: "write the tests".into(),
+        workspace: Some("api".into()),
+        cwd: "/home/me/src/api".into(),
+        added_at: 1_795_000_000_000,
+        added_by: Some("api/lead".into()),
+        depth: 1,
+        inherited: vec!["--model".into(), "opus".into()],
+        key: Some("k".into()),
+    };
+    let asked = TaskAdd { prompt: Some("write the tests".into()), ..TaskAdd::default() };
+    TaskKept { row, card, asked, environment: Some("e".into()) }
+}
+
+/// What an attempt has brought.
+pub fn brought() -> TaskBrought {
+    let result = TaskResult { text: Some("All is green.".into()), turns: 3, ..TaskResult::default() };
+    TaskBrought { cost_usd: Some(0.25), result }
+}
+
+pub fn lease(name: &str) -> LeaseRow {
+    LeaseRow {
+        name: name.into(),
+        holder: "api/lead".into(),
+        run_id: "r1".into(),
+        at: 1_795_000_000_000,
+        until: Some(1_795_000_060_000),
+        reason: Some("the server of the tests".into()),
     }
 }
