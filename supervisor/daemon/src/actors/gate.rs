@@ -1,22 +1,35 @@
 //! The queue of starts.
 //!
-//! Owns: who waits and who is starting. Receives: requests of processes. Sends: admissions.
-//! Dies when: the daemon ends. After a panic everyone who waits has to ask again, which processes do
+//! Owns: who waits and who is starting. Receives: requests of processes and of runs of tasks. Sends:
+//! admissions. Dies when: the daemon ends. After a panic everyone who waits has to ask again, which they do
 //! when they are told so.
 
 use std::{collections::HashMap, time::Duration};
 
-use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Supervised};
+use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use wezterm_parallel_core::gate::{Effect, Gate, Hold, MEMORY_RECHECK_MS, Ticket};
 
-use super::process::{ProcessActor, Tell};
 use crate::effects::machine;
+
+/// What somebody hears who has asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It may start.
+    Admitted,
+    /// It waits, for this reason.
+    Waits(String),
+    /// Nothing is known of it any more: it has to ask again.
+    AskAgain,
+}
+
+/// How it hears that.
+pub type Ear = Box<dyn Fn(Told) + Send>;
 
 /// See the module.
 #[derive(Default)]
 pub struct GateActor {
     gate: Gate,
-    asking: HashMap<String, Addr<ProcessActor>>,
+    asking: HashMap<String, Ear>,
     limits: (HashMap<String, u32>, u64),
     rechecking: bool,
 }
@@ -30,8 +43,8 @@ impl Supervised for GateActor {
         self.gate = Gate::default();
         self.gate.limit(self.limits.0.clone(), self.limits.1);
         self.rechecking = false;
-        for (_, process) in self.asking.drain() {
-            process.do_send(Tell(wezterm_parallel_core::process::Input::Restart { now: false }));
+        for (_, tell) in self.asking.drain() {
+            tell(Told::AskAgain);
         }
     }
 }
@@ -41,13 +54,13 @@ impl GateActor {
         for effect in effects {
             match effect {
                 Effect::Admit(process) => {
-                    if let Some(address) = self.asking.remove(&process) {
-                        address.do_send(super::process::Admitted);
+                    if let Some(tell) = self.asking.remove(&process) {
+                        tell(Told::Admitted);
                     }
                 }
                 Effect::Wait(process, reason) => {
-                    if let Some(address) = self.asking.get(&process) {
-                        address.do_send(Tell(wezterm_parallel_core::process::Input::Queued(reason)));
+                    if let Some(tell) = self.asking.get(&process) {
+                        tell(Told::Waits(reason));
                     }
                 }
                 Effect::Recheck if self.rechecking => {}
@@ -80,10 +93,10 @@ impl Handler<Limit> for GateActor {
     }
 }
 
-/// A process wants to start.
+/// Somebody wants to start.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Ask(pub Ticket, pub Addr<ProcessActor>);
+pub struct Ask(pub Ticket, pub Ear);
 
 impl Handler<Ask> for GateActor {
     type Result = ();

@@ -325,7 +325,13 @@ impl ProcessActor {
         let account = claude::config_dir(&env).unwrap_or_default().display().to_string();
         let directory = self.machine.spec().cwd.display().to_string();
         let ticket = Ticket { process: self.row.id.clone(), agent, account, directory };
-        self.shared.gate.do_send(gate::Ask(ticket, ctx.address()));
+        let me = ctx.address();
+        let ear: gate::Ear = Box::new(move |told| match told {
+            gate::Told::Admitted => me.do_send(Admitted),
+            gate::Told::Waits(reason) => me.do_send(Tell(Input::Queued(reason))),
+            gate::Told::AskAgain => me.do_send(Tell(Input::Restart { now: false })),
+        });
+        self.shared.gate.do_send(gate::Ask(ticket, ear));
     }
 
     /// Tells the gate when a question to the user begins or ends that others would only repeat.
@@ -840,27 +846,9 @@ impl Plan {
             return Err(Refused::new(StartFailure::Cwd, message));
         }
         let mut command = spec.command;
-        let program = command.first().cloned().unwrap_or_default();
         let is_claude = spec.kind == Kind::Claude;
-        let installed = claude::find_program(&program, &spec.cwd, &self.env).is_some();
-        let own = (!installed && is_claude && program == "claude")
-            .then(|| claude::own_claude(&self.claude_prefix))
-            .flatten();
-        if !installed && own.is_none() {
-            let help = if is_claude {
-                "Claude Code is not installed: run `wezterm-parallel up`, which offers to install it, or `npm install -g @anthropic-ai/claude-code`"
-            } else {
-                "give its whole path, or start the daemon from an environment whose PATH has it"
-            };
-            return Err(Refused::new(
-                StartFailure::Program,
-                format!("there is no program `{program}`; {help}"),
-            ));
-        }
-        // what stands in the config stays as it is, for programs that look at how they were called
-        if let Some(own) = own {
-            command[0] = own.to_string_lossy().into_owned();
-        }
+        claude::locate(&mut command, &spec.cwd, &self.env, is_claude.then_some(&*self.claude_prefix))
+            .map_err(|why| Refused::new(StartFailure::Program, why))?;
         if let Some(place) = &self.settings
             && let Err(e) = settings::inject(&mut command, &spec.cwd, place)
         {

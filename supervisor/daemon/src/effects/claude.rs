@@ -195,6 +195,36 @@ pub fn find_program(program: &str, cwd: &Path, env: &IndexMap<String, String>) -
     std::env::split_paths(path).map(|dir| cwd.join(dir).join(program)).find(|p| runnable(p))
 }
 
+/// Looks whether there is the program of a command line. That of a Claude may be the one that `up` has
+/// installed: `prefix` says where that would be, and its path takes the place of the name then.
+///
+/// # Errors
+/// There is none; in words that say what to do.
+pub fn locate(
+    command: &mut [String],
+    cwd: &Path,
+    env: &IndexMap<String, String>,
+    prefix: Option<&Path>,
+) -> Result<(), String> {
+    let Some(program) = command.first_mut() else { return Err("there is no command".into()) };
+    if find_program(program, cwd, env).is_some() {
+        return Ok(());
+    }
+    // what stands in the config stays as it is, for programs that look at how they were called
+    if program == "claude"
+        && let Some(own) = prefix.and_then(own_claude)
+    {
+        *program = own.to_string_lossy().into_owned();
+        return Ok(());
+    }
+    let help = if prefix.is_some() {
+        "Claude Code is not installed: run `wezterm-parallel up`, which offers to install it, or `npm install -g @anthropic-ai/claude-code`"
+    } else {
+        "give its whole path, or start the daemon from an environment whose PATH has it"
+    };
+    Err(format!("there is no program `{program}`; {help}"))
+}
+
 /// The Claude that `up` has installed, if it has.
 pub fn own_claude(prefix: &Path) -> Option<PathBuf> {
     let modules = prefix.join("node_modules/@anthropic-ai");
