@@ -2,6 +2,9 @@
 //! line, stream-json. Read here and nowhere else; what a newer Claude adds is skipped, what it leaves out
 //! is none, and what cannot be read at all is an error with its reason, never a panic.
 
+pub mod attempt;
+#[cfg(test)]
+mod captures;
 pub mod decision;
 pub mod digest;
 pub mod hook;

@@ -1,9 +1,12 @@
 //! A line of `--output-format stream-json`. Seen with 2.1.330. Every line is kept as it came, whatever it is.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::{
     hook::is_session_id,
+    request,
     statusline::number,
     transcript::Tokens,
     usage_limit::{self, RateLimit},
@@ -36,6 +39,8 @@ pub enum Said {
         version: Option<String>,
         /// `default`, `acceptEdits`, …
         permission_mode: Option<String>,
+        /// Where it works.
+        cwd: Option<String>,
     },
     /// The model said something, or an error stands in its place.
     Assistant {
@@ -46,7 +51,7 @@ pub enum Said {
         /// What was said, without its other blocks.
         text: Option<String>,
         /// Tools that it asks for.
-        tools: Vec<String>,
+        tools: Vec<ToolUse>,
         /// What the message used; that of its beginning.
         tokens: Tokens,
         /// `rate_limit`, `overloaded`, `server_error`, `authentication_failed`, …
@@ -54,8 +59,13 @@ pub enum Said {
         /// A usage limit, if that is the error.
         limit: Option<Limit>,
     },
-    /// The user said something, or a tool gave a result.
-    User,
+    /// The user said something, or tools gave their results.
+    User {
+        /// The results.
+        results: Vec<ToolResult>,
+        /// Files that a command changed, as Claude saw it. A subagent does not say.
+        changed: Vec<String>,
+    },
     /// The end of a turn.
     Result(Box<Ended>),
     /// The API refused, and is asked again.
@@ -75,6 +85,8 @@ pub enum Said {
     RateLimit(RateLimit),
     /// A tool may not be used.
     PermissionDenied {
+        /// Which use of it.
+        id: String,
         /// Which.
         tool: String,
         /// Why.
@@ -84,6 +96,8 @@ pub enum Said {
     Status(Option<String>),
     /// `running`, `requires_action`, `idle`.
     SessionState(String),
+    /// All that runs in the background now, by the ids of the tasks: subagents and shells.
+    Background(Vec<String>),
     /// A task in the background: its id, and the subtype.
     Task {
         /// Its id.
@@ -95,6 +109,28 @@ pub enum Said {
     },
     /// Anything else, by its type and subtype.
     Other(String),
+}
+
+/// A use of a tool, begun or denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolUse {
+    /// Its id.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// What it is to do, in short.
+    pub what: String,
+    /// The file that it writes, if it is one that writes a file.
+    pub writes: Option<String>,
+}
+
+/// What became of a use of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolResult {
+    /// Id of the use.
+    pub id: String,
+    /// It failed, or was denied.
+    pub failed: bool,
 }
 
 /// A usage limit that was reached.
@@ -115,12 +151,24 @@ pub struct Ended {
     pub subtype: String,
     /// `completed`, `api_error`, `aborted_streaming`, `max_turns`, …
     pub reason: Option<String>,
+    /// Why the model stopped: `end_turn`, `refusal`, …
+    pub stop: Option<String>,
     /// The last message, or the error in words.
     pub text: Option<String>,
+    /// What failed otherwise, in words.
+    pub errors: Vec<String>,
+    /// Which result of this process it is, from 0. A turn that had to wait for others gives its own later.
+    pub index: Option<u64>,
+    /// How long the turn took, in milliseconds.
+    pub duration_ms: u64,
+    /// Uses of tools that were denied in it.
+    pub denied: Vec<ToolUse>,
     /// US dollars, over the whole session, also over `--resume`.
     pub cost_usd: Option<f64>,
     /// Tokens of all models, over the whole session.
     pub tokens: Tokens,
+    /// Tokens of all models since the result before, or since the process began.
+    pub tokens_since: Tokens,
     /// Status of HTTP, if the API failed.
     pub status: Option<u16>,
     /// A usage limit, if that is the error.
@@ -149,16 +197,25 @@ fn said(raw: &Value) -> Said {
             model: text("model"),
             version: text("claude_code_version"),
             permission_mode: text("permissionMode"),
+            cwd: text("cwd"),
         },
         ("assistant", _) => assistant(raw),
-        ("user", _) => Said::User,
+        ("user", _) => user(raw),
         ("result", _) => Said::Result(Box::new(Ended {
             is_error: raw["is_error"] == true,
             subtype,
             reason: text("terminal_reason"),
+            stop: text("stop_reason"),
             text: text("result"),
+            errors: texts(&raw["errors"]),
+            index: count("result_index"),
+            duration_ms: count("duration_ms").unwrap_or(0),
+            denied: items(&raw["permission_denials"])
+                .map(|d| tool_use(&d["tool_use_id"], &d["tool_name"], &d["tool_input"]))
+                .collect(),
             cost_usd: number(raw.get("total_cost_usd")),
             tokens: Tokens::of_models(&raw["modelUsage"]),
+            tokens_since: Tokens::of_models(&raw["model_usage_since_last_result"]),
             status: status("api_error_status"),
             limit: limit(raw, text("result").unwrap_or_default()),
         })),
@@ -174,11 +231,16 @@ fn said(raw: &Value) -> Said {
             None => Said::Other(kind),
         },
         ("system", "permission_denied") => Said::PermissionDenied {
+            id: text("tool_use_id").unwrap_or_default(),
             tool: text("tool_name").unwrap_or_default(),
             message: text("message").unwrap_or_default(),
         },
         ("system", "status") => Said::Status(text("status")),
         ("system", "session_state_changed") => Said::SessionState(text("state").unwrap_or_default()),
+        ("system", "background_tasks_changed") => {
+            let ids = items(&raw["tasks"]).filter_map(|task| task["task_id"].as_str());
+            Said::Background(ids.map(str::to_owned).collect())
+        }
         ("system", event) if event.starts_with("task_") => Said::Task {
             id: text("task_id").unwrap_or_default(),
             event: subtype.clone(),
@@ -192,7 +254,7 @@ fn said(raw: &Value) -> Said {
 fn assistant(raw: &Value) -> Said {
     let message = &raw["message"];
     let own = |value: &Value| value.as_str().map(str::to_owned);
-    let blocks = || message["content"].as_array().into_iter().flatten();
+    let blocks = || items(&message["content"]);
     let of = |kind: &'static str, name: &'static str| {
         blocks().filter(move |b| b["type"] == kind).filter_map(move |b| b[name].as_str())
     };
@@ -201,12 +263,52 @@ fn assistant(raw: &Value) -> Said {
     Said::Assistant {
         id: own(&message["id"]),
         model: own(&message["model"]).filter(|m| !m.starts_with('<')),
-        tools: of("tool_use", "name").map(str::to_owned).collect(),
+        tools: blocks()
+            .filter(|b| b["type"] == "tool_use")
+            .map(|b| tool_use(&b["id"], &b["name"], &b["input"]))
+            .collect(),
         tokens: Tokens::of_message(&message["usage"]),
         error: own(&raw["error"]),
         limit: limit(raw, text.clone().unwrap_or_default()),
         text,
     }
+}
+
+fn user(raw: &Value) -> Said {
+    let results = items(&raw["message"]["content"]).filter(|b| b["type"] == "tool_result");
+    let result = |b: &Value| ToolResult { id: string(&b["tool_use_id"]), failed: b["is_error"] == true };
+    Said::User {
+        results: results.map(result).collect(),
+        changed: texts(&raw["tool_use_result"]["bashEditDiff"]["changedFiles"]),
+    }
+}
+
+fn tool_use(id: &Value, name: &Value, input: &Value) -> ToolUse {
+    let name = string(name);
+    // the result names the same file, but in a line of a subagent it is not there
+    let field = match name.as_str() {
+        "Edit" | "MultiEdit" | "Write" => Some("file_path"),
+        "NotebookEdit" => Some("notebook_path"),
+        _ => None,
+    };
+    ToolUse {
+        id: string(id),
+        what: request::summary(&name, input, Path::new("")),
+        writes: field.and_then(|f| input.get(f)?.as_str().map(str::to_owned)),
+        name,
+    }
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    items(value).filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The usage limit that a line tells of: by its code, or, of an older Claude, by its words.
@@ -225,32 +327,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    macro_rules! captures {
-        ($($name:literal),*) => {
-            &[$(($name, include_str!(concat!("../../tests/fixtures/stream_", $name, ".jsonl")))),*]
-        };
-    }
-    const CAPTURES: &[(&str, &str)] = captures![
-        "429_fail",
-        "529_retry",
-        "budget",
-        "bypass_tool",
-        "compact",
-        "max_turns",
-        "oauth_limit",
-        "oauth_warning",
-        "partial",
-        "permission_denied",
-        "subagent",
-        "success",
-        "tool_deferred"
-    ];
-
-    fn capture(name: &str) -> Vec<Line> {
-        let (_, text) = CAPTURES.iter().find(|(n, _)| *n == name).expect("a capture");
-        text.lines().map(parse).collect()
-    }
+    use crate::claude::captures::{CAPTURES, capture};
 
     fn result(lines: &[Line]) -> &Ended {
         let found = lines.iter().rev().find_map(|l| match &l.said {
@@ -264,7 +341,8 @@ mod tests {
     fn every_line_of_every_capture_is_read_and_kept() {
         let mut others = Vec::new();
         for (name, text) in CAPTURES {
-            for line in text.lines() {
+            // what Claude writes to its standard error stands in between
+            for line in text.lines().filter(|l| l.starts_with('{')) {
                 let read = parse(line);
                 assert_eq!(read.raw, serde_json::from_str::<Value>(line).expect("JSON"), "{name}");
                 assert!(read.session_id.is_some(), "{name}: {line}");
@@ -278,10 +356,11 @@ mod tests {
         others.dedup();
         let known = [
             "stream_event",
-            "system/background_tasks_changed",
             "system/compact_boundary",
             "system/hook_response",
             "system/hook_started",
+            "system/informational",
+            "system/model_refusal_no_fallback",
             "system/thinking_tokens",
         ];
         assert_eq!(others, known, "kept, and said to be nothing that we know");
@@ -342,7 +421,7 @@ mod tests {
         assert!(said("compact").contains(&Said::Status(Some("compacting".into()))));
         assert!(said("compact").contains(&Said::Status(None)));
         assert!(said("permission_denied").iter().any(
-            |s| matches!(s, Said::PermissionDenied { tool, message } if tool == "Bash" && message.contains("approval"))
+            |s| matches!(s, Said::PermissionDenied { tool, message, .. } if tool == "Bash" && message.contains("approval"))
         ));
         let tasks = said("subagent");
         let task = |event: &str, status: Option<&str>| {
@@ -352,10 +431,12 @@ mod tests {
         };
         assert!(task("task_started", None) && task("task_updated", Some("completed")));
         assert!(
-            said("bypass_tool")
-                .iter()
-                .any(|s| matches!(s, Said::Assistant { tools, .. } if tools == &["Bash"]))
+            said("bypass_tool").iter().any(
+                |s| matches!(s, Said::Assistant { tools, .. } if tools.iter().any(|t| t.name == "Bash"))
+            )
         );
+        assert!(tasks.contains(&Said::Background(vec!["a4b67a915c1c73a1a".into()])));
+        assert!(tasks.contains(&Said::Background(Vec::new())));
         assert!(result(&capture("max_turns")).is_error && result(&capture("budget")).is_error);
     }
 

@@ -117,7 +117,7 @@ fn read_stream(line: &Line) -> Option<Read> {
         Written::Init { .. } => (Some(Status::Working), "init".to_owned()),
         Written::Assistant { error: Some(error), .. } => (None, format!("assistant error={error}")),
         Written::Assistant { .. } => (Some(Status::Working), "assistant".to_owned()),
-        Written::User => (Some(Status::Working), "user".to_owned()),
+        Written::User { .. } => (Some(Status::Working), "user".to_owned()),
         Written::Result(ended) => {
             let status = if ended.is_error { Status::Error } else { Status::Idle };
             (Some(status), format!("result {}", ended.subtype))
@@ -139,6 +139,7 @@ fn read_stream(line: &Line) -> Option<Read> {
             (status, format!("session_state {state}"))
         }
         Written::Task { event, .. } => (None, event.clone()),
+        Written::Background(_) => (None, "system/background_tasks_changed".to_owned()),
         Written::RateLimit(_) => (None, "rate_limit_event".to_owned()),
         Written::Status(None) => (None, "status".to_owned()),
         Written::Other(what) => (None, what.clone()),
