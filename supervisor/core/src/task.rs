@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use wezterm_parallel_schemas::task::{OnFailedDependency, TaskState};
 
-pub use check::{Fault, TASKS_MAX, check};
+pub use check::{Fault, TASKS_MAX, check, faults};
 use lanes::{Lane, Lanes, Place};
 
 use crate::spec::{Millis, TASKS_PARALLEL_DEFAULT};
@@ -392,6 +392,11 @@ impl Tasks {
     /// A run of it was asked for, or lives.
     pub fn is_running(&self, id: &str) -> bool {
         self.tasks.get(id).is_some_and(|task| task.stage.runs())
+    }
+
+    /// Its run is to end, since somebody wants it or it takes too long.
+    pub fn is_unwanted(&self, id: &str) -> bool {
+        self.tasks.get(id).is_some_and(|task| task.overdue || task.row.wish.is_some())
     }
 
     /// Nothing more of this group starts.

@@ -23,7 +23,7 @@ mod sessions;
 mod shared;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::{HashMap, HashSet},
     fs::File,
     io::Write as _,
@@ -42,6 +42,7 @@ use actors::{
     limit::LimitActor,
     registry::RegistryActor,
     supervisor::{Adopt, Stored, SupervisorActor},
+    task::TasksActor,
 };
 use effects::config_file::Sources;
 use tokio::{
@@ -222,8 +223,14 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let newest = store.events_since(loaded.last_seq.saturating_sub(1), 1, &EventFilter::default());
     let last_word = newest.ok().and_then(|e| e.events.last().map(|e| e.at)).unwrap_or(0);
 
-    let known: HashSet<&str> = loaded.runs.iter().map(|r| r.run_id.as_str()).collect();
-    end_orphans(&places.runs(), &known);
+    let runs: HashSet<&str> = loaded.runs.iter().map(|r| r.run_id.as_str()).collect();
+    let tasks: HashMap<&str, u32> =
+        loaded.tasks.iter().map(|t| (t.row.spec.id.as_str(), t.row.attempt)).collect();
+    end_orphans(&places.runs(), |id| {
+        let attempt =
+            id.rsplit_once('.').and_then(|(task, n)| Some((tasks.get(task)?, n.parse::<u32>().ok()?)));
+        runs.contains(id) || attempt.is_some_and(|(newest, n)| n <= *newest)
+    });
 
     let board = Board::start(store, loaded.last_seq, clock, loaded.problem.clone());
     let gate = guard::start("gate".into(), GateActor::default(), shared::panic_report(board.clone()));
@@ -264,8 +271,15 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         layouts: layouts::Layouts::new(loaded.arrangements),
         inbox,
         gui,
+        tasks: OnceCell::new(),
+        task_homes: RefCell::default(),
         places,
     });
+    let tasks = TasksActor::new(shared.clone(), loaded.tasks, loaded.paused_groups);
+    let tasks = guard::start("tasks".into(), tasks, shared.on_panic());
+    shared.limits.do_send(actors::limit::Watch(tasks.clone()));
+    // set once, here
+    let _ = shared.tasks.set(tasks);
     let stored = Stored {
         workspaces: loaded.workspaces,
         processes: loaded.processes,
@@ -368,12 +382,12 @@ fn first_config(sources: &Sources, last_good: Option<&ConfigRow>) -> (Option<Rea
 
 /// Ends runs that live and that the store knows nothing of: a store that was lost must not lead to a
 /// second Claude beside the first. Their programs get the time to end well.
-fn end_orphans(runs: &Path, known: &HashSet<&str>) {
+fn end_orphans(runs: &Path, known: impl Fn(&str) -> bool) {
     // directories of keepers that ended before they were in force
     let _ = rundir::remove_abandoned(runs);
     for id in effects::keeper::all(runs) {
         let dir = rundir::run_dir(runs, &id);
-        if known.contains(id.as_str()) {
+        if known(&id) {
             continue;
         }
         if rundir::is_alive(&dir) {

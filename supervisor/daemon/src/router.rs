@@ -8,6 +8,7 @@ mod limit;
 mod project;
 mod prompt;
 mod session;
+mod task;
 
 use std::{
     cell::{Cell, RefCell},
@@ -48,6 +49,7 @@ use crate::{
         gui::{End, GoOn},
         process::{Do, Explain, Order, ProcessActor},
         supervisor::{self, SupervisorActor},
+        task::{self as task_actor, GroupOrder},
         workspace,
     },
     caller::Caller,
@@ -177,6 +179,15 @@ impl Router {
             }
             call::WaitForPrompt::NAME => {
                 self.answer::<call::WaitForPrompt>(params, |p| self.wait_for_prompt(p)).await
+            }
+            call::ListTasks::NAME => self.answer::<call::ListTasks>(params, |p| self.list_tasks(p)).await,
+            call::ShowTask::NAME => self.answer::<call::ShowTask>(params, |p| self.show_task(p)).await,
+            call::WaitForTasks::NAME => {
+                self.answer::<call::WaitForTasks>(params, |p| self.wait_for_tasks(p)).await
+            }
+            call::ListGroups::NAME => self.answer::<call::ListGroups>(params, |_| self.list_groups()).await,
+            call::ReportGroup::NAME => {
+                self.answer::<call::ReportGroup>(params, |p| self.report_group(p)).await
             }
             call::ListAsks::NAME => self.answer::<call::ListAsks>(params, |p| self.list_asks(p)).await,
             call::ShowAsk::NAME => self.answer::<call::ShowAsk>(params, |p| self.show_ask(p)).await,
@@ -319,6 +330,36 @@ impl Router {
             call::SendPrompt::NAME => self.answer::<call::SendPrompt>(params, |p| self.send(caller, p)).await,
             call::CancelPrompt::NAME => {
                 self.answer::<call::CancelPrompt>(params, |p| self.cancel_prompt(p)).await
+            }
+            call::AddTask::NAME => self.answer::<call::AddTask>(params, |p| self.add_task(caller, p)).await,
+            call::ImportTasks::NAME => {
+                self.answer::<call::ImportTasks>(params, |p| self.import_tasks(caller, p)).await
+            }
+            call::CancelTask::NAME => {
+                self.answer::<call::CancelTask>(params, |p| self.cancel_task(caller, p)).await
+            }
+            call::RetryTask::NAME => {
+                self.answer::<call::RetryTask>(params, |p| self.retry_task(caller, p)).await
+            }
+            call::EditTask::NAME => {
+                self.answer::<call::EditTask>(params, |p| self.edit_task(caller, p)).await
+            }
+            call::PauseTask::NAME => {
+                self.answer::<call::PauseTask>(params, |p| self.pause_task(caller, p)).await
+            }
+            call::ResumeTask::NAME => {
+                self.answer::<call::ResumeTask>(params, |p| self.resume_task(caller, p)).await
+            }
+            call::PauseGroup::NAME => {
+                self.answer::<call::PauseGroup>(params, |p| self.order_group(caller, p, GroupOrder::Pause))
+                    .await
+            }
+            call::ResumeGroup::NAME => {
+                self.answer::<call::ResumeGroup>(params, |p| self.order_group(caller, p, GroupOrder::Resume))
+                    .await
+            }
+            call::OpenLimit::NAME => {
+                self.answer::<call::OpenLimit>(params, |p| self.open_limit(caller, p)).await
             }
             call::AllowAsk::NAME => {
                 self.answer::<call::AllowAsk>(params, |p| self.allow_ask(caller, p)).await
@@ -620,6 +661,9 @@ impl Router {
             self.shared.ending.set(false);
             self.stopping.set(false);
             let _ = self.shared.gui.send(GoOn).await;
+            if let Some(tasks) = self.shared.tasks.get() {
+                tasks.do_send(task_actor::GoOn);
+            }
         }
         stopped
     }
@@ -632,10 +676,14 @@ impl Router {
         let runs_dir = self.shared.places.runs();
         let alive =
             |v: &ProcessView| v.keeper_pid.and(v.run_id.as_ref()).map(|id| rundir::run_dir(&runs_dir, id));
-        let keepers: Vec<PathBuf> = board.processes().iter().filter_map(alive).collect();
+        let mut keepers: Vec<PathBuf> = board.processes().iter().filter_map(alive).collect();
+        let tasks: Vec<PathBuf> = self.task_runs();
+        let running = running.saturating_add(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
+        keepers.extend(tasks);
         let stopped = if p.keep {
             Stopped { ended: 0, kept: running }
         } else {
+            self.end_tasks().await?;
             self.supervisor.send(supervisor::EndAll).await.map_err(gone)?;
             until_gone(keepers).await;
             Stopped { ended: running, kept: 0 }
@@ -808,6 +856,8 @@ mod tests {
             layouts: Layouts::new(Vec::new()),
             inbox: nobody(),
             gui: guard::start("gui".into(), gui, panic_report(board.clone())),
+            tasks: std::cell::OnceCell::new(),
+            task_homes: RefCell::default(),
             board,
         };
         Router::new(Rc::new(shared), nobody(), nobody(), clock.at())

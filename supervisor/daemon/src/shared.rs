@@ -1,7 +1,7 @@
 //! What every actor has at hand.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     path::PathBuf,
     rc::Rc,
@@ -20,7 +20,7 @@ use wezterm_parallel_store::PromptRow;
 use crate::{
     actors::{
         gate::GateActor, gui::GuiActor, inbox::InboxActor, limit::LimitActor, process::ProcessActor,
-        registry::RegistryActor,
+        registry::RegistryActor, task::TasksActor,
     },
     board::Board,
     clock::Clock,
@@ -67,6 +67,37 @@ pub struct Shared {
     pub inbox: Addr<InboxActor>,
     /// GUIs.
     pub gui: Addr<GuiActor>,
+    /// The tasks; set when they begin, right after this.
+    pub tasks: OnceCell<Addr<TasksActor>>,
+    /// Runs of tasks that live, by the tasks' ids.
+    pub task_homes: RefCell<HashMap<String, TaskHome>>,
+}
+
+/// Where a task lives, for what comes from inside of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskHome {
+    /// The task.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its run.
+    pub run_id: String,
+    /// Its workspace.
+    pub workspace: Option<String>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// It is a command of the user's, not an agent.
+    pub command: bool,
+    /// How many tasks stand above it that have added one another.
+    pub depth: u32,
+    /// Options that it has from the agent that has added it.
+    pub inherited: Vec<String>,
+    /// The agent that is asked.
+    pub agent: Option<String>,
+    /// Its program.
+    pub pid: Option<i32>,
+    /// The keeper of its run.
+    pub keeper_pid: Option<i32>,
 }
 
 /// Actors of processes, by the processes' ids.

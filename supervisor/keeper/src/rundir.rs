@@ -55,6 +55,27 @@ pub fn log_path(run_dir: &Path) -> PathBuf {
     run_dir.join(LOG)
 }
 
+/// All log files of a run that are there, the oldest first.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn log_paths(run_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(run_dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name == LOG {
+            found.push((0, path));
+        } else if let Some(age) = name.strip_prefix(LOG).and_then(|rest| rest.strip_prefix('.'))
+            && let Ok(age) = age.parse::<u32>()
+        {
+            found.push((age, path));
+        }
+    }
+    found.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
 /// The last screen of a run that has ended, as escape sequences.
 pub fn screen_path(run_dir: &Path) -> PathBuf {
     run_dir.join(SCREEN)

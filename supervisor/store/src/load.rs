@@ -133,19 +133,25 @@ pub(crate) fn load(db: &Connection, now: i64) -> Result<Loaded, StoreError> {
         accounts: rows(db, "SELECT * FROM account ORDER BY account", &[], |f| f.json("data"))?,
         intents: rows(db, "SELECT * FROM intent ORDER BY at, id", &[], |f| f.json("data"))?,
         arrangements: rows(db, "SELECT * FROM arrangement ORDER BY workspace_id", &[], |f| f.json("data"))?,
-        tasks: rows(
-            db,
-            "SELECT id, card, data, json_extract(result, '$.cost_usd') AS cost FROM task ORDER BY id",
-            &[],
-            |f| Ok(TaskLoaded { row: f.json("data")?, card: f.json("card")?, cost_usd: f.get("cost")? }),
-        )?,
-        paused_groups: rows(db, "SELECT name FROM task_group WHERE paused ORDER BY name", &[], |f| {
-            f.get("name")
-        })?,
+        tasks: tasks(db)?,
+        paused_groups: paused_groups(db)?,
         leases: rows(db, "SELECT * FROM lease ORDER BY name", &[], |f| f.json("data"))?,
         last_seq: last_seq(db)?,
         problem: None,
     })
+}
+
+/// All tasks, in the order in which they were added.
+pub(crate) fn tasks(db: &Connection) -> Result<Vec<TaskLoaded>, StoreError> {
+    let sql = "SELECT id, card, data, json_extract(result, '$.cost_usd') AS cost FROM task ORDER BY id";
+    rows(db, sql, &[], |f| {
+        Ok(TaskLoaded { row: f.json("data")?, card: f.json("card")?, cost_usd: f.get("cost")? })
+    })
+}
+
+/// Groups of tasks that are paused.
+pub(crate) fn paused_groups(db: &Connection) -> Result<Vec<String>, StoreError> {
+    rows(db, "SELECT name FROM task_group WHERE paused ORDER BY name", &[], |f| f.get("name"))
 }
 
 /// The answer for `key`, if it is younger than 24 hours at `now`.

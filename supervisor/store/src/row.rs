@@ -301,6 +301,8 @@ pub struct TaskCard {
     pub added_at: i64,
     /// The agent that has added it: `WORKSPACE/PROCESS` or a task's id.
     pub added_by: Option<String>,
+    /// The agent that is asked; `claude` if none.
+    pub agent: Option<String>,
     /// How many tasks stand above it that have added one another.
     pub depth: u32,
     /// Options of Claude that it has from the agent that has added it: it may do no more than that one.

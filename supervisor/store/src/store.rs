@@ -18,9 +18,9 @@ use crate::{
     error::StoreError,
     event::{self, EventFilter, Events},
     file,
-    load::{Loaded, load_reply},
+    load::{self, Loaded, load_reply},
     record::{self, ASKS_KEPT_MAX, PROMPTS_KEPT_MAX},
-    row::{Change, PromptRow, ReplyRow, TaskBrought},
+    row::{Change, PromptRow, ReplyRow, TaskBrought, TaskLoaded},
     task,
     upkeep::Upkeep,
     writer::{Command, QUEUE_COMMANDS_MAX, Writer, now},
@@ -246,6 +246,14 @@ impl Store {
     /// `Unreadable`, `Io` or `Corrupt`.
     pub fn prompt(&self, id: &str) -> Result<Option<PromptRow>, StoreError> {
         self.read(|db| record::prompt(db, id))
+    }
+
+    /// All tasks, and the groups that are paused. Blocks for the time of a read.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Io` or `Corrupt`.
+    pub fn tasks(&self) -> Result<(Vec<TaskLoaded>, Vec<String>), StoreError> {
+        self.read(|db| Ok((load::tasks(db)?, load::paused_groups(db)?)))
     }
 
     /// What was asked of a task, and the variables of its environment, if it has one of its own. Blocks for the

@@ -25,7 +25,10 @@ use wezterm_parallel_schemas::{
 };
 use wezterm_parallel_store::{AccountRow, Change};
 
-use super::process::{Continue, ProcessActor, Tell, Used};
+use super::{
+    process::{Continue, ProcessActor, Tell, Used},
+    task::{Limited, TasksActor},
+};
 use crate::{board::Board, clock::Clock};
 
 /// Figures are saved at most this often, in milliseconds. What is lost with the daemon is told again:
@@ -47,6 +50,8 @@ pub struct LimitActor {
     unsaved: HashSet<String>,
     /// Figures were saved lately.
     save_rests: bool,
+    /// The tasks, which start nothing in an account that is limited.
+    tasks: Option<Addr<TasksActor>>,
     /// The end of a limit that was told of, by account.
     told: HashMap<String, i64>,
     timer: Option<SpawnHandle>,
@@ -73,6 +78,7 @@ impl LimitActor {
             saved,
             unsaved: HashSet::new(),
             save_rests: false,
+            tasks: None,
             told: HashMap::new(),
             timer: None,
         };
@@ -169,6 +175,14 @@ impl LimitActor {
         let limit = self.limit_of(account);
         for member in self.members.values().filter(|m| m.account == account) {
             member.address.do_send(Tell(ProcessInput::Limited(limit.clone())));
+        }
+        self.tell_tasks(account);
+    }
+
+    fn tell_tasks(&self, account: &str) {
+        if let Some(tasks) = &self.tasks {
+            let until = self.accounts.get(account).and_then(|a| a.limit()).map(|limit| limit.until);
+            tasks.do_send(Limited { account: account.to_owned(), until });
         }
     }
 
@@ -337,6 +351,23 @@ impl Handler<Told> for LimitActor {
     type Result = ();
     fn handle(&mut self, m: Told, ctx: &mut Context<Self>) {
         self.step(&m.account, m.input, ctx);
+    }
+}
+
+/// The tasks want to hear of limits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Watch(pub Addr<TasksActor>);
+
+impl Handler<Watch> for LimitActor {
+    type Result = ();
+    fn handle(&mut self, m: Watch, _: &mut Context<Self>) {
+        self.tasks = Some(m.0);
+        let limited: Vec<&String> =
+            self.accounts.iter().filter(|(_, a)| a.limit().is_some()).map(|(name, _)| name).collect();
+        for account in limited {
+            self.tell_tasks(account);
+        }
     }
 }
 

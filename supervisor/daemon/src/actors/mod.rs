@@ -20,4 +20,5 @@ pub mod limit;
 pub mod process;
 pub mod registry;
 pub mod supervisor;
+pub mod task;
 pub mod workspace;

@@ -32,7 +32,7 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, WorkspaceRow};
 
 use super::{
-    gate, gui, inbox,
+    gate, gui, inbox, task,
     workspace::{Close, DefineWorkspace, Delete, Open, Rename, WorkspaceActor},
 };
 use crate::{effects::claude, shared::Shared};
@@ -129,6 +129,9 @@ impl SupervisorActor {
         self.shared.gate.do_send(gate::Limit(limits, desired.daemon.min_free_memory));
         self.shared.inbox.do_send(inbox::Rules(desired.permissions.clone()));
         self.shared.gui.do_send(gui::Wanted(desired.notify.clone()));
+        if let Some(tasks) = self.shared.tasks.get() {
+            tasks.do_send(task::Config { tasks: desired.tasks.clone(), agents: desired.agents.clone() });
+        }
         self.shared.layouts.become_as(&desired);
         self.desired = desired;
         waits

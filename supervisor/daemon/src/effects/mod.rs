@@ -11,6 +11,7 @@ pub mod machine;
 pub mod mounts;
 pub mod pid;
 pub mod plain;
+pub mod print;
 pub mod probe;
 pub mod project;
 pub mod registry;

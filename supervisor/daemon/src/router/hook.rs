@@ -15,7 +15,6 @@ use wezterm_parallel_schemas::{
     error::{Code, Error},
     hook::{HookAnswer, HookKind, HookReport, SHORTENED},
     inbox::{AskState, AskView},
-    process::ProcessView,
 };
 
 use super::{Router, fault};
@@ -29,6 +28,7 @@ use crate::{
         ancestry::{self, Home},
         edit,
     },
+    shared::TaskHome,
 };
 
 /// Longest look at where a tool would work and what it would change: on a local disk it takes some
@@ -45,6 +45,9 @@ impl Router {
             self.shared.inbox.do_send(inbox::Tell(Input::Taken { id, run_id: p.run }));
             return Ok(HookAnswer::default());
         }
+        if let Some(home) = self.shared.task_homes.borrow().get(&p.process).cloned() {
+            return self.report_task(caller, p, home).await;
+        }
         let agent = self.shared.agents.borrow().get(&p.process).cloned();
         let agent = agent.ok_or_else(|| no_process(&p.process))?;
         if p.kind == HookKind::StatusLine {
@@ -60,10 +63,43 @@ impl Router {
         }
         match (&hook.event, &p.ask) {
             (HookEvent::PermissionRequest { tool, input }, Some(id)) if p.hold => {
-                self.hold(caller, &p, id, &hook, tool, input).await
+                let process = self.shared.board.process(&p.process).ok_or_else(|| no_process(&p.process))?;
+                let asker = Asker {
+                    id: process.id,
+                    workspace: process.workspace,
+                    name: process.name,
+                    cwd: process.cwd,
+                    run_id: process.run_id,
+                };
+                self.hold(caller, &p, id, &hook, tool, input, asker).await
             }
             _ => Ok(HookAnswer::default()),
         }
+    }
+
+    /// The Claude of a task reports: what it asks goes into the inbox, and its output says the rest.
+    async fn report_task(
+        &self,
+        caller: &Rc<Caller>,
+        p: HookReport,
+        home: TaskHome,
+    ) -> Result<HookAnswer, Error> {
+        if p.kind == HookKind::StatusLine {
+            return Ok(HookAnswer::default());
+        }
+        let hook = hook::parse(&p.payload).map_err(|e| Error::new(Code::BadParams, e))?;
+        let (HookEvent::PermissionRequest { tool, input }, Some(id), true) = (&hook.event, &p.ask, p.hold)
+        else {
+            return Ok(HookAnswer::default());
+        };
+        let asker = Asker {
+            id: home.id,
+            workspace: home.workspace.unwrap_or_else(|| TASKS.into()),
+            name: home.name,
+            cwd: home.cwd,
+            run_id: Some(home.run_id),
+        };
+        self.hold(caller, &p, id, &hook, tool, input, asker).await
     }
 
     /// Refuses what a process says in the name of another one. Who has ended by now cannot be looked at:
@@ -73,7 +109,7 @@ impl Router {
             Err(Error::new(Code::Forbidden, format!("{who} may not speak for another process"))
                 .hint("hooks of an agent are run by that agent"))
         };
-        match ancestry::home(caller.pid, &self.shared.board.processes()) {
+        match self.with_kept(|kept| ancestry::home(caller.pid, kept)) {
             Home::In(id) if id != p.process => forbidden("a process"),
             Home::Unknown if p.hold => forbidden("a caller that nobody knows"),
             Home::In(_) | Home::Outside | Home::Unknown => Ok(()),
@@ -89,22 +125,21 @@ impl Router {
         hook: &Hook,
         tool: &str,
         input: &Value,
+        asker: Asker,
     ) -> Result<HookAnswer, Error> {
         if ulid::Ulid::from_string(id).is_err() {
             return Err(Error::new(Code::BadParams, "`ask` is no ULID"));
         }
-        let process = self.shared.board.process(&p.process).ok_or_else(|| no_process(&p.process))?;
         // one of a run that is over by now asks nobody
-        if process.run_id.as_ref() != Some(&p.run) {
+        if asker.run_id.as_ref() != Some(&p.run) {
             return Ok(HookAnswer::default());
         }
         let Some(held) = self.room_to_hold() else {
             tracing::warn!(process = p.process, "too many requests are held: this one is left to Claude");
             return Ok(HookAnswer::default());
         };
-        let mut view = view(p, id, hook, tool, input, &process);
-        let (home, cwd, input, name) =
-            (process.cwd.clone(), view.cwd.clone(), input.clone(), tool.to_owned());
+        let mut view = view(p, id, hook, tool, input, &asker);
+        let (home, cwd, input, name) = (asker.cwd.clone(), view.cwd.clone(), input.clone(), tool.to_owned());
         let (places, store, known) =
             (self.shared.places.clone(), self.shared.board.store().clone(), id.to_owned());
         // where that cannot be read, the inbox still knows the newest ones
@@ -138,16 +173,28 @@ impl Router {
     }
 }
 
-fn view(p: &HookReport, id: &str, hook: &Hook, tool: &str, input: &Value, process: &ProcessView) -> AskView {
-    let cwd: PathBuf = hook.cwd.clone().unwrap_or_else(|| process.cwd.clone());
+/// Stands where the workspace of a task would, if it has none.
+const TASKS: &str = "tasks";
+
+/// Who asks: a process or a task.
+struct Asker {
+    id: String,
+    workspace: String,
+    name: String,
+    cwd: PathBuf,
+    run_id: Option<String>,
+}
+
+fn view(p: &HookReport, id: &str, hook: &Hook, tool: &str, input: &Value, asker: &Asker) -> AskView {
+    let cwd: PathBuf = hook.cwd.clone().unwrap_or_else(|| asker.cwd.clone());
     // `"` stands in front of a key and nowhere in the texts of JSON without a backslash
     let shortened = p.payload.contains(&format!("\"{SHORTENED}\":true"));
     let agent = || hook.agent_type.clone().filter(|t| !t.is_empty()).unwrap_or_else(|| "subagent".into());
     AskView {
         id: id.to_owned(),
-        workspace: process.workspace.clone(),
-        process: process.name.clone(),
-        process_id: process.id.clone(),
+        workspace: asker.workspace.clone(),
+        process: asker.name.clone(),
+        process_id: asker.id.clone(),
         run_id: p.run.clone(),
         session_id: hook.session_id.clone(),
         kind: request::kind(tool),

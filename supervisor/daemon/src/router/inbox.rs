@@ -14,7 +14,11 @@ use super::{Router, fault, gone};
 use crate::{
     actors::inbox::{self, By, Decide, Find, Found, Opened, Ruled},
     caller::Caller,
-    effects::{ancestry, edit},
+    effects::{
+        ancestry::{self, Ancestry, Kept},
+        edit,
+    },
+    shared::TaskHome,
 };
 
 /// Requests in a listing if nobody says how many.
@@ -77,11 +81,23 @@ impl Router {
             Err(Error::new(Code::Forbidden, format!("{who} may not {what}"))
                 .hint("do it yourself, in a terminal that no agent has started"))
         };
-        match ancestry::of(caller.pid, &self.shared.board.processes()) {
-            ancestry::Ancestry::User => Ok(()),
-            ancestry::Ancestry::Agent(name) => forbidden(format!("the agent {name}")),
-            ancestry::Ancestry::Unknown => forbidden("a caller that nobody knows".into()),
+        match self.ancestry(caller) {
+            Ancestry::User => Ok(()),
+            Ancestry::Process(view) => forbidden(format!("the agent {}/{}", view.workspace, view.name)),
+            Ancestry::Task(home) => forbidden(format!("the task {}", home.name)),
+            Ancestry::Unknown => forbidden("a caller that nobody knows".into()),
         }
+    }
+
+    /// Whether a caller is an agent, or was started by one.
+    pub(super) fn ancestry(&self, caller: &Caller) -> Ancestry {
+        self.with_kept(|kept| ancestry::of(caller.pid, kept))
+    }
+
+    /// What is kept here, for who looks where a caller lives.
+    pub(super) fn with_kept<T>(&self, look: impl FnOnce(&Kept<'_>) -> T) -> T {
+        let tasks: Vec<TaskHome> = self.shared.task_homes.borrow().values().cloned().collect();
+        look(&Kept { processes: &self.shared.board.processes(), tasks: &tasks })
     }
 
     pub(super) async fn test_rules(&self, p: InboxTest) -> Result<Vec<RuleVerdict>, Error> {
