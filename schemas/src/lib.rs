@@ -16,6 +16,7 @@ pub mod hook;
 pub mod inbox;
 pub mod keeper;
 pub mod layout;
+pub mod lease;
 pub mod limit;
 pub mod method;
 pub mod places;

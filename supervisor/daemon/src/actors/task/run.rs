@@ -17,7 +17,7 @@ use wezterm_parallel_core::{
         stream::Line,
     },
     gate::Ticket,
-    inbox,
+    inbox, lease,
     spec::{AgentSpec, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT, STOP_GRACE_MS_DEFAULT},
     task::Outcome,
 };
@@ -31,7 +31,7 @@ use wezterm_parallel_store::{Store, TaskBrought};
 
 use super::{FromRun, News, TasksActor};
 use crate::{
-    actors::{gate, inbox::Tell},
+    actors::{gate, inbox::Tell, lease::Tell as TellLeases},
     effects::{
         claude,
         keeper::{self, Found, Link, Said},
@@ -366,6 +366,8 @@ impl RunActor {
 
     fn over(&mut self, news: News, ctx: &mut Context<Self>) {
         self.leave_gate(false);
+        let over = lease::Input::Over(lease::End::Run(self.plan.run_id.clone()));
+        self.shared.leases.do_send(TellLeases(over));
         if !self.plan.command {
             let (process_id, run_id) = (self.plan.task.clone(), self.plan.run_id.clone());
             self.shared.inbox.do_send(Tell(inbox::Input::RunOver { process_id, run_id }));
