@@ -18,6 +18,7 @@ pub mod keeper;
 pub mod layout;
 pub mod lease;
 pub mod limit;
+pub mod mcp;
 pub mod method;
 pub mod places;
 pub mod process;

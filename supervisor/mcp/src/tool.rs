@@ -241,7 +241,17 @@ pub struct Nothing {}
 
 #[cfg(test)]
 mod tests {
+    use wezterm_parallel_schemas::mcp::{ASKED_TOOLS, FREE_TOOLS};
+
     use super::*;
+
+    #[test]
+    fn each_tool_is_allowed_or_asked_about() {
+        let named: Vec<String> = all().into_iter().map(|tool| tool.name.into_owned()).collect();
+        let mut known: Vec<&str> = FREE_TOOLS.iter().chain(ASKED_TOOLS).copied().collect();
+        known.sort_by_key(|name| named.iter().position(|other| other == name));
+        assert_eq!(named, known);
+    }
 
     #[test]
     fn each_tool_says_what_it_takes_and_what_it_is_for() {

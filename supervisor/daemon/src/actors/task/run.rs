@@ -35,7 +35,7 @@ use crate::{
     effects::{
         claude,
         keeper::{self, Found, Link, Said},
-        print, settings,
+        mcp, print, settings,
         stream::Stream,
         zone,
     },
@@ -154,6 +154,7 @@ impl RunActor {
             runs_dir: self.shared.places.runs(),
             claude_prefix: self.shared.places.claude_prefix(),
             settings: self.settings_place(),
+            mcp: self.mcp_place(),
             passed_on: (*passed_on).clone(),
         };
         let prepared = tokio::task::spawn_blocking(move || work.prepare(&store));
@@ -174,7 +175,18 @@ impl RunActor {
             tools: false,
             // filled in where the environment is known
             config_dir: None,
+            mcp: agent.mcp,
             auto_continue: agent.on_limit == OnLimit::Continue,
+        })
+    }
+
+    fn mcp_place(&self) -> Option<mcp::Place> {
+        self.plan.agent.as_ref().filter(|agent| !self.plan.command && agent.mcp)?;
+        let places = &self.shared.places;
+        Some(mcp::Place {
+            file: settings::mcp(&settings::file(places, &self.plan.task)),
+            state_dir: places.state_dir.clone(),
+            executable: settings::lasting(&self.shared.executable, &self.shared.home, places),
         })
     }
 
@@ -480,6 +492,7 @@ struct Work {
     runs_dir: PathBuf,
     claude_prefix: PathBuf,
     settings: Option<settings::Place>,
+    mcp: Option<mcp::Place>,
     passed_on: IndexMap<String, String>,
 }
 
@@ -553,6 +566,11 @@ impl Work {
                 // it works all the same; what it asks is not seen
                 tracing::warn!(task = plan.task, "started without hooks: {e}");
             }
+        }
+        if let Some(place) = &self.mcp
+            && let Err(e) = mcp::inject(&mut command, place)
+        {
+            tracing::warn!(task = plan.task, "started without our MCP server: {e}");
         }
         let session = session(plan, config_dir.as_deref());
         let (arguments, session) = claude::session_arguments(config_dir.as_deref(), &session, None);
