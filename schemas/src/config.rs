@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     layout::Layout,
+    on::On,
     units::{Bytes, Span},
 };
 
@@ -37,6 +38,9 @@ pub struct Config {
     /// What you are told by a toast in WezTerm.
     #[serde(default, skip_serializing_if = "is_default")]
     pub notify: Notify,
+    /// Commands that are run when something happens.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on: On,
     /// Templates for the panes of a workspace, by name. A template of yours goes before a shipped one of
     /// the same name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
@@ -56,6 +60,7 @@ impl Default for Config {
             permissions: Vec::new(),
             project_roots: Vec::new(),
             notify: Notify::default(),
+            on: On::default(),
             layouts: IndexMap::new(),
             workspaces: IndexMap::new(),
         }

@@ -93,6 +93,7 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
         .map(|(i, root)| work.path(&KeyPath::of(["project_roots", &i.to_string()]), root, dirs.base))
         .collect();
     let notify = work.notify(&config.notify);
+    let on = work.on(&config.on);
     let desired = Desired {
         agents: work.agents,
         workspaces,
@@ -101,6 +102,7 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
         layouts: config.layouts.clone(),
         project_roots,
         notify,
+        on,
     };
     if work.problems.is_empty() {
         Ok(Resolved { desired, warnings: work.warnings })
@@ -499,7 +501,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// No program can be given these: the kernel ends an argument at the first NUL.
-    fn check_words(&mut self, at: &KeyPath, words: &[String]) {
+    pub(crate) fn check_words(&mut self, at: &KeyPath, words: &[String]) {
         if let Some(i) = words.iter().position(|w| w.contains('\0')) {
             self.problem(at.key(&i.to_string()), "an argument cannot hold a NUL character");
         }

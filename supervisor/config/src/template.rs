@@ -78,6 +78,11 @@ version: 1
 #   at_most: 6                  # in a minute; what comes after them is told together
 #   quiet_hours: ['22:00-07:30']
 
+# Commands that are run when something happens, with the event as JSON on their standard input.
+# on:
+#   process_blocked: [notify-send 'an agent asks']    # for sh; 17 others are in docs/ON.md
+#   process_done: [{ command: [my-program, --flag], timeout: 10s }]
+
 # Where your projects lie: their subdirectories are offered for a new workspace.
 # project_roots: [~/src]
 

@@ -13,11 +13,12 @@ use wezterm_parallel_schemas::{
     config::Rule,
     daemon::{ConfigAction, ConfigChange},
     layout::Layout,
+    on::OnEvent,
     process::Source,
 };
 
 use crate::spec::{
-    AgentSpec, BackoffSpec, DaemonSpec, Desired, NotifySpec, ProcessSpec, RestartSpec, WorkspaceSpec,
+    AgentSpec, BackoffSpec, DaemonSpec, Desired, NotifySpec, OnSpec, ProcessSpec, RestartSpec, WorkspaceSpec,
 };
 
 /// One step of a plan, with all that is needed to do it.
@@ -58,6 +59,13 @@ pub enum Step {
         keys: Vec<String>,
         /// What is told from now on.
         to: NotifySpec,
+    },
+    /// What is run when something happens is another.
+    ChangeOn {
+        /// The events whose hooks differ.
+        keys: Vec<String>,
+        /// What is run from now on.
+        to: IndexMap<OnEvent, Vec<OnSpec>>,
     },
     /// A template for panes comes to be, goes, or is another. Panes that are there stay as they are.
     ChangeLayout {
@@ -186,6 +194,7 @@ pub fn diff(old: &Desired, new: &Desired) -> Plan {
         parts.changes.push(Step::ChangePermissions { to: new.permissions.clone() });
     }
     diff_notify(&old.notify, &new.notify, &mut parts);
+    diff_on(&old.on, &new.on, &mut parts);
     diff_layouts(old, new, &mut parts);
     if old.project_roots != new.project_roots {
         parts.changes.push(Step::ChangeProjectRoots { to: new.project_roots.clone() });
@@ -247,6 +256,17 @@ fn diff_notify(old: &NotifySpec, new: &NotifySpec, parts: &mut Parts) {
     keys.differ("quiet_hours", *quiet_hours != new.quiet_hours);
     if let Some(keys) = keys.any() {
         parts.changes.push(Step::ChangeNotify { keys, to: new.clone() });
+    }
+}
+
+fn diff_on(old: &IndexMap<OnEvent, Vec<OnSpec>>, new: &IndexMap<OnEvent, Vec<OnSpec>>, parts: &mut Parts) {
+    let mut keys = Keys::default();
+    let gone = old.keys().filter(|event| !new.contains_key(*event));
+    for event in gone.chain(new.keys()) {
+        keys.differ(event.name(), old.get(event) != new.get(event));
+    }
+    if let Some(keys) = keys.any() {
+        parts.changes.push(Step::ChangeOn { keys, to: new.clone() });
     }
 }
 
@@ -530,6 +550,7 @@ impl Step {
             Self::ChangeDaemon { keys, .. } => (ConfigAction::Change, "daemon".into(), keys),
             Self::ChangePermissions { .. } => (ConfigAction::Change, "permissions".into(), &[]),
             Self::ChangeNotify { keys, .. } => (ConfigAction::Change, "notify".into(), keys),
+            Self::ChangeOn { keys, .. } => (ConfigAction::Change, "on".into(), keys),
             Self::ChangeLayout { layout, from, to } => {
                 let action = match (from, to) {
                     (None, _) => ConfigAction::Add,
@@ -570,6 +591,7 @@ impl Step {
             Self::ChangeDaemon { to, .. } => desired.daemon = to.clone(),
             Self::ChangePermissions { to } => desired.permissions.clone_from(to),
             Self::ChangeNotify { to, .. } => desired.notify.clone_from(to),
+            Self::ChangeOn { to, .. } => desired.on.clone_from(to),
             Self::ChangeLayout { layout, to: Some(to), .. } => {
                 desired.layouts.insert(layout.clone(), to.clone());
             }
@@ -831,12 +853,18 @@ mod tests {
         new.agents = [("claude".to_owned(), agent(2)), ("new".to_owned(), agent(4))].into();
         new.daemon.min_free_memory = 1;
         new.notify.at_most = 1;
+        let hook = |name: &str| vec![OnSpec { command: vec![name.to_owned()], timeout: 1 }];
+        let [gone, same, other, came] =
+            [OnEvent::TaskDone, OnEvent::TaskFailed, OnEvent::ProcessDone, OnEvent::ProcessFailed];
+        old.on = [(gone, hook("x")), (same, hook("x")), (other, hook("x"))].into();
+        new.on = [(came, hook("x")), (same, hook("x")), (other, hook("y"))].into();
         assert_eq!(
             words(&old, &new),
             [
                 "remove old",
                 "change daemon: min_free_memory",
                 "change notify: at_most",
+                "change on: task_done process_failed process_done",
                 "change claude: start_at_once",
                 "add new",
                 "add api"
