@@ -76,6 +76,19 @@ inbox_asked = []
 }
 
 #[test]
+fn the_document_of_hooks_has_every_name_and_its_example_is_a_config() {
+    let document = include_str!("../../../docs/ON.md");
+    let example = document.split("```yaml\n").nth(1).and_then(|b| b.split("```").next()).expect("an example");
+    assert_eq!(loaded(&format!("version: 1\n{example}"), "config.yaml").desired.on.len(), 2);
+    let schema = schema();
+    let names = schema["$defs"]["On"]["properties"].as_object().expect("the names are keys");
+    assert_eq!(names.len(), 18);
+    for name in names.keys() {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn layouts_and_roots_come_through_all_layers_as_they_are_written() {
     let text = "
 version: 1

@@ -808,6 +808,7 @@ mod tests {
             layouts: Layouts::new(Vec::new()),
             inbox: nobody(),
             gui: guard::start("gui".into(), gui, panic_report(board.clone())),
+            on: nobody(),
             board,
         };
         Router::new(Rc::new(shared), nobody(), nobody(), clock.at())

@@ -19,8 +19,8 @@ use wezterm_parallel_store::PromptRow;
 
 use crate::{
     actors::{
-        gate::GateActor, gui::GuiActor, inbox::InboxActor, limit::LimitActor, process::ProcessActor,
-        registry::RegistryActor,
+        gate::GateActor, gui::GuiActor, inbox::InboxActor, limit::LimitActor, on::OnActor,
+        process::ProcessActor, registry::RegistryActor,
     },
     board::Board,
     clock::Clock,
@@ -67,6 +67,8 @@ pub struct Shared {
     pub inbox: Addr<InboxActor>,
     /// GUIs.
     pub gui: Addr<GuiActor>,
+    /// Hooks of the user's.
+    pub on: Addr<OnActor>,
 }
 
 /// Actors of processes, by the processes' ids.

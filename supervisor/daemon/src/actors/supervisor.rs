@@ -32,7 +32,7 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, WorkspaceRow};
 
 use super::{
-    gate, gui, inbox,
+    gate, gui, inbox, on,
     workspace::{Close, DefineWorkspace, Delete, Open, Rename, WorkspaceActor},
 };
 use crate::{effects::claude, shared::Shared};
@@ -129,6 +129,7 @@ impl SupervisorActor {
         self.shared.gate.do_send(gate::Limit(limits, desired.daemon.min_free_memory));
         self.shared.inbox.do_send(inbox::Rules(desired.permissions.clone()));
         self.shared.gui.do_send(gui::Wanted(desired.notify.clone()));
+        self.shared.on.do_send(on::Wanted(desired.on.clone()));
         self.shared.layouts.become_as(&desired);
         self.desired = desired;
         waits
