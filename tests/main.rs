@@ -20,6 +20,7 @@ mod inbox;
 mod install;
 mod layout;
 mod limits;
+mod on;
 mod relay;
 mod send;
 mod sessions;
