@@ -26,4 +26,5 @@ mod send;
 mod sessions;
 mod setup;
 mod supervision;
+mod task;
 mod wire;

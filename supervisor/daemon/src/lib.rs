@@ -52,6 +52,7 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 use wezterm_parallel_config::ConfigError;
+use wezterm_parallel_core::task::attempt_of;
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
     environment,
@@ -228,8 +229,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let tasks: HashMap<&str, u32> =
         loaded.tasks.iter().map(|t| (t.row.spec.id.as_str(), t.row.attempt)).collect();
     end_orphans(&places.runs(), |id| {
-        let attempt =
-            id.rsplit_once('.').and_then(|(task, n)| Some((tasks.get(task)?, n.parse::<u32>().ok()?)));
+        let attempt = attempt_of(id).and_then(|(task, n)| Some((tasks.get(task)?, n)));
         runs.contains(id) || attempt.is_some_and(|(newest, n)| n <= *newest)
     });
 
