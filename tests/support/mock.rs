@@ -112,6 +112,11 @@ impl Mock {
         }
     }
 
+    /// The sessions that have asked something.
+    pub fn sessions(&self) -> HashSet<String> {
+        self.shared.lock().requests.iter().map(|r| r.session.clone()).collect()
+    }
+
     /// How many requests have come in of which `wanted` is true.
     pub fn count(&self, wanted: impl Fn(&Request) -> bool) -> usize {
         self.shared.lock().requests.iter().filter(|r| wanted(r)).count()
