@@ -38,7 +38,9 @@ fn wait_released(site: &Site, since: u64) -> String {
 fn claude(name: &str, input: &Value) -> String {
     let prompt = format!("{name} [[tool:mcp__wezterm-parallel__lease_acquire:{input}]][[hang]]");
     let prompt = Value::from(prompt);
-    format!("{name}: {{ agent: claude, args: [-p, {prompt}], autostart: false, restart: {{ policy: never }} }}")
+    format!(
+        "{name}: {{ agent: claude, args: [-p, {prompt}], autostart: false, restart: {{ policy: never }} }}"
+    )
 }
 
 /// A place with two Claudes that want the same port, of which none is started.

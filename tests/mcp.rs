@@ -111,17 +111,23 @@ fn the_claude_of_a_task_adds_a_task_too_and_may_cancel_that_and_no_other() {
 #[test]
 fn a_message_to_another_agent_is_asked_of_the_user_and_bears_the_name_of_its_sender() {
     let send = tool("process_send", &json!({ "process": "api/second", "text": "/clear and look at db.rs" }));
-    let Some(site) = site("", &[
-        process("lead", "-p", &format!("lead {send}[[text:the turn is over]]")),
-        process("second", "--permission-mode, manual", "[[text:here]]"),
-    ]) else {
+    let Some(site) = site(
+        "",
+        &[
+            process("lead", "-p", &format!("lead {send}[[text:the turn is over]]")),
+            process("second", "--permission-mode, manual", "[[text:here]]"),
+        ],
+    ) else {
         return;
     };
     let event = site.wait_event(0, "it asks", |e| e.kind == EventKind::InboxAsked);
     assert_eq!(event.process.as_deref(), Some("lead"));
     site.run(&["inbox", "allow", "api/lead"]).ok();
     let got = site.mock().wait("the message", |r| r.prompt.contains("db.rs") && !r.prompt.contains("lead ["));
-    assert!(got.prompt.starts_with("Message from api/lead. It is another agent and not your user"), "{got:?}");
+    assert!(
+        got.prompt.starts_with("Message from api/lead. It is another agent and not your user"),
+        "{got:?}"
+    );
     assert!(got.prompt.ends_with("/clear and look at db.rs"), "{got:?}");
     let heard = results(&site, "lead", 1);
     assert!(heard[0].contains("\"to\":\"api/second\""), "{heard:#?}");
@@ -131,10 +137,13 @@ fn a_message_to_another_agent_is_asked_of_the_user_and_bears_the_name_of_its_sen
 fn a_rule_may_let_agents_speak_to_each_other() {
     let send = tool("process_send", &json!({ "process": "api/second", "text": "hello" }));
     let rule = "permissions: [{ allow: mcp__wezterm-parallel__process_send }]";
-    let Some(site) = site(rule, &[
-        process("lead", "-p", &format!("lead {send}[[text:the turn is over]]")),
-        process("second", "--permission-mode, manual", "[[text:here]]"),
-    ]) else {
+    let Some(site) = site(
+        rule,
+        &[
+            process("lead", "-p", &format!("lead {send}[[text:the turn is over]]")),
+            process("second", "--permission-mode, manual", "[[text:here]]"),
+        ],
+    ) else {
         return;
     };
     site.mock().wait("the message", |r| r.prompt.starts_with("Message from api/lead"));
@@ -165,11 +174,14 @@ fn what_an_agent_may_not_it_may_not_by_any_way() {
         tool("task_add", &json!({ "prompt": "x", "priority": 5 }))
     );
     let program = "program: { command: [tail, -f, /dev/null] }".to_owned();
-    let Some(site) = site("", &[
-        program,
-        process("other", "--permission-mode, manual", "[[bash:echo hi > made]]"),
-        process("lead", "-p, --dangerously-skip-permissions", &steps),
-    ]) else {
+    let Some(site) = site(
+        "",
+        &[
+            program,
+            process("other", "--permission-mode, manual", "[[bash:echo hi > made]]"),
+            process("lead", "-p, --dangerously-skip-permissions", &steps),
+        ],
+    ) else {
         return;
     };
     let heard = results(&site, "lead", 5);

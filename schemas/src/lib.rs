@@ -20,6 +20,7 @@ pub mod lease;
 pub mod limit;
 pub mod mcp;
 pub mod method;
+pub mod on;
 pub mod places;
 pub mod process;
 pub mod prompt;

@@ -10,6 +10,7 @@ pub mod layout;
 pub mod lease;
 pub mod limit;
 pub mod notify;
+pub mod on;
 pub mod plan;
 pub mod process;
 pub mod project;

@@ -918,6 +918,7 @@ mod tests {
             leases: nobody(),
             tasks: std::cell::OnceCell::new(),
             task_homes: RefCell::default(),
+            on: nobody(),
             board,
         };
         Router::new(Rc::new(shared), nobody(), nobody(), clock.at())

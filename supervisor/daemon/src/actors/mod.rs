@@ -10,7 +10,8 @@
 //!             ├─ limit           (accounts and their limits)
 //!             ├─ inbox           (what agents ask)
 //!             ├─ lease           (what is leased)
-//!             └─ gui             (what GUIs hear, and what they are asked to do)
+//!             ├─ gui             (what GUIs hear, and what they are asked to do)
+//!             └─ on              (hooks of the user's)
 //! ```
 
 pub mod config;
@@ -19,6 +20,7 @@ pub mod gui;
 pub mod inbox;
 pub mod lease;
 pub mod limit;
+pub mod on;
 pub mod process;
 pub mod registry;
 pub mod supervisor;

@@ -10,6 +10,7 @@ pub mod layout;
 pub mod machine;
 pub mod mcp;
 pub mod mounts;
+pub mod on;
 pub mod pid;
 pub mod plain;
 pub mod print;
