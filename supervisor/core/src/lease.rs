@@ -388,9 +388,9 @@ fn until(now: i64, time: Option<u64>) -> Option<i64> {
 fn span(ms: i64) -> String {
     let seconds = Duration::from_millis(ms.max(0).unsigned_abs()).as_secs();
     match seconds {
-        ..120 => format!("{seconds} s"),
-        ..7_200 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3_600),
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200.. => format!("{} h", seconds / 3_600),
     }
 }
 
