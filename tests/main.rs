@@ -28,4 +28,5 @@ mod setup;
 mod supervision;
 mod task;
 mod task_claude;
+mod task_file;
 mod wire;

@@ -45,6 +45,8 @@ use crate::{
 
 /// How far an attempt has come is told at most this often, in milliseconds: a person reads no quicker.
 const PROGRESS_MS: u64 = 1_000;
+/// How long a Claude may take to say its first word before others start beside it: it takes less than a second.
+const START_MS_MAX: u64 = 30_000;
 /// What a Claude is told that goes on with a session whose run was ended in the middle.
 const GO_ON: &str = "Go on where you left off: your process was ended in the middle of the task.";
 /// Longest answer that is kept in the store, in bytes.
@@ -67,6 +69,8 @@ pub struct Plan {
     pub attempt: u32,
     /// The session to go on with.
     pub session: Option<String>,
+    /// The first attempt that belongs together with this one.
+    pub first: u32,
     /// Where it runs.
     pub cwd: PathBuf,
     /// Options that it has from the agent that has added it.
@@ -202,6 +206,12 @@ impl RunActor {
             gate::Told::AskAgain => me.do_send(AskAgain),
         });
         self.shared.gate.do_send(gate::Ask(ticket, ear));
+        // one that says nothing must not keep all others from starting
+        ctx.run_later(Duration::from_millis(START_MS_MAX), |actor, _| {
+            if actor.asked {
+                actor.leave_gate(true);
+            }
+        });
     }
 
     fn leave_gate(&mut self, through: bool) {
@@ -575,7 +585,7 @@ fn session(plan: &Plan, config_dir: Option<&std::path::Path>) -> String {
     };
     let begun =
         |session: &String| config_dir.is_some_and(|d| claude::look(d, session) == claude::Session::Begun);
-    let since = plan.attempt.saturating_sub(SESSIONS_LOOKED_AT_MAX).max(1);
+    let since = plan.attempt.saturating_sub(SESSIONS_LOOKED_AT_MAX).max(plan.first).max(1);
     (since..plan.attempt).rev().map(of).find(begun).unwrap_or_else(|| of(plan.attempt))
 }
 
