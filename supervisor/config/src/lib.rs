@@ -20,6 +20,9 @@ pub mod project;
 
 pub mod layout;
 
+pub mod deadline;
+pub mod import;
+
 pub mod error;
 mod lines;
 mod suggest;
