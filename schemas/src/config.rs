@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     layout::Layout,
+    on::On,
     units::{Bytes, Span},
 };
 
@@ -40,6 +41,9 @@ pub struct Config {
     /// How many tasks run at once.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tasks: Tasks,
+    /// Commands that are run when something happens.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on: On,
     /// Templates for the panes of a workspace, by name. A template of yours goes before a shipped one of
     /// the same name.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
@@ -60,6 +64,7 @@ impl Default for Config {
             project_roots: Vec::new(),
             notify: Notify::default(),
             tasks: Tasks::default(),
+            on: On::default(),
             layouts: IndexMap::new(),
             workspaces: IndexMap::new(),
         }

@@ -100,7 +100,8 @@ pub enum EventKind {
     /// A task was added.
     #[serde(rename = "task.added")]
     TaskAdded,
-    /// A task went from one state to another, or there is another reason for it; `task_state` and `message`.
+    /// A task went from one state to another, there is another reason for it, or its program runs now;
+    /// `task_state`, `message` and `pid`.
     #[serde(rename = "task.state")]
     TaskChanged,
     /// A task that runs has come further; told every second at most. `message` says what it does.

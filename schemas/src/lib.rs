@@ -18,6 +18,7 @@ pub mod keeper;
 pub mod layout;
 pub mod limit;
 pub mod method;
+pub mod on;
 pub mod places;
 pub mod process;
 pub mod prompt;

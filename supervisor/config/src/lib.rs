@@ -13,6 +13,7 @@ pub mod parse;
 
 pub mod layers;
 mod notify;
+mod on;
 mod resolve;
 mod task;
 

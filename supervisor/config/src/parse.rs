@@ -23,6 +23,8 @@ const YAML_NODES_MAX: usize = 500_000;
 /// Most values that aliases may repeat. A file that shares an `env` among 100 processes needs 2,000;
 /// a bomb of ten lines has a milliard.
 const YAML_REPLAYED_MAX: usize = 50_000;
+/// What is said of a word that is none of several.
+const UNKNOWN_VALUE: &str = "unknown value";
 /// The version of the format.
 const VERSION: u32 = 1;
 
@@ -144,6 +146,12 @@ fn yaml_problem(text: &str, error: &YamlError) -> Problem {
         YamlError::SerdeMissingField { .. } if at.0.len() < 2 => {
             return Problem::new(KeyPath::default(), message).hint(hint);
         }
+        // shown at the first key beside which it is missing
+        YamlError::SerdeMissingField { .. } => around(at),
+        YamlError::Unexpected { expected: "sequence start", .. } if is_hooks(&at) => {
+            let hint = "one text for each command, as in `[notify-send done]`".to_owned();
+            return Problem::new(at, message).hint(hint).span(start..start + word_len(text, start));
+        }
         _ => at,
     };
     Problem::new(at, message).hint(hint).span(start..start + word_len(text, start))
@@ -189,10 +197,18 @@ fn yaml_words(error: &YamlError) -> (String, Option<String>) {
 
 fn toml_problem(text: &str, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(0..0);
-    let at = Lines::of_toml(text).key_at(span.start).cloned().unwrap_or_default();
+    let lines = Lines::of_toml(text);
+    let at = lines.key_at(span.start).cloned().unwrap_or_default();
+    // one of several keys is a value, to serde
+    let is_key = |at: &KeyPath| {
+        lines.nearest(at).is_some_and(|(mark, _)| mark.key.start == span.start && mark.key != mark.value)
+    };
     let (message, hint, at) = match serde_words(error.message()) {
         Some(_) if text.trim().is_empty() => (empty().0, None, at),
         Some(Words::UnknownKey(message, hint)) => (message, hint, around(at)),
+        Some(Words::Other(message, hint)) if message.starts_with(UNKNOWN_VALUE) && is_key(&at) => {
+            (message.replacen(UNKNOWN_VALUE, "unknown key", 1), hint, around(at))
+        }
         Some(Words::Other(message, hint)) => (message, hint, at),
         None if error.message() == "duplicate key" => ("this key is there twice".to_owned(), None, at),
         None => (error.message().to_lowercase().replace('\n', " "), None, at),
@@ -262,6 +278,11 @@ fn scalar_words(ty: &str) -> String {
         _ => return format!("this is not a valid {ty}"),
     };
     format!("a whole number from 0 to {range} is expected here")
+}
+
+/// Whether hooks stand here: in a list of texts, where elsewhere one text is an argument.
+fn is_hooks(at: &KeyPath) -> bool {
+    at.0.len() == 2 && at.0[0] == "on"
 }
 
 /// The key around this one.

@@ -94,6 +94,7 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
         .collect();
     let notify = work.notify(&config.notify);
     let tasks = work.tasks(&config.tasks);
+    let on = work.on(&config.on);
     let desired = Desired {
         agents: work.agents,
         workspaces,
@@ -103,6 +104,7 @@ pub fn resolve(config: &Config, dirs: Dirs<'_>) -> Result<Resolved, Vec<Problem>
         project_roots,
         notify,
         tasks,
+        on,
     };
     if work.problems.is_empty() {
         Ok(Resolved { desired, warnings: work.warnings })
@@ -501,7 +503,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// No program can be given these: the kernel ends an argument at the first NUL.
-    fn check_words(&mut self, at: &KeyPath, words: &[String]) {
+    pub(crate) fn check_words(&mut self, at: &KeyPath, words: &[String]) {
         if let Some(i) = words.iter().position(|w| w.contains('\0')) {
             self.problem(at.key(&i.to_string()), "an argument cannot hold a NUL character");
         }

@@ -82,6 +82,10 @@ version: 1
 # tasks:
 #   parallel: 4
 #   groups: { docs: { parallel: 1 } }
+# Commands that are run when something happens, with the event as JSON on their standard input.
+# on:
+#   process_blocked: [notify-send 'an agent asks']    # for sh; 17 others are in docs/ON.md
+#   process_done: [{ command: [my-program, --flag], timeout: 10s }]
 
 # Where your projects lie: their subdirectories are offered for a new workspace.
 # project_roots: [~/src]

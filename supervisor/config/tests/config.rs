@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use wezterm_parallel_config::{
     ConfigError, Dirs, FILE_BYTES_MAX, Loaded, load, load_text, parse, resolve, schema, template, to_yaml,
 };
-use wezterm_parallel_core::spec::{BackoffSpec, ProcessSpec, RestartSpec};
+use wezterm_parallel_core::spec::{BackoffSpec, OnSpec, ProcessSpec, RestartSpec};
 use wezterm_parallel_schemas::{
     config::{Condition, Config, Ready, RestartPolicy, Screen, Strategy as Together},
+    on::OnEvent,
     process::{Kind, Source},
 };
 
@@ -36,6 +37,56 @@ workspaces:
       lead:  { agent: claude, args: [--model, opus], autostart: true }
       tests: { command: [cargo, watch, -x, test], env: { RUST_LOG: info }, restart: { policy: always }, after: { lead: ready } }
 ";
+
+#[test]
+fn hooks_come_through_all_layers_in_each_of_their_forms() {
+    let yaml = "
+version: 1
+on:
+  task_done: [{ command: [my-program, --flag], timeout: 10s }, { command: make it }]
+  process_blocked: [notify-send blocked, [notify-send, a b], 'true']
+  inbox_asked: []
+";
+    let toml = "
+version = 1
+[on]
+task_done = [{ command = ['my-program', '--flag'], timeout = '10s' }, { command = 'make it' }]
+process_blocked = ['notify-send blocked', ['notify-send', 'a b'], 'true']
+inbox_asked = []
+";
+    let hook = |words: &[&str], timeout| OnSpec {
+        command: words.iter().map(ToString::to_string).collect(),
+        timeout,
+    };
+    for (text, name) in [(yaml, "config.yaml"), (toml, "config.toml")] {
+        let loaded = loaded(text, name);
+        let on = &loaded.desired.on;
+        assert_eq!(on.len(), 2, "an empty list is none: {on:?}");
+        let wanted = [hook(&["my-program", "--flag"], 10_000), hook(&["/bin/sh", "-c", "make it"], 30_000)];
+        assert_eq!(on[&OnEvent::TaskDone], wanted);
+        let wanted = [
+            hook(&["/bin/sh", "-c", "notify-send blocked"], 30_000),
+            hook(&["notify-send", "a b"], 30_000),
+            hook(&["/bin/sh", "-c", "true"], 30_000),
+        ];
+        assert_eq!(on[&OnEvent::ProcessBlocked], wanted);
+        let again = parse::config(&to_yaml(&loaded.config), Path::new("config.yaml")).expect("it reads back");
+        assert_eq!(again.on, loaded.config.on);
+    }
+}
+
+#[test]
+fn the_document_of_hooks_has_every_name_and_its_example_is_a_config() {
+    let document = include_str!("../../../docs/ON.md");
+    let example = document.split("```yaml\n").nth(1).and_then(|b| b.split("```").next()).expect("an example");
+    assert_eq!(loaded(&format!("version: 1\n{example}"), "config.yaml").desired.on.len(), 2);
+    let schema = schema();
+    let names = schema["$defs"]["On"]["properties"].as_object().expect("the names are keys");
+    assert_eq!(names.len(), 18);
+    for name in names.keys() {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}
 
 #[test]
 fn layouts_and_roots_come_through_all_layers_as_they_are_written() {

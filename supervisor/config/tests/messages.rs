@@ -59,7 +59,7 @@ fn an_unknown_key_is_named_with_the_one_that_was_meant() {
           |
         2 | foo: 1
           | ^^^
-          = known are `version`, `defaults`, `daemon`, `agents`, `permissions`, `project_roots`, `notify`, `tasks`, `layouts`, `workspaces`
+          = known are `version`, `defaults`, `daemon`, `agents`, `permissions`, `project_roots`, `notify`, `tasks`, `on`, `layouts`, `workspaces`
         ");
     assert_snapshot!(toml("version = 1\n[workspaces.api]\ncwd = '/srv'\nproceses = {}\n"), @r"
         /etc/config.toml:4:1: workspaces.api: unknown key `proceses`
@@ -605,5 +605,148 @@ fn a_variable_of_the_environment_that_is_wrong_is_told_by_its_name() {
     assert_snapshot!(load("WEZTERM_PARALLEL__DEFAULTS__STOPP__GRACE", "1s"), @r"
         /etc/config.yaml: the environment variable WEZTERM_PARALLEL__DEFAULTS__STOPP__GRACE: unknown key `stopp`
           = did you mean `stop`?
+        ");
+}
+
+#[test]
+fn a_hook_that_cannot_be_is_shown_with_what_was_meant() {
+    let on = |hooks: &str| yaml(&format!("version: 1\non:\n  {hooks}\n"));
+    assert_snapshot!(on("process_bloked: [notify-send x]"), @r"
+        /etc/config.yaml:3:3: on: unknown key `process_bloked`
+          |
+        3 |   process_bloked: [notify-send x]
+          |   ^^^^^^^^^^^^^^
+          = did you mean `process_blocked`?
+        ");
+    assert_snapshot!(on("frob: [x]"), @r"
+        /etc/config.yaml:3:3: on: unknown key `frob`
+          |
+        3 |   frob: [x]
+          |   ^^^^
+          = known are `process_blocked`, `process_failed`, `process_crash_loop`, `process_done`, `process_rate_limited`, `process_started`, `process_exited`, `inbox_asked`, `inbox_decided`, `limit_reached`, `limit_passed`, `config_applied`, `config_refused`, `task_done`, `task_failed`, `task_canceled`, `task_skipped`, `task_started`
+        ");
+    assert_snapshot!(on("task_done: notify-send x"), @r"
+        /etc/config.yaml:3:14: on.task_done: a list is expected here
+          |
+        3 |   task_done: notify-send x
+          |              ^^^^^^^^^^^
+          = one text for each command, as in `[notify-send done]`
+        ");
+    assert_snapshot!(on("task_done: { command: x }"), @r"
+        /etc/config.yaml:3:14: on.task_done: a list is expected here
+          |
+        3 |   task_done: { command: x }
+          |              ^
+          = one text for each command, as in `[notify-send done]`
+        ");
+    assert_snapshot!(on("task_done: [5]"), @r"
+        /etc/config.yaml:3:15: on.task_done.0: invalid type: integer `5`, expected a command: a text, a list of words, or `{ command: …, timeout: … }`
+          |
+        3 |   task_done: [5]
+          |               ^
+        ");
+    assert_snapshot!(on("task_done: [~]"), @r"
+        /etc/config.yaml:3:15: on.task_done.0: invalid type: unit value, expected a command: a text, a list of words, or `{ command: …, timeout: … }`
+          |
+        3 |   task_done: [~]
+          |               ^
+        ");
+    assert_snapshot!(on("task_done: [{ timeout: 5s }]"), @r"
+        /etc/config.yaml:3:17: on.task_done.0: the key `command` is missing
+          |
+        3 |   task_done: [{ timeout: 5s }]
+          |                 ^^^^^^^
+        ");
+    assert_snapshot!(on("task_done: [{}]"), @r"
+        /etc/config.yaml:3:15: on.task_done: the key `command` is missing
+          |
+        3 |   task_done: [{}]
+          |               ^
+        ");
+    assert_snapshot!(on("task_done: [{ command: 5 }]"), @r"
+        /etc/config.yaml:3:17: on.task_done.0.command: invalid type: integer `5`, expected a command: a text, or a list of words
+          |
+        3 |   task_done: [{ command: 5 }]
+          |                 ^^^^^^^
+        ");
+    assert_snapshot!(on("task_done: [{ command: x, timout: 5s }]"), @r"
+        /etc/config.yaml:3:29: on.task_done.0: unknown key `timout`
+          |
+        3 |   task_done: [{ command: x, timout: 5s }]
+          |                             ^^^^^^
+          = did you mean `timeout`?
+        ");
+    assert_snapshot!(on("task_done: [{ command: x, timeout: 5 }]"), @r"
+        /etc/config.yaml:3:38: on.task_done.0.timeout: `5` is not a duration (time unit needed, for example 5sec or 5ms); write a number and a unit, as in `500ms`, `3s`, `10m`
+          |
+        3 |   task_done: [{ command: x, timeout: 5 }]
+          |                                      ^
+        ");
+    assert_snapshot!(on("task_done: [[a, { b: c }]]"), @r"
+        /etc/config.yaml:3:19: on.task_done.0.1: a text is expected here
+          |
+        3 |   task_done: [[a, { b: c }]]
+          |                   ^
+        ");
+    assert_snapshot!(on("task_done: ['', [], [''], { command: ' ' }, { command: [] }, { command: x, timeout: 999ms }, { command: [x], timeout: 11m }, \"a\\0b\", [a, \"b\\0c\"]]"), @r#"
+        /etc/config.yaml:3:15: on.task_done.0: the command is empty
+          |
+        3 |   task_done: ['', [], [''], { command: ' ' }, { command: [] }, { command: x, timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b"...
+          |               ^^
+
+        /etc/config.yaml:3:19: on.task_done.1: the command is empty
+          |
+        3 |   task_done: ['', [], [''], { command: ' ' }, { command: [] }, { command: x, timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b"...
+          |                   ^^
+
+        /etc/config.yaml:3:23: on.task_done.2: the command is empty
+          |
+        3 |   task_done: ['', [], [''], { command: ' ' }, { command: [] }, { command: x, timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b"...
+          |                       ^^^^
+
+        /etc/config.yaml:3:40: on.task_done.3.command: the command is empty
+          |
+        3 |   task_done: ['', [], [''], { command: ' ' }, { command: [] }, { command: x, timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b"...
+          |                                        ^^^
+
+        /etc/config.yaml:3:58: on.task_done.4.command: the command is empty
+          |
+        3 |   task_done: ['', [], [''], { command: ' ' }, { command: [] }, { command: x, timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b"...
+          |                                                          ^^
+
+        /etc/config.yaml:3:87: on.task_done.5.timeout: a time from 1s to 10m is needed
+          |
+        3 |   task_done: ['', [], [''], { command: ' ' }, { command: [] }, { command: x, timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b"...
+          |                                                                                       ^^^^^
+          = what takes longer is begun by the hook and left to itself, as in `my-program &`
+
+        /etc/config.yaml:3:121: on.task_done.6.timeout: a time from 1s to 10m is needed
+          |
+        3 |   task_done: ['', [], [''], { command: ' ' }, { command: [] }, { command: x, timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b"...
+          |                                                                                                                         ^^^
+          = what takes longer is begun by the hook and left to itself, as in `my-program &`
+
+        /etc/config.yaml:3:128: on.task_done.7: a command cannot hold a NUL character
+          |
+        3 | ...command: x, timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b", [a, "b\0c"]]
+          |                                                                  ^^^^^^
+
+        /etc/config.yaml:3:140: on.task_done.8.1: an argument cannot hold a NUL character
+          |
+        3 | ...timeout: 999ms }, { command: [x], timeout: 11m }, "a\0b", [a, "b\0c"]]
+          |                                                                  ^^^^^^
+        "#);
+    assert_snapshot!(toml("version = 1\n[on]\nprocess_bloked = ['x']\n"), @r"
+        /etc/config.toml:3:1: on: unknown key `process_bloked`
+          |
+        3 | process_bloked = ['x']
+          | ^^^^^^^^^^^^^^
+          = did you mean `process_blocked`?
+        ");
+    assert_snapshot!(toml("version = 1\n[on]\ntask_done = [5]\n"), @r"
+        /etc/config.toml:3:14: on.task_done.0: invalid type: integer `5`, expected a command: a text, a list of words, or `{ command: …, timeout: … }`
+          |
+        3 | task_done = [5]
+          |              ^
         ");
 }

@@ -148,6 +148,12 @@ fn a_project_defines_processes_and_nothing_else() {
         ");
     home.write("version: 1\n");
     assert_snapshot!(home.check(), @"~/api/.wezterm-parallel.yaml: the key `workspace` is missing");
+    for hooks in ["on: { process_done: [x] }\nworkspace: {}\n", "workspace: { on: { process_done: [x] } }\n"]
+    {
+        home.write(&format!("version: 1\n{hooks}"));
+        let message = home.check();
+        assert!(message.contains("unknown key `on`"), "{message}");
+    }
 }
 
 #[test]

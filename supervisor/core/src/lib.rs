@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod layout;
 pub mod limit;
 pub mod notify;
+pub mod on;
 pub mod plan;
 pub mod process;
 pub mod project;

@@ -13,11 +13,12 @@ use wezterm_parallel_schemas::{
     config::Rule,
     daemon::{ConfigAction, ConfigChange},
     layout::Layout,
+    on::OnEvent,
     process::Source,
 };
 
 use crate::spec::{
-    AgentSpec, BackoffSpec, DaemonSpec, Desired, NotifySpec, ProcessSpec, RestartSpec, TasksSpec,
+    AgentSpec, BackoffSpec, DaemonSpec, Desired, NotifySpec, OnSpec, ProcessSpec, RestartSpec, TasksSpec,
     WorkspaceSpec,
 };
 
@@ -66,6 +67,13 @@ pub enum Step {
         keys: Vec<String>,
         /// What is kept to from now on.
         to: TasksSpec,
+    },
+    /// What is run when something happens is another.
+    ChangeOn {
+        /// The events whose hooks differ.
+        keys: Vec<String>,
+        /// What is run from now on.
+        to: IndexMap<OnEvent, Vec<OnSpec>>,
     },
     /// A template for panes comes to be, goes, or is another. Panes that are there stay as they are.
     ChangeLayout {
@@ -195,6 +203,7 @@ pub fn diff(old: &Desired, new: &Desired) -> Plan {
     }
     diff_notify(&old.notify, &new.notify, &mut parts);
     diff_tasks(&old.tasks, &new.tasks, &mut parts);
+    diff_on(&old.on, &new.on, &mut parts);
     diff_layouts(old, new, &mut parts);
     if old.project_roots != new.project_roots {
         parts.changes.push(Step::ChangeProjectRoots { to: new.project_roots.clone() });
@@ -266,6 +275,17 @@ fn diff_tasks(old: &TasksSpec, new: &TasksSpec, parts: &mut Parts) {
     keys.differ("groups", *groups != new.groups);
     if let Some(keys) = keys.any() {
         parts.changes.push(Step::ChangeTasks { keys, to: new.clone() });
+    }
+}
+
+fn diff_on(old: &IndexMap<OnEvent, Vec<OnSpec>>, new: &IndexMap<OnEvent, Vec<OnSpec>>, parts: &mut Parts) {
+    let mut keys = Keys::default();
+    let gone = old.keys().filter(|event| !new.contains_key(*event));
+    for event in gone.chain(new.keys()) {
+        keys.differ(event.name(), old.get(event) != new.get(event));
+    }
+    if let Some(keys) = keys.any() {
+        parts.changes.push(Step::ChangeOn { keys, to: new.clone() });
     }
 }
 
@@ -550,6 +570,7 @@ impl Step {
             Self::ChangePermissions { .. } => (ConfigAction::Change, "permissions".into(), &[]),
             Self::ChangeNotify { keys, .. } => (ConfigAction::Change, "notify".into(), keys),
             Self::ChangeTasks { keys, .. } => (ConfigAction::Change, "tasks".into(), keys),
+            Self::ChangeOn { keys, .. } => (ConfigAction::Change, "on".into(), keys),
             Self::ChangeLayout { layout, from, to } => {
                 let action = match (from, to) {
                     (None, _) => ConfigAction::Add,
@@ -591,6 +612,7 @@ impl Step {
             Self::ChangePermissions { to } => desired.permissions.clone_from(to),
             Self::ChangeNotify { to, .. } => desired.notify.clone_from(to),
             Self::ChangeTasks { to, .. } => desired.tasks.clone_from(to),
+            Self::ChangeOn { to, .. } => desired.on.clone_from(to),
             Self::ChangeLayout { layout, to: Some(to), .. } => {
                 desired.layouts.insert(layout.clone(), to.clone());
             }
@@ -853,6 +875,11 @@ mod tests {
         new.daemon.min_free_memory = 1;
         new.notify.at_most = 1;
         new.tasks.parallel = 1;
+        let hook = |name: &str| vec![OnSpec { command: vec![name.to_owned()], timeout: 1 }];
+        let [gone, same, other, came] =
+            [OnEvent::TaskDone, OnEvent::TaskFailed, OnEvent::ProcessDone, OnEvent::ProcessFailed];
+        old.on = [(gone, hook("x")), (same, hook("x")), (other, hook("x"))].into();
+        new.on = [(came, hook("x")), (same, hook("x")), (other, hook("y"))].into();
         assert_eq!(
             words(&old, &new),
             [
@@ -860,6 +887,7 @@ mod tests {
                 "change daemon: min_free_memory",
                 "change notify: at_most",
                 "change tasks: parallel",
+                "change on: task_done process_failed process_done",
                 "change claude: start_at_once",
                 "add new",
                 "add api"

@@ -11,6 +11,7 @@ use wezterm_parallel_schemas::{
     },
     evidence::EvidenceSource,
     layout::Layout,
+    on::OnEvent,
     process::{Kind, Source},
 };
 
@@ -38,6 +39,9 @@ pub struct Desired {
     /// How many tasks run at once.
     #[serde(default)]
     pub tasks: TasksSpec,
+    /// What is run when something happens, in order; none of the lists is empty.
+    #[serde(default)]
+    pub on: IndexMap<OnEvent, Vec<OnSpec>>,
     /// Templates for panes, by name.
     #[serde(default)]
     pub layouts: IndexMap<String, Layout>,
@@ -113,6 +117,15 @@ impl Default for NotifySpec {
             quiet_hours: Vec::new(),
         }
     }
+}
+
+/// A hook of the user's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnSpec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How long it has.
+    pub timeout: Millis,
 }
 
 /// An agent.
@@ -295,6 +308,12 @@ pub const MIN_FREE_MEMORY_DEFAULT: u64 = 512 << 20;
 pub const LONG_TURN_MS_DEFAULT: Millis = 30_000;
 /// Toasts in a minute: more than one each ten seconds nobody reads.
 pub const TOASTS_DEFAULT: u32 = 6;
+/// Time that a hook has: what tells somebody something takes a second or two, over a slow network.
+pub const ON_TIMEOUT_MS_DEFAULT: Millis = 30_000;
+/// The shortest: on a busy machine a shell alone may take half of it.
+pub const ON_TIMEOUT_MS_MIN: Millis = 1_000;
+/// The longest: four that hang hold up all others.
+pub const ON_TIMEOUT_MS_MAX: Millis = 600_000;
 /// Claudes starting at once: with 5 the first prompt comes after 0.8 s on 2 cores, with 10 after 2.3 s.
 pub const START_AT_ONCE_DEFAULT: u32 = 4;
 /// Time after SIGTERM. Claude ends in 0.3 s; servers take a second or two.

@@ -110,8 +110,15 @@ impl TaskRow {
     }
 }
 
-fn run_of(task: &str, attempt: u32) -> String {
-    format!("{task}.{attempt}")
+/// The name of the run of an attempt, which is also that of its directory.
+pub fn run_of(task: &str, attempt: u32) -> String {
+    format!("{task}-{attempt}")
+}
+
+/// The task and the attempt that a run is of, if it is that of a task.
+pub fn attempt_of(run: &str) -> Option<(&str, u32)> {
+    let (task, attempt) = run.rsplit_once('-')?;
+    Some((task, attempt.parse().ok()?))
 }
 
 /// How an attempt ended.
@@ -899,9 +906,9 @@ impl Tasks {
 
     /// The task whose present run has this name and was asked for.
     fn alive(&self, run: &str) -> Option<String> {
-        let (id, attempt) = run.rsplit_once('.')?;
+        let (id, attempt) = attempt_of(run)?;
         let task = self.tasks.get(id)?;
-        (task.stage == Stage::Alive && attempt.parse() == Ok(task.row.attempt)).then(|| id.to_owned())
+        (task.stage == Stage::Alive && attempt == task.row.attempt).then(|| id.to_owned())
     }
 
     fn group_has_room(&self, group: &str) -> bool {

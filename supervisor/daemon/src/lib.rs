@@ -40,6 +40,7 @@ use actors::{
     gui::GuiActor,
     inbox::InboxActor,
     limit::LimitActor,
+    on::OnActor,
     registry::RegistryActor,
     supervisor::{Adopt, Stored, SupervisorActor},
     task::TasksActor,
@@ -51,6 +52,7 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 use wezterm_parallel_config::ConfigError;
+use wezterm_parallel_core::task::attempt_of;
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
     environment,
@@ -227,8 +229,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let tasks: HashMap<&str, u32> =
         loaded.tasks.iter().map(|t| (t.row.spec.id.as_str(), t.row.attempt)).collect();
     end_orphans(&places.runs(), |id| {
-        let attempt =
-            id.rsplit_once('.').and_then(|(task, n)| Some((tasks.get(task)?, n.parse::<u32>().ok()?)));
+        let attempt = attempt_of(id).and_then(|(task, n)| Some((tasks.get(task)?, n)));
         runs.contains(id) || attempt.is_some_and(|(newest, n)| n <= *newest)
     });
 
@@ -253,6 +254,10 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let past = past.map(|read| read.events).unwrap_or_default();
     let gui = GuiActor::new(board.clone(), clock, loaded.intents, &past);
     let gui = guard::start("gui".into(), gui, shared::panic_report(board.clone()));
+    let environment = Arc::new(environment::passed_on(std::env::vars_os()));
+    let known = actors::on::known(&loaded.processes, &loaded.runs, &past);
+    let on = OnActor::new(board.clone(), clock, home.clone(), Arc::clone(&environment), known);
+    let on = guard::start("on".into(), on, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {
         boot_id: effects::machine::boot_id(),
         home: home.clone(),
@@ -263,7 +268,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         registry,
         sessions: sessions::Sessions::default(),
         limits,
-        environment: RefCell::new(Arc::new(environment::passed_on(std::env::vars_os()))),
+        environment: RefCell::new(environment),
         last_word,
         ending: Cell::new(false),
         prompts: RefCell::new(prompts),
@@ -273,6 +278,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         gui,
         tasks: OnceCell::new(),
         task_homes: RefCell::default(),
+        on,
         places,
     });
     let tasks = TasksActor::new(shared.clone(), loaded.tasks, loaded.paused_groups);

@@ -858,6 +858,7 @@ mod tests {
             gui: guard::start("gui".into(), gui, panic_report(board.clone())),
             tasks: std::cell::OnceCell::new(),
             task_homes: RefCell::default(),
+            on: nobody(),
             board,
         };
         Router::new(Rc::new(shared), nobody(), nobody(), clock.at())

@@ -19,8 +19,8 @@ use wezterm_parallel_store::PromptRow;
 
 use crate::{
     actors::{
-        gate::GateActor, gui::GuiActor, inbox::InboxActor, limit::LimitActor, process::ProcessActor,
-        registry::RegistryActor, task::TasksActor,
+        gate::GateActor, gui::GuiActor, inbox::InboxActor, limit::LimitActor, on::OnActor,
+        process::ProcessActor, registry::RegistryActor, task::TasksActor,
     },
     board::Board,
     clock::Clock,
@@ -67,6 +67,8 @@ pub struct Shared {
     pub inbox: Addr<InboxActor>,
     /// GUIs.
     pub gui: Addr<GuiActor>,
+    /// Hooks of the user's.
+    pub on: Addr<OnActor>,
     /// The tasks; set when they begin, right after this.
     pub tasks: OnceCell<Addr<TasksActor>>,
     /// Runs of tasks that live, by the tasks' ids.

@@ -127,8 +127,8 @@ impl World {
         if self.sealed.contains(run) {
             return;
         }
-        let id = run.rsplit_once('.').expect("a run").0;
-        let other = self.keepers.keys().find(|other| other.rsplit_once('.').is_some_and(|(o, _)| o == id));
+        let id = run.rsplit_once('-').expect("a run").0;
+        let other = self.keepers.keys().find(|other| other.rsplit_once('-').is_some_and(|(o, _)| o == id));
         assert_eq!(other, None, "{run} begins while another run of the task lives");
         self.begun.insert(run.into());
         let account = self.tasks.row(id).and_then(|row| row.spec.account.clone());
@@ -432,7 +432,7 @@ impl World {
             assert!(row.state.is_end(), "{id} has come to no end: {row:?}");
             assert_eq!(self.tasks.row(id), Some(row), "what is kept is what is so");
             let done = self.records.iter().any(|(run, outcome)| {
-                run.rsplit_once('.').is_some_and(|(of, _)| of == id) && *outcome == Outcome::Success
+                run.rsplit_once('-').is_some_and(|(of, _)| of == id) && *outcome == Outcome::Success
             });
             assert_eq!(
                 row.state == TaskState::Done,
@@ -445,7 +445,7 @@ impl World {
                 assert!(ended, "{id} was to end for good: {row:?}");
             }
             let ran =
-                self.begun.iter().filter(|run| run.rsplit_once('.').is_some_and(|(of, _)| of == id)).count();
+                self.begun.iter().filter(|run| run.rsplit_once('-').is_some_and(|(of, _)| of == id)).count();
             assert!(ran <= row.attempt as usize);
             if row.state == TaskState::Skipped {
                 let failed = row.spec.after.iter().any(|other| self.disk[other].state != TaskState::Done);
@@ -492,7 +492,7 @@ fn one_of_the_lowest_priority_has_its_turn_though_others_never_cease() {
                     Effect::Save { row, number } => {
                         inputs.push_back(Input::Saved { id: row.spec.id.clone(), number });
                     }
-                    Effect::Launch { run, .. } if run == "last.1" => {
+                    Effect::Launch { run, .. } if run == "last-1" => {
                         let bound = 2 * i64::from(PRIORITY_MAX) * AGE_MS;
                         assert!((bound..=bound + AGE_MS).contains(&now), "after {now} ms");
                         return;

@@ -85,10 +85,10 @@ fn crash() -> Outcome {
 fn no_more_run_than_may_and_the_next_one_follows() {
     let mut bench = Bench::new(2);
     bench.add(vec![task("a"), task("b"), task("c")]);
-    assert_eq!(bench.launched(), "a.1 b.1");
+    assert_eq!(bench.launched(), "a-1 b-1");
     assert_eq!(bench.state("c"), TaskState::Queued);
-    bench.end("a.1", Outcome::Success);
-    assert_eq!((bench.launched().as_str(), bench.state("a")), ("c.1", TaskState::Done));
+    bench.end("a-1", Outcome::Success);
+    assert_eq!((bench.launched().as_str(), bench.state("a")), ("c-1", TaskState::Done));
 }
 
 #[test]
@@ -97,14 +97,14 @@ fn a_group_has_a_limit_of_its_own_and_costs_no_other_group_its_turn() {
     let docs = |id| TaskSpec { group: "docs".into(), ..task(id) };
     bench.step(Input::Limits { parallel: 3, groups: HashMap::from([("docs".into(), 1)]) });
     bench.add(vec![docs("d1"), docs("d2"), docs("d3"), task("x")]);
-    assert_eq!(bench.launched(), "d1.1 x.1");
-    bench.end("d1.1", Outcome::Success);
-    assert_eq!(bench.launched(), "d2.1");
+    assert_eq!(bench.launched(), "d1-1 x-1");
+    bench.end("d1-1", Outcome::Success);
+    assert_eq!(bench.launched(), "d2-1");
     bench.step(Input::PauseGroup("docs".into()));
-    bench.end("d2.1", Outcome::Success);
+    bench.end("d2-1", Outcome::Success);
     assert_eq!(bench.launched(), "");
     bench.step(Input::ResumeGroup("docs".into()));
-    assert_eq!(bench.launched(), "d3.1");
+    assert_eq!(bench.launched(), "d3-1");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn priority_goes_first_and_a_minute_of_waiting_is_worth_one_of_it() {
     bench.now += 3 * AGE_MS;
     bench.add(vec![with("two", 2), with("four", 4)]);
     bench.launched();
-    for (over, next) in [("first.1", "four.1"), ("four.1", "low.1"), ("low.1", "two.1")] {
+    for (over, next) in [("first-1", "four-1"), ("four-1", "low-1"), ("low-1", "two-1")] {
         bench.end(over, Outcome::Success);
         assert_eq!(bench.launched(), next);
     }
@@ -126,15 +126,15 @@ fn priority_goes_first_and_a_minute_of_waiting_is_worth_one_of_it() {
 fn what_comes_after_others_waits_for_all_of_them() {
     let mut bench = Bench::new(4);
     bench.add(vec![after("c", &["a", "b"]), task("a"), task("b"), after("d", &["c"])]);
-    assert_eq!(bench.launched(), "a.1 b.1");
-    bench.end("a.1", Outcome::Success);
+    assert_eq!(bench.launched(), "a-1 b-1");
+    bench.end("a-1", Outcome::Success);
     assert_eq!((bench.launched().as_str(), bench.state("c")), ("", TaskState::Waiting));
-    bench.end("b.1", Outcome::Success);
-    assert_eq!(bench.launched(), "c.1");
+    bench.end("b-1", Outcome::Success);
+    assert_eq!(bench.launched(), "c-1");
     // also if it comes when they are over
     bench.add(vec![after("late", &["a", "c"])]);
-    bench.end("c.1", Outcome::Success);
-    assert_eq!(bench.launched(), "d.1 late.1");
+    bench.end("c-1", Outcome::Success);
+    assert_eq!(bench.launched(), "d-1 late-1");
 }
 
 #[test]
@@ -148,10 +148,10 @@ fn what_comes_after_one_that_failed_does_what_it_was_told_to() {
         told("run", OnFailedDependency::Run),
         after("behind", &["skip"]),
     ]);
-    bench.end("a.1", crash());
+    bench.end("a-1", crash());
     let states = ["a", "skip", "fail", "behind"].map(|id| bench.state(id));
     assert_eq!(states, [TaskState::Failed, TaskState::Skipped, TaskState::Failed, TaskState::Skipped]);
-    assert_eq!(bench.launched(), "a.1 run.1");
+    assert_eq!(bench.launched(), "a-1 run-1");
     assert_eq!(
         bench.tasks.row("behind").and_then(|r| r.reason.as_deref()),
         Some("skip comes first, and is skipped")
@@ -163,14 +163,14 @@ fn a_failure_is_tried_again_after_a_while_as_often_as_it_may() {
     let mut bench = Bench::new(1);
     bench.add(vec![TaskSpec { retries: 2, ..task("a") }]);
     for (attempt, wait) in [(1, 1_000), (2, 2_000)] {
-        assert_eq!(bench.launched(), format!("a.{attempt}"));
-        bench.end(&format!("a.{attempt}"), crash());
+        assert_eq!(bench.launched(), format!("a-{attempt}"));
+        bench.end(&format!("a-{attempt}"), crash());
         assert_eq!(bench.state("a"), TaskState::Waiting);
         bench.wait(wait - 1);
         assert_eq!(bench.launched(), "");
         bench.wait(1);
     }
-    bench.end("a.3", crash());
+    bench.end("a-3", crash());
     let row = bench.tasks.row("a").expect("it is known");
     assert_eq!((row.state, row.failures, row.reason.as_deref()), (TaskState::Failed, 3, Some("exit code 1")));
 }
@@ -179,7 +179,7 @@ fn a_failure_is_tried_again_after_a_while_as_often_as_it_may() {
 fn what_would_come_to_the_same_end_is_not_tried_again() {
     let mut bench = Bench::new(1);
     bench.add(vec![TaskSpec { retries: 9, ..task("a") }]);
-    bench.end("a.1", Outcome::Final("the budget is used up".into()));
+    bench.end("a-1", Outcome::Final("the budget is used up".into()));
     assert_eq!(bench.state("a"), TaskState::Failed);
 }
 
@@ -192,47 +192,47 @@ fn a_usage_limit_stops_its_account_until_it_has_passed_and_costs_no_attempt() {
     let mut bench = Bench::new(1);
     bench.add(vec![of("me", "a"), of("me", "b"), of("work", "c")]);
     let until = bench.now + 3_600_000;
-    bench.end("a.1", Outcome::UsageLimit { until });
-    assert_eq!(bench.launched(), "a.1 c.1");
-    bench.end("c.1", Outcome::Success);
+    bench.end("a-1", Outcome::UsageLimit { until });
+    assert_eq!(bench.launched(), "a-1 c-1");
+    bench.end("c-1", Outcome::Success);
     assert_eq!((bench.launched().as_str(), bench.tasks.wake_at()), ("", Some(until)));
     bench.wait(3_600_000);
-    assert_eq!((bench.launched().as_str(), bench.tasks.row("a").map(|r| r.failures)), ("a.2", Some(0)));
+    assert_eq!((bench.launched().as_str(), bench.tasks.row("a").map(|r| r.failures)), ("a-2", Some(0)));
 }
 
 #[test]
 fn an_account_that_is_opened_by_hand_goes_on_at_once() {
     let mut bench = Bench::new(2);
     bench.add(vec![of("me", "a")]);
-    bench.end("a.1", Outcome::UsageLimit { until: bench.now + 3_600_000 });
+    bench.end("a-1", Outcome::UsageLimit { until: bench.now + 3_600_000 });
     bench.launched();
     bench.step(Input::Open("me".into()));
-    assert_eq!(bench.launched(), "a.2");
-    bench.end("a.2", Outcome::Auth);
+    assert_eq!(bench.launched(), "a-2");
+    bench.end("a-2", Outcome::Auth);
     bench.wait(86_400_000);
     assert_eq!((bench.launched().as_str(), bench.tasks.wake_at()), ("", None));
     bench.step(Input::Open("me".into()));
-    assert_eq!(bench.launched(), "a.3");
+    assert_eq!(bench.launched(), "a-3");
 }
 
 #[test]
 fn starts_of_one_account_come_one_after_another_and_slower_where_its_api_is_busy() {
     let mut bench = Bench::new(8);
     bench.add(vec![of("me", "a"), of("me", "b"), task("command")]);
-    assert_eq!(bench.launched(), "a.1 command.1");
+    assert_eq!(bench.launched(), "a-1 command-1");
     bench.wait(GAP_MS.cast_signed());
-    assert_eq!(bench.launched(), "b.1");
+    assert_eq!(bench.launched(), "b-1");
     bench.wait(GAP_MS.cast_signed());
-    bench.end("a.1", Outcome::Busy { wait: Some(5_000) });
-    bench.end("b.1", Outcome::Busy { wait: None });
+    bench.end("a-1", Outcome::Busy { wait: Some(5_000) });
+    bench.end("b-1", Outcome::Busy { wait: None });
     bench.add(vec![of("me", "c")]);
     assert_eq!(bench.launched(), "");
     bench.wait(4 * GAP_MS.cast_signed());
-    assert_eq!(bench.launched(), "b.2", "twice it was told to be slower");
+    assert_eq!(bench.launched(), "b-2", "twice it was told to be slower");
     bench.wait(4 * GAP_MS.cast_signed());
-    assert_eq!(bench.launched(), "c.1");
+    assert_eq!(bench.launched(), "c-1");
     bench.wait(5_000);
-    assert_eq!(bench.launched(), "a.2");
+    assert_eq!(bench.launched(), "a-2");
 }
 
 #[test]
@@ -240,8 +240,8 @@ fn an_api_that_is_always_busy_is_a_failure_in_the_end() {
     let mut bench = Bench::new(1);
     bench.add(vec![of("me", "a")]);
     for attempt in 1..=PUSHBACKS_MAX + 1 {
-        assert_eq!(bench.launched(), format!("a.{attempt}"));
-        bench.end(&format!("a.{attempt}"), Outcome::Busy { wait: None });
+        assert_eq!(bench.launched(), format!("a-{attempt}"));
+        bench.end(&format!("a-{attempt}"), Outcome::Busy { wait: None });
         bench.wait(400_000);
     }
     assert_eq!(bench.state("a"), TaskState::Failed);
@@ -254,15 +254,15 @@ fn what_takes_too_long_is_ended_and_counts_as_a_failure() {
     bench.wait(9_999);
     assert_eq!(bench.stopped, [""; 0]);
     bench.wait(1);
-    assert_eq!(bench.stopped, ["a.1"]);
-    bench.end("a.1", crash());
+    assert_eq!(bench.stopped, ["a-1"]);
+    bench.end("a-1", crash());
     let row = bench.tasks.row("a").expect("it is known");
     assert_eq!((row.failures, row.reason.as_deref()), (1, Some("it took too long")));
     bench.wait(1_000);
     bench.launched();
     // one that came to its end all the same has done so
     bench.wait(10_000);
-    bench.end("a.2", Outcome::Success);
+    bench.end("a-2", Outcome::Success);
     assert_eq!(bench.state("a"), TaskState::Done);
 }
 
@@ -278,8 +278,8 @@ fn past_its_deadline_nothing_is_begun_and_what_runs_is_ended() {
     bench.wait(4_000);
     assert_eq!((bench.state("b"), bench.state("c")), (TaskState::Failed, TaskState::Failed));
     bench.wait(1_000);
-    assert_eq!(bench.stopped, ["a.1"]);
-    bench.end("a.1", crash());
+    assert_eq!(bench.stopped, ["a-1"]);
+    bench.end("a-1", crash());
     assert_eq!((bench.state("a"), bench.tasks.wake_at()), (TaskState::Failed, None));
 }
 
@@ -293,9 +293,9 @@ fn one_that_is_canceled_ends_whatever_it_was_doing() {
     bench.step(Input::Cancel("a".into()));
     assert_eq!(
         (bench.stopped.as_slice(), bench.state("a")),
-        (["a.1".to_owned()].as_slice(), TaskState::Running)
+        (["a-1".to_owned()].as_slice(), TaskState::Running)
     );
-    bench.end("a.1", crash());
+    bench.end("a-1", crash());
     assert_eq!(bench.state("a"), TaskState::Canceled);
 }
 
@@ -303,11 +303,11 @@ fn one_that_is_canceled_ends_whatever_it_was_doing() {
 fn one_that_is_paused_goes_on_with_its_session() {
     let mut bench = Bench::new(1);
     bench.add(vec![task("a"), task("b")]);
-    bench.step(Input::Lives { run: "a.1".into(), session: Some("S".into()) });
+    bench.step(Input::Lives { run: "a-1".into(), session: Some("S".into()) });
     bench.step(Input::Pause("a".into()));
-    assert_eq!(bench.stopped, ["a.1"]);
-    bench.end("a.1", crash());
-    assert_eq!((bench.state("a"), bench.launched().as_str()), (TaskState::Paused, "a.1 b.1"));
+    assert_eq!(bench.stopped, ["a-1"]);
+    bench.end("a-1", crash());
+    assert_eq!((bench.state("a"), bench.launched().as_str()), (TaskState::Paused, "a-1 b-1"));
     bench.step(Input::Resume("a".into()));
     assert_eq!(bench.state("a"), TaskState::Queued);
     let row = bench.tasks.row("a").expect("it is known");
@@ -323,8 +323,8 @@ fn one_that_was_paused_behind_others_is_still_behind_them_also_after_a_restart()
     bench.tasks = Tasks::restore(rows, bench.now).0;
     bench.step(Input::Resume("b".into()));
     assert_eq!(bench.state("b"), TaskState::Waiting);
-    bench.end("a.1", Outcome::Success);
-    assert_eq!(bench.launched(), "a.1 b.1");
+    bench.end("a-1", Outcome::Success);
+    assert_eq!(bench.launched(), "a-1 b-1");
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_run_is_asked_for_only_when_the_disk_knows_its_name() {
         .collect();
     assert_eq!((out.len(), numbers.len()), (2, 2), "as it was added, and as it runs");
     assert_eq!(tasks.step(Input::Saved { id: "a".into(), number: numbers[0] }, NOW, 0.5), []);
-    let launch = Effect::Launch { run: "a.1".into(), session: None };
+    let launch = Effect::Launch { run: "a-1".into(), session: None };
     assert_eq!(tasks.step(Input::Saved { id: "a".into(), number: numbers[1] }, NOW, 0.5), [launch]);
     assert_eq!(tasks.step(Input::Saved { id: "a".into(), number: numbers[1] }, NOW, 0.5), [], "once");
 }
@@ -373,16 +373,16 @@ fn after_a_restart_everything_goes_on_where_it_was() {
     assert_eq!(bench.launched(), "", "what may live takes its room");
     let mut runs: Vec<String> = bench.tasks.runs().map(TaskRow::run).collect();
     runs.sort();
-    assert_eq!(runs, ["a.1", "b.1"]);
+    assert_eq!(runs, ["a-1", "b-1"]);
     bench.stopped.clear();
-    bench.step(Input::Lives { run: "b.1".into(), session: None });
-    assert_eq!(bench.stopped, ["b.1"], "what was wanted is not forgotten");
-    bench.step(Input::Lost { run: "a.1".into() });
-    assert_eq!((bench.launched().as_str(), bench.tasks.row("a").map(|r| r.failures)), ("a.2", Some(0)));
-    bench.end("b.1", crash());
-    assert_eq!((bench.launched().as_str(), bench.state("b")), ("c.1", TaskState::Canceled));
-    bench.end("a.2", Outcome::Success);
-    assert_eq!(bench.launched(), "d.1");
+    bench.step(Input::Lives { run: "b-1".into(), session: None });
+    assert_eq!(bench.stopped, ["b-1"], "what was wanted is not forgotten");
+    bench.step(Input::Lost { run: "a-1".into() });
+    assert_eq!((bench.launched().as_str(), bench.tasks.row("a").map(|r| r.failures)), ("a-2", Some(0)));
+    bench.end("b-1", crash());
+    assert_eq!((bench.launched().as_str(), bench.state("b")), ("c-1", TaskState::Canceled));
+    bench.end("a-2", Outcome::Success);
+    assert_eq!(bench.launched(), "d-1");
 }
 
 /// The daemon was killed after the end of the first one was kept, and before that of those behind it was.
@@ -391,7 +391,7 @@ fn what_came_after_one_that_failed_is_not_run_by_a_daemon_that_comes_later() {
     let mut bench = Bench::new(1);
     bench.add(vec![task("a"), after("b", &["a"])]);
     let b = bench.tasks.row("b").expect("it is known").clone();
-    bench.end("a.1", crash());
+    bench.end("a-1", crash());
     let a = bench.tasks.row("a").expect("it is known").clone();
     let (tasks, out) = Tasks::restore(vec![a, b], bench.now);
     assert_eq!(tasks.row("b").map(|r| r.state), Some(TaskState::Skipped));
@@ -402,12 +402,12 @@ fn what_came_after_one_that_failed_is_not_run_by_a_daemon_that_comes_later() {
 fn word_of_an_earlier_attempt_means_nothing() {
     let mut bench = Bench::new(1);
     bench.add(vec![TaskSpec { retries: 1, ..task("a") }]);
-    bench.end("a.1", crash());
+    bench.end("a-1", crash());
     bench.wait(1_000);
     for word in [Outcome::Success, crash()] {
-        bench.end("a.1", word);
+        bench.end("a-1", word);
     }
-    bench.step(Input::Lost { run: "a.1".into() });
+    bench.step(Input::Lost { run: "a-1".into() });
     assert_eq!((bench.state("a"), bench.tasks.row("a").map(|r| r.attempt)), (TaskState::Running, Some(2)));
 }
 
@@ -443,24 +443,24 @@ fn all_that_is_wrong_with_new_tasks_is_said() {
 fn a_task_that_is_tried_again_brings_back_what_was_skipped_because_of_it() {
     let mut bench = Bench::new(1);
     bench.add(vec![task("a"), after("b", &["a"]), after("c", &["b"]), task("d")]);
-    bench.step(Input::Lives { run: "a.1".into(), session: Some("s".into()) });
-    bench.end("a.1", Outcome::Final("no".into()));
-    bench.end("d.1", Outcome::Success);
+    bench.step(Input::Lives { run: "a-1".into(), session: Some("s".into()) });
+    bench.end("a-1", Outcome::Final("no".into()));
+    bench.end("d-1", Outcome::Success);
     assert_eq!((bench.state("b"), bench.state("c")), (TaskState::Skipped, TaskState::Skipped));
     bench.launched();
     bench.step(Input::Retry { id: "a".into(), fresh: false });
-    assert_eq!(bench.launched(), "a.2");
+    assert_eq!(bench.launched(), "a-2");
     assert_eq!(bench.tasks.row("a").expect("it is known").session.as_deref(), Some("s"));
     assert_eq!((bench.state("b"), bench.state("d")), (TaskState::Waiting, TaskState::Done));
-    bench.end("a.2", Outcome::Success);
-    bench.end("b.1", Outcome::Success);
-    bench.end("c.1", Outcome::Success);
+    bench.end("a-2", Outcome::Success);
+    bench.end("b-1", Outcome::Success);
+    bench.end("c-1", Outcome::Success);
     assert_eq!(bench.state("c"), TaskState::Done);
     bench.launched();
     bench.step(Input::Retry { id: "a".into(), fresh: true });
     assert_eq!(
         (bench.launched().as_str(), bench.tasks.row("a").and_then(|r| r.session.clone())),
-        ("a.3", None)
+        ("a-3", None)
     );
     bench.step(Input::Retry { id: "a".into(), fresh: true });
     assert_eq!(bench.launched(), "", "it runs");
@@ -474,8 +474,8 @@ fn a_task_is_changed_where_it_waits_and_not_where_it_runs_or_is_over() {
     bench.step(Input::Edit(Box::new(TaskSpec { priority: 9, ..task("a") })));
     assert_eq!(bench.tasks.row("a").expect("it is known").spec.priority, 0, "it runs");
     bench.launched();
-    bench.end("a.1", Outcome::Success);
-    assert_eq!(bench.launched(), "c.1");
+    bench.end("a-1", Outcome::Success);
+    assert_eq!(bench.launched(), "c-1");
     bench.step(Input::Edit(Box::new(TaskSpec { deadline: Some(NOW), ..task("b") })));
     assert_eq!(bench.state("b"), TaskState::Failed, "its deadline has passed");
     bench.step(Input::Edit(Box::new(TaskSpec { priority: 9, ..task("b") })));
@@ -487,11 +487,11 @@ fn an_account_whose_limit_was_reached_somewhere_else_starts_nothing_until_then()
     let mut bench = Bench::new(2);
     bench.step(Input::Close { account: "me".into(), until: NOW + 60_000 });
     bench.add(vec![TaskSpec { account: Some("me".into()), ..task("a") }, task("b")]);
-    assert_eq!(bench.launched(), "b.1");
+    assert_eq!(bench.launched(), "b-1");
     assert_eq!(bench.tasks.closed(NOW).collect::<Vec<_>>(), [("me", NOW + 60_000)]);
     assert_eq!(bench.tasks.wake_at(), Some(NOW + 60_000));
     bench.wait(60_000);
-    assert_eq!(bench.launched(), "a.1");
+    assert_eq!(bench.launched(), "a-1");
     assert_eq!(bench.tasks.closed(bench.now).count(), 0);
 }
 
@@ -499,10 +499,10 @@ fn an_account_whose_limit_was_reached_somewhere_else_starts_nothing_until_then()
 fn what_is_over_can_be_forgotten_and_nothing_else() {
     let mut bench = Bench::new(1);
     bench.add(vec![task("a"), after("b", &["a"]), task("c")]);
-    bench.end("a.1", Outcome::Success);
+    bench.end("a-1", Outcome::Success);
     bench.step(Input::Forget(vec!["a".into(), "b".into(), "c".into(), "x".into()]));
     assert_eq!((bench.tasks.row("a"), bench.tasks.len()), (None, 2));
-    bench.end("b.1", Outcome::Success);
-    bench.end("c.1", Outcome::Success);
+    bench.end("b-1", Outcome::Success);
+    bench.end("c-1", Outcome::Success);
     assert_eq!((bench.state("b"), bench.state("c")), (TaskState::Done, TaskState::Done));
 }

@@ -9,7 +9,8 @@
 //!             ├─ registry        (Claude's files of living sessions)
 //!             ├─ limit           (accounts and their limits)
 //!             ├─ inbox           (what agents ask)
-//!             └─ gui             (what GUIs hear, and what they are asked to do)
+//!             ├─ gui             (what GUIs hear, and what they are asked to do)
+//!             └─ on              (hooks of the user's)
 //! ```
 
 pub mod config;
@@ -17,6 +18,7 @@ pub mod gate;
 pub mod gui;
 pub mod inbox;
 pub mod limit;
+pub mod on;
 pub mod process;
 pub mod registry;
 pub mod supervisor;

@@ -32,7 +32,7 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, ProcessRow, RunRow, WorkspaceRow};
 
 use super::{
-    gate, gui, inbox, task,
+    gate, gui, inbox, on, task,
     workspace::{Close, DefineWorkspace, Delete, Open, Rename, WorkspaceActor},
 };
 use crate::{effects::claude, shared::Shared};
@@ -132,6 +132,7 @@ impl SupervisorActor {
         if let Some(tasks) = self.shared.tasks.get() {
             tasks.do_send(task::Config { tasks: desired.tasks.clone(), agents: desired.agents.clone() });
         }
+        self.shared.on.do_send(on::Wanted(desired.on.clone()));
         self.shared.layouts.become_as(&desired);
         self.desired = desired;
         waits

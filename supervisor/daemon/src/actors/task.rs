@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use wezterm_parallel_core::{
     limit::look_in,
     spec::{AgentSpec, TasksSpec},
-    task::{Effect, Input, Outcome, TaskRow, Tasks},
+    task::{Effect, Input, Outcome, TaskRow, Tasks, attempt_of, run_of},
 };
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
@@ -285,7 +285,7 @@ impl TasksActor {
     }
 
     fn launch(&mut self, run: &str, session: Option<String>, ctx: &mut Context<Self>) {
-        let Some((task, _)) = run.rsplit_once('.') else { return };
+        let Some((task, _)) = attempt_of(run) else { return };
         self.start_run(&task.to_owned(), run, session, Begin::Launch, ctx);
     }
 
@@ -324,7 +324,7 @@ impl TasksActor {
     }
 
     fn living(&self, run: &str) -> Option<&Living> {
-        let (task, _) = run.rsplit_once('.')?;
+        let (task, _) = attempt_of(run)?;
         self.runs.get(task).filter(|living| living.run == run)
     }
 
@@ -397,7 +397,7 @@ impl TasksActor {
     /// Removes the directories of attempts, from the first to the last.
     fn remove_outputs(&self, task: &str, first: u32, last: u32) {
         let since = first.max(last.saturating_sub(ATTEMPTS_KEPT_MAX));
-        let names: Vec<String> = (since..=last).map(|n| format!("{task}.{n}")).collect();
+        let names: Vec<String> = (since..=last).map(|n| run_of(task, n)).collect();
         let runs = self.shared.places.runs();
         tokio::task::spawn_blocking(move || {
             for name in names {
@@ -490,6 +490,7 @@ fn event(kind: EventKind, row: &TaskRow, card: &TaskCard) -> Event {
         group: Some(row.spec.group.clone()),
         message: row.reason.clone(),
         session_id: row.session.clone(),
+        run_id: (row.attempt > 0).then(|| row.run()),
         ..Event::new(kind)
     }
 }
@@ -652,16 +653,23 @@ impl Handler<FromRun> for TasksActor {
     type Result = ();
     fn handle(&mut self, m: FromRun, ctx: &mut Context<Self>) {
         let FromRun { run, news } = m;
-        let Some(task) = run.rsplit_once('.').map(|(task, _)| task.to_owned()) else { return };
+        let Some(task) = attempt_of(&run).map(|(task, _)| task.to_owned()) else { return };
         // of an earlier attempt, or of one that was given up
         let Some(living) = self.runs.get_mut(&task).filter(|living| living.run == run) else { return };
         match news {
             News::Waits(reason) => living.waits = Some(reason),
             News::Lives { pid, keeper_pid, session } => {
                 living.waits = None;
-                (living.pid, living.keeper_pid) = (Some(pid), Some(keeper_pid));
+                let news = living.pid.replace(pid) != Some(pid);
+                living.keeper_pid = Some(keeper_pid);
                 self.put_home(&task);
-                self.input(Input::Lives { run, session }, Along::default(), ctx);
+                let mut along = Along::default();
+                if let (Some(row), Some(shown), true) = (self.machine.row(&task), self.shown.get(&task), news)
+                {
+                    let told = event(EventKind::TaskChanged, row, &shown.card);
+                    along.events.push(Event { pid: Some(pid), ..told });
+                }
+                self.input(Input::Lives { run, session }, along, ctx);
             }
             News::Session(session) => {
                 self.input(Input::Lives { run, session: Some(session) }, Along::default(), ctx);

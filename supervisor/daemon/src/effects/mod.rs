@@ -9,6 +9,7 @@ pub mod keeper;
 pub mod layout;
 pub mod machine;
 pub mod mounts;
+pub mod on;
 pub mod pid;
 pub mod plain;
 pub mod print;

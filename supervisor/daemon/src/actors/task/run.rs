@@ -19,7 +19,7 @@ use wezterm_parallel_core::{
     gate::Ticket,
     inbox,
     spec::{AgentSpec, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT, STOP_GRACE_MS_DEFAULT},
-    task::Outcome,
+    task::{Outcome, run_of},
 };
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
@@ -570,7 +570,7 @@ fn session(plan: &Plan, config_dir: Option<&std::path::Path>) -> String {
         return session.clone();
     }
     let of = |attempt: u32| {
-        let name = format!("wezterm-parallel task {}.{attempt}", plan.task);
+        let name = format!("wezterm-parallel task {}", run_of(&plan.task, attempt));
         uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
     };
     let begun =
