@@ -27,4 +27,5 @@ mod sessions;
 mod setup;
 mod supervision;
 mod task;
+mod task_cli;
 mod wire;

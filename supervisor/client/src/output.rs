@@ -47,6 +47,11 @@ pub fn progress(text: impl fmt::Display) {
     say(format_args!("{FAINT}·{FAINT:#} {text}\n"));
 }
 
+/// Says on standard error how something has ended, in the words that stand for themselves.
+pub fn aside(text: impl fmt::Display) {
+    say(format_args!("{text}\n"));
+}
+
 /// Says something on standard error that is not an error.
 pub fn note(text: impl fmt::Display) {
     say(format_args!("{NOTABLE}note:{NOTABLE:#} {text}\n"));

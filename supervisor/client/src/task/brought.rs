@@ -35,7 +35,7 @@ pub fn print(detail: &TaskDetail) -> Outcome {
     }
     match task.state {
         TaskState::Failed | TaskState::Canceled | TaskState::Skipped => {
-            output::note(format_args!("it is {}: {}", task.state, show::why(task)));
+            output::aside(show::end_line(task).trim_end());
         }
         TaskState::Queued | TaskState::Waiting | TaskState::Running | TaskState::Paused | TaskState::Done => {
         }

@@ -60,7 +60,7 @@ pub fn logs(app: &App, args: &TaskLogs) -> Outcome {
     let first = watch_task(app, &args.task, sender.clone(), what)?;
     let mut followed = Followed::new(first.task.kind, args.raw, sender, what)?;
     let end = follow_attempt(&woken, &mut followed, first, what)?;
-    output::note(story(&end, time::now()));
+    output::aside(story(&end, time::now()));
     Ok(())
 }
 
@@ -120,7 +120,7 @@ pub fn attach(app: &App, name: &str) -> Outcome<i32> {
         followed.turn(detail.run_dir.as_deref()).map_err(|e| failed(&e, what()))?;
         if detail.task.state.is_end() {
             followed.end().map_err(|e| failed(&e, what()))?;
-            output::note(story(&detail.task, time::now()));
+            output::aside(story(&detail.task, time::now()));
             return Ok(brought::exit_code(&detail));
         }
         if followed.at_line_start() {
