@@ -27,5 +27,6 @@ mod sessions;
 mod setup;
 mod supervision;
 mod task;
+mod task_claude;
 mod task_cli;
 mod wire;

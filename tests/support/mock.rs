@@ -9,6 +9,8 @@
 //! | `[[bash:echo hi]]` | uses the tool Bash |
 //! | `[[tool:NAME:{…}]]` | uses any tool, with this input |
 //! | `[[hang]]` | begins an answer and never ends it |
+//! | `[[drop]]` | begins an answer and breaks the connection, each time |
+//! | `[[refuse]]` | ends this and every further answer of the conversation with the stop reason `refusal` |
 //! | `[[status:400]]` | refuses with this HTTP status, each time |
 //! | `[[status:429,n=2,ra=1]]` | … the first two times, with `retry-after: 1`; then the step behind it |
 //!
@@ -171,6 +173,8 @@ enum Step {
     Text(String),
     Tool { name: String, input: Value },
     Hang,
+    Drop,
+    Refuse,
     Status(Refusal),
 }
 
@@ -192,6 +196,10 @@ struct Pace {
     /// Further headers of the answer, each with its line break.
     headers: String,
     usage: Option<(u64, u64)>,
+    /// The connection is broken instead of left open.
+    drops: bool,
+    /// It ends with a refusal.
+    refuses: bool,
 }
 
 /// Answers one request after the other until the client leaves.
@@ -235,11 +243,11 @@ fn messages(shared: &Shared, connection: &TcpStream, http: &Http) -> io::Result<
     let refused = shared.lock().refused.get(&request.prompt).copied().unwrap_or_default();
     steps.retain(|(step, _)| match step {
         Step::Status(r) => r.times.is_none_or(|n| refused < n),
-        Step::Text(_) | Step::Tool { .. } | Step::Hang => true,
+        Step::Text(_) | Step::Tool { .. } | Step::Hang | Step::Drop | Step::Refuse => true,
     });
     let (step, pace) = if steps.is_empty() {
         (Step::Text(format!("MOCK: {}", request.prompt.trim())), Pace::default())
-    } else if matches!(steps.last(), Some((Step::Status(_), _))) {
+    } else if matches!(steps.last(), Some((Step::Status(_) | Step::Drop | Step::Refuse, _))) {
         steps.swap_remove(request.turn.min(steps.len() - 1))
     } else if request.turn < steps.len() {
         steps.swap_remove(request.turn)
@@ -250,9 +258,19 @@ fn messages(shared: &Shared, connection: &TcpStream, http: &Http) -> io::Result<
         shared.hold(name);
     }
     shared.pause(pace.wait);
+    // Claude asks once more by itself, in words of its own
+    let step = if request.texts.iter().any(|t| t.contains("[[refuse]]")) { Step::Refuse } else { step };
     match step {
         Step::Text(text) => answer(&[json!({ "type": "text", "text": text })], &pace, true),
         Step::Hang => answer(&[json!({ "type": "text", "text": "I begin" })], &pace, false),
+        Step::Drop => {
+            let pace = Pace { drops: true, ..pace };
+            answer(&[json!({ "type": "text", "text": "I begin" })], &pace, false)
+        }
+        Step::Refuse => {
+            let pace = Pace { refuses: true, ..pace };
+            answer(&[json!({ "type": "text", "text": "I will not" })], &pace, true)
+        }
         Step::Status(Refusal { status, times, retry_after }) => {
             if times.is_some() {
                 *shared.lock().refused.entry(request.prompt.clone()).or_default() += 1;
@@ -290,6 +308,8 @@ fn steps(prompt: &str) -> Vec<(Step, Pace)> {
             }
             "text" => Step::Text(value.into()),
             "hang" => Step::Hang,
+            "drop" => Step::Drop,
+            "refuse" => Step::Refuse,
             "rl" => {
                 pace.headers = limit_headers(value);
                 continue;
@@ -510,13 +530,18 @@ fn stream_answer(
             }
         }
         if !end {
+            if pace.drops {
+                connection.shutdown(Shutdown::Both)?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             // until the client leaves, or the server ends
             io::copy(&mut connection, &mut io::sink())?;
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         event(json!({ "index": index }), "content_block_stop")?;
     }
-    let delta = json!({ "stop_reason": whole["stop_reason"], "stop_sequence": null });
+    let reason = if pace.refuses { json!("refusal") } else { whole["stop_reason"].clone() };
+    let delta = json!({ "stop_reason": reason, "stop_sequence": null });
     event(json!({ "delta": delta, "usage": whole["usage"] }), "message_delta")?;
     event(json!({}), "message_stop")?;
     connection.write_all(b"0\r\n\r\n")

@@ -18,7 +18,7 @@ use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, SpawnHand
 use indexmap::IndexMap;
 use tokio::sync::oneshot;
 use wezterm_parallel_core::{
-    limit::look_in,
+    limit::{self, look_in},
     spec::{AgentSpec, TasksSpec},
     task::{Effect, Input, Outcome, TaskRow, Tasks, attempt_of, run_of},
 };
@@ -715,6 +715,24 @@ impl Handler<FromRun> for TasksActor {
 }
 
 impl TasksActor {
+    /// All of the account hear of a limit that a task has met.
+    fn tell_limit(&self, task: &str, until: i64) {
+        let Some(account) = self.machine.row(task).and_then(|row| row.spec.account.clone()) else { return };
+        let process = task.to_owned();
+        let said_at = self.shared.clock.at();
+        let text = "a task has met the usage limit".to_owned();
+        let reached = limit::Input::Reached {
+            process: process.clone(),
+            until: Some(limit::Until::Exactly(until)),
+            text,
+            said_at,
+        };
+        // it runs no more: it goes on by the queue, not by a word to it
+        for input in [reached, limit::Input::Gone { process }] {
+            self.shared.limits.do_send(super::limit::Told { account: account.clone(), input });
+        }
+    }
+
     fn run_over(&mut self, task: &str, run: String, over: run::Over, ctx: &mut Context<Self>) {
         if self.ending {
             // its row says that it runs: the next daemon finds out what has become of it
@@ -734,6 +752,9 @@ impl TasksActor {
         }
         // ended by the daemon before this one as it ended itself: no failure of the task's
         let with_the_daemon = over.stopped && !self.machine.is_unwanted(task);
+        if let Outcome::UsageLimit { until } = over.outcome {
+            self.tell_limit(task, until);
+        }
         let input = match over.outcome {
             outcome if !with_the_daemon || outcome == Outcome::Success => {
                 Input::Ended { run, outcome, session: over.session }
