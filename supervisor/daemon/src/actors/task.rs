@@ -286,7 +286,7 @@ impl TasksActor {
 
     fn launch(&mut self, run: &str, session: Option<String>, ctx: &mut Context<Self>) {
         let Some((task, _)) = attempt_of(run) else { return };
-        self.start_run(&task.to_owned(), run, session, Begin::Launch, ctx);
+        self.start_run(task, run, session, Begin::Launch, ctx);
     }
 
     fn start_run(
