@@ -52,7 +52,7 @@ pub fn run(app: &App, verb: &Task) -> Outcome<i32> {
         Task::Pause { tasks } => orders::<PauseTask>(app, tasks, target, ["pause", "paused"]),
         Task::Resume { tasks } => orders::<ResumeTask>(app, tasks, target, ["resume", "resumed"]),
         Task::Retry { tasks, fresh } => {
-            let params = |task: &String| TaskRetry { task: task.clone(), fresh: *fresh, key: None };
+            let params = |task: &str| TaskRetry { task: task.to_owned(), fresh: *fresh, key: None };
             orders::<RetryTask>(app, tasks, params, ["retry", "begins again:"])
         }
         Task::Edit(args) => {
@@ -68,8 +68,8 @@ pub fn run(app: &App, verb: &Task) -> Outcome<i32> {
     done.map(|()| 0)
 }
 
-fn target(task: &String) -> TaskTarget {
-    TaskTarget { task: task.clone(), key: None }
+fn target(task: &str) -> TaskTarget {
+    TaskTarget { task: task.to_owned(), key: None }
 }
 
 fn add(app: &App, args: &crate::arguments::TaskAdd) -> Outcome<i32> {
@@ -127,7 +127,7 @@ fn drop_oldest(list: &mut Vec<TaskView>) -> bool {
     true
 }
 
-fn show_one(app: &App, task: &String) -> Outcome {
+fn show_one(app: &App, task: &str) -> Outcome {
     let mut daemon = app.connect()?;
     let detail = daemon.ask::<ShowTask>(&target(task)).to(|| format!("show the task {task}"))?;
     if app.json {
@@ -151,7 +151,7 @@ fn of(detail: &TaskDetail) -> TaskReport {
     TaskReport { task: detail.task.clone(), result: detail.result.clone() }
 }
 
-fn result(app: &App, task: &String) -> Outcome {
+fn result(app: &App, task: &str) -> Outcome {
     let what = || format!("print what {task} has brought");
     let detail = app.connect()?.ask::<ShowTask>(&target(task)).to(what)?;
     let state = detail.task.state;
@@ -186,7 +186,7 @@ struct Ordered {
 fn orders<M>(
     app: &App,
     tasks: &[String],
-    params: impl Fn(&String) -> M::Params,
+    params: impl Fn(&str) -> M::Params,
     [verb, done]: [&str; 2],
 ) -> Outcome
 where
@@ -196,7 +196,7 @@ where
     let failed = |e: CallError| e.failure(format!("{verb} the tasks"));
     let mut all: Vec<Ordered> = Vec::new();
     for tasks in tasks.chunks(CALLS_MAX) {
-        let of_chunk: Vec<M::Params> = tasks.iter().map(&params).collect();
+        let of_chunk: Vec<M::Params> = tasks.iter().map(|task| params(task)).collect();
         let at = all.len();
         all.extend(tasks.iter().map(|task| Ordered { task: task.clone(), view: None, error: None }));
         let called = daemon.call_all::<M>(&of_chunk, Patience::Effect, |i, answer| match answer {

@@ -706,6 +706,24 @@ pub(crate) mod tests {
                 message: Some("line 1\nline 2".into()),
                 ..Event::new(EventKind::ConfigRefused)
             },
+            Event {
+                seq: 15,
+                at: NOW,
+                workspace: Some("api".into()),
+                task: Some("01J0000000000000000000000A".into()),
+                task_name: Some("build".into()),
+                task_state: Some(TaskState::Failed),
+                group: Some("night".into()),
+                message: Some("exit code 1".into()),
+                ..Event::new(EventKind::TaskChanged)
+            },
+            Event {
+                seq: 16,
+                at: NOW,
+                group: Some("night".into()),
+                message: Some("paused".into()),
+                ..Event::new(EventKind::GroupChanged)
+            },
         ];
         let changes = [ConfigAction::Add, ConfigAction::Remove, ConfigAction::Restart, ConfigAction::Change]
             .map(|action| ConfigChange { action, target: "api/lead".into(), keys: vec!["args".into()] });

@@ -23,7 +23,7 @@ Examples:
 #[command(after_help = TASK_HELP)]
 pub enum Task {
     /// Add a task: a prompt for Claude Code, or a command after `--`. Prints its id
-    Add(TaskAdd),
+    Add(Box<TaskAdd>),
     /// Add many tasks from a YAML or JSON file, all of them or none
     Import(TaskImport),
     /// Show the tasks that are not over, and the last that are
@@ -72,7 +72,7 @@ pub enum Task {
         tasks: Vec<String>,
     },
     /// Change a task that neither runs nor is over. What is left out stays
-    Edit(TaskEdit),
+    Edit(Box<TaskEdit>),
     /// Wait until tasks are over. The exit code is 0 if all of them are done
     Wait(TaskWait),
     /// Print what a task has brought: its answer; on standard error files, cost, time, and what was denied

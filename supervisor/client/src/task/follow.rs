@@ -2,7 +2,7 @@
 //! restarted, as far as it has been told where they lie.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     os::fd::AsFd as _,
     path::{Path, PathBuf},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -219,7 +219,7 @@ fn watch_task(
     let mut daemon = app.connect()?;
     let topics = vec!["task".to_owned(), "group".to_owned()];
     daemon.ask::<SubscribeCall>(&Subscribe { topics, from_seq: None }).to(what)?;
-    let first = daemon.ask::<ShowTask>(&target(&name.to_owned())).to(what)?;
+    let first = daemon.ask::<ShowTask>(&target(name)).to(what)?;
     let id = first.task.id.clone();
     thread::spawn(move || {
         loop {
@@ -342,7 +342,14 @@ impl Shown {
     fn end(&mut self) -> io::Result<()> {
         match self {
             Self::Claude(lines) => lines.end(),
-            Self::Plain(sink) => sink.end(),
+            Self::Plain(sink) => {
+                sink.end()?;
+                // what follows on a terminal begins a line of its own
+                if !sink.out().yes && io::stdout().is_terminal() {
+                    writeln!(io::stdout())?;
+                }
+                Ok(())
+            }
         }
     }
 
