@@ -10,11 +10,12 @@ use std::{
 use wezterm_parallel_schemas::{
     daemon::Empty,
     error::{Code, Error},
+    event::{EventKind, EventList},
     inbox::{InboxList, InboxTarget},
     limit::LimitOpen,
     method::{
-        AddTask, AllowAsk, CancelTask, ListAsks, ListLimits, Method, OpenLimit, PauseTask, ResumeTask,
-        ShowTask, WaitForTasks,
+        AddTask, AllowAsk, CancelTask, ListAsks, ListEvents, ListLimits, Method, OpenLimit, PauseTask,
+        ResumeTask, ShowTask, WaitForTasks,
     },
     task::{TaskAdd, TaskDetail, TaskState, TaskTarget, TaskView, TaskWait},
 };
@@ -119,6 +120,23 @@ fn nobody_reads_a_prompt_from_a_list_of_processes() {
     let canceled = call::<CancelTask>(&site, target("secret")).expect("it is canceled");
     assert_eq!(canceled.state, TaskState::Canceled);
     assert!(!lives(pid));
+}
+
+/// The request was held with the homes of all tasks borrowed, and the next task that began was a panic.
+#[test]
+fn other_tasks_begin_and_end_while_one_asks() {
+    let Some(site) = site("{}") else { return };
+    add(&site, prompt("asks", "[[bash:echo x > leave]][[text:over]]"));
+    let event = site.wait_event(0, "a request", |e| e.kind.name() == "inbox.asked");
+    let command =
+        TaskAdd { command: vec!["true".into()], prompt: None, allow: Vec::new(), ..prompt("other", "") };
+    add(&site, command);
+    assert_eq!(wait(&site, &["other"])["other"].state, TaskState::Done);
+    let item = event.ask.expect("a request has an id");
+    call::<AllowAsk>(&site, InboxTarget { item, ..InboxTarget::default() }).expect("allowed");
+    wait(&site, &["asks"]);
+    let events = site.client().call::<ListEvents>(EventList::default()).expect("they are kept");
+    assert!(events.iter().all(|e| e.kind != EventKind::DaemonPanic), "{}", site.log());
 }
 
 #[test]

@@ -40,9 +40,10 @@ impl TaskState {
     }
 }
 
-impl fmt::Display for TaskState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl TaskState {
+    /// The state as it stands on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Queued => "queued",
             Self::Waiting => "waiting",
             Self::Running => "running",
@@ -51,7 +52,13 @@ impl fmt::Display for TaskState {
             Self::Failed => "failed",
             Self::Canceled => "canceled",
             Self::Skipped => "skipped",
-        })
+        }
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -293,7 +293,7 @@ impl TasksActor {
 
     fn launch(&mut self, run: &str, session: Option<String>, ctx: &mut Context<Self>) {
         let Some((task, _)) = attempt_of(run) else { return };
-        self.start_run(&task.to_owned(), run, session, Begin::Launch, ctx);
+        self.start_run(task, run, session, Begin::Launch, ctx);
     }
 
     fn start_run(
@@ -459,7 +459,7 @@ impl TasksActor {
     /// Why a task stands as it does: what keeps all of its kind from starting is said of each.
     fn reason(&self, row: &TaskRow) -> Option<String> {
         if row.state != TaskState::Queued || row.reason.is_some() {
-            return row.reason.clone();
+            return row.reason.clone().map(|reason| self.with_names(row, reason));
         }
         if self.machine.is_paused(&row.spec.group) {
             return Some(format!("the group {} is paused", row.spec.group));
@@ -469,6 +469,14 @@ impl TasksActor {
         Some(match until {
             i64::MAX => "its account is not logged in; `wezterm-parallel limit open` tries again".into(),
             _ => "its account has reached its usage limit".into(),
+        })
+    }
+
+    /// A reason that names tasks by their names and not by their ids, which say nothing to a person.
+    fn with_names(&self, row: &TaskRow, reason: String) -> String {
+        row.spec.after.iter().fold(reason, |reason, id| match self.shown.get(id) {
+            Some(other) => reason.replace(id.as_str(), &other.card.name),
+            None => reason,
         })
     }
 

@@ -200,11 +200,8 @@ impl TasksActor {
         reply: oneshot::Sender<Result<Vec<TaskView>, Error>>,
         ctx: &mut Context<Self>,
     ) {
-        let mut along = Along::default();
-        along.changes = environments
-            .into_iter()
-            .map(|(id, variables)| Change::PutEnvironment { id, variables })
-            .collect();
+        let put = |(id, variables)| Change::PutEnvironment { id, variables };
+        let mut along = Along { changes: environments.into_iter().map(put).collect(), ..Along::default() };
         let ids: Vec<String> = kept.iter().map(|k| k.row.spec.id.clone()).collect();
         let specs = kept.iter().map(|k| k.row.spec.clone()).collect();
         for task in kept {

@@ -499,6 +499,9 @@ struct Ready {
     config_dir: PathBuf,
 }
 
+/// A command line, what its program reads, and Claude's session.
+type CommandLine = (Vec<String>, Option<String>, Option<String>);
+
 impl Work {
     /// Looks at the disk: is the directory there, is the program, has the session begun?
     fn prepare(self, store: &Store) -> Result<Ready, Outcome> {
@@ -542,11 +545,7 @@ impl Work {
     }
 
     /// The command line of its Claude, what it reads, and its session.
-    fn claude(
-        &self,
-        asked: &TaskAdd,
-        env: &IndexMap<String, String>,
-    ) -> Result<(Vec<String>, Option<String>, Option<String>), Outcome> {
+    fn claude(&self, asked: &TaskAdd, env: &IndexMap<String, String>) -> Result<CommandLine, Outcome> {
         let plan = &self.plan;
         let Some(agent) = &plan.agent else {
             let name = &plan.agent_name;
