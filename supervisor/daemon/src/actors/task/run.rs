@@ -48,7 +48,7 @@ const PROGRESS_MS: u64 = 1_000;
 /// How long a Claude may take to say its first word before others start beside it: it takes less than a second.
 const START_MS_MAX: u64 = 30_000;
 /// What a Claude is told that goes on with a session whose run was ended in the middle.
-const GO_ON: &str = "Go on where you left off: your process was ended in the middle of the task.";
+const GO_ON: &str = "Go on where you left off: your last turn did not come to its end.";
 /// Longest answer that is kept in the store, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Characters of what an attempt is doing.
