@@ -236,7 +236,7 @@ fn a_usage_limit_pauses_all_of_the_account_until_its_time_and_costs_nothing() {
     site.project("api");
     site.config("version: 1\ntasks: { parallel: 1 }\nworkspaces: { api: { cwd: $WORK/api } }\n");
     site.daemon();
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 7;
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 15;
     let text = format!("[[rl:status=rejected,5h=1.0,7d=0.5,at={at}]][[status:429,n=1]][[text:fine]]");
     add(&site, prompt("limited", &text));
     add(&site, prompt("next", "hello"));
