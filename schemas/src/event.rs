@@ -110,6 +110,16 @@ pub enum EventKind {
     /// A group of tasks was paused or resumed; `message` says which of the two.
     #[serde(rename = "group.changed")]
     GroupChanged,
+    /// Something was leased; `lease` names it, `message` its holder.
+    #[serde(rename = "lease.acquired")]
+    LeaseAcquired,
+    /// Something is not leased any more; `message` says who held it and why it ended.
+    #[serde(rename = "lease.released")]
+    LeaseReleased,
+    /// An agent asked for something that it may not; `method` is the call, `message` says what. The same one is
+    /// told once in 10 seconds.
+    #[serde(rename = "agent.refused")]
+    AgentRefused,
     /// A kind of a newer release.
     #[serde(other, rename = "unknown")]
     Unknown,
@@ -150,6 +160,9 @@ impl EventKind {
             Self::TaskChanged => "task.state",
             Self::TaskProgress => "task.progress",
             Self::GroupChanged => "group.changed",
+            Self::LeaseAcquired => "lease.acquired",
+            Self::LeaseReleased => "lease.released",
+            Self::AgentRefused => "agent.refused",
             Self::Unknown => "unknown",
         }
     }
@@ -228,6 +241,12 @@ pub struct Event {
     /// The group of tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What is leased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// The call, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
 }
 
 impl Event {
@@ -257,6 +276,8 @@ impl Event {
             task_name: None,
             task_state: None,
             group: None,
+            lease: None,
+            method: None,
         }
     }
 }
@@ -266,7 +287,7 @@ impl Event {
 #[serde(default)]
 pub struct Subscribe {
     /// Topics (`process`, `workspace`, `config`, `daemon`, `session`, `prompt`, `inbox`, `limit`, `task`,
-    /// `group`); all if empty.
+    /// `group`, `lease`, `agent`); all if empty.
     pub topics: Vec<String>,
     /// First send what happened after this event, if it is still kept.
     #[serde(skip_serializing_if = "Option::is_none")]

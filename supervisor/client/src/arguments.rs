@@ -77,6 +77,9 @@ pub enum Verb {
     /// Directories that a workspace could be made for
     #[command(subcommand)]
     Project(Project),
+    /// Leases: who may use a file, a port or anything else of which only one can make use at a time
+    #[command(subcommand)]
+    Lease(Lease),
     /// Usage limits and cost of the accounts that agents run in
     #[command(subcommand)]
     Limit(Limit),
@@ -490,6 +493,50 @@ pub enum Limit {
     },
 }
 
+/// `lease …`.
+#[derive(Debug, Subcommand)]
+pub enum Lease {
+    /// Show what is leased
+    List,
+    /// Lease something to the agent that runs this, until its run is over
+    Acquire {
+        /// A path (with a `/` in it), `port:NUMBER`, or any other name
+        name: String,
+        /// How long to wait while another one holds it (30s, 10m) [default: not at all]
+        #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+        wait: Option<Duration>,
+        /// It ends after this long
+        #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
+        time: Option<Duration>,
+        /// What for, in words
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Give back what you hold; without an agent, take it from whoever holds it
+    Release {
+        /// As for acquire
+        name: String,
+    },
+    /// Hold a lease for as long as a command runs
+    Run(LeaseRun),
+}
+
+/// `lease run`.
+#[derive(Debug, Args)]
+pub struct LeaseRun {
+    /// As for acquire
+    pub name: String,
+    /// How long to wait while another one holds it (30s, 10m) [default: as long as it takes]
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub wait: Option<Duration>,
+    /// What for, in words
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The command
+    #[arg(last = true, required = true)]
+    pub command: Vec<String>,
+}
+
 /// `gui …`.
 #[derive(Debug, Subcommand)]
 pub enum Gui {
@@ -738,6 +785,11 @@ mod tests {
             "group resume g",
             "group report g --json",
             "group report g --markdown",
+            "lease list --json",
+            "lease acquire port:8080 --wait 10m --for 1h --reason server",
+            "lease release src/db.rs",
+            "lease run port:8080 -- npm run dev",
+            "lease run --wait 5s --reason build ./target -- cargo test --all",
             "process send lead hello",
             "process send api/lead web/* hello --queue --json",
             "process send api/lead --now --command --wait --timeout 10m --key k -- fix it",
@@ -821,6 +873,8 @@ mod tests {
             ("task cancel", ErrorKind::MissingRequiredArgument),
             ("task wait", ErrorKind::MissingRequiredArgument),
             ("group report g --markdown --json", ErrorKind::ArgumentConflict),
+            ("lease run port:8080", ErrorKind::MissingRequiredArgument),
+            ("lease acquire x --for soon", ErrorKind::ValueValidation),
             ("gui show api --dashboard", ErrorKind::ArgumentConflict),
             ("daemon --foreground install", ErrorKind::ArgumentConflict),
             ("process add api lead cargo test", ErrorKind::UnknownArgument),

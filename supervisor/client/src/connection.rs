@@ -230,7 +230,8 @@ impl Connection {
         self.receive(Some(Instant::now()))
     }
 
-    fn call_within<M: Method>(
+    /// Calls a method and waits for its answer, for this long.
+    pub fn call_within<M: Method>(
         &mut self,
         params: &M::Params,
         patience: Duration,

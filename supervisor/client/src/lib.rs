@@ -29,6 +29,7 @@ mod gui;
 pub mod hook;
 mod inbox;
 mod layout;
+pub mod lease;
 mod limit;
 mod logs;
 mod process;
@@ -102,6 +103,8 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Group(verb) => group::run(&app, verb),
         Verb::Layout(verb) => layout::run(&app, verb),
         Verb::Project(verb) => project::run(&app, verb),
+        Verb::Lease(arguments::Lease::Run(args)) => return lease::hold(&app, args),
+        Verb::Lease(verb) => lease::run(&app, verb),
         Verb::Limit(verb) => limit::run(&app, verb),
         Verb::Prompt(verb) => prompt::run(&app, verb),
         Verb::Inbox(verb) => inbox::run(&app, verb),

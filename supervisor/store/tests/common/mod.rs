@@ -78,6 +78,7 @@ pub fn process(id: &str, workspace_id: &str, name: &str) -> ProcessRow {
             fork: None,
             status: Default::default(),
             on_limit: Default::default(),
+            mcp: true,
             log_bytes: 8 << 20,
             log_files: 4,
             history_bytes: 1 << 20,

@@ -17,7 +17,7 @@ use wezterm_parallel_core::{
         stream::Line,
     },
     gate::Ticket,
-    inbox,
+    inbox, lease,
     spec::{AgentSpec, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT, STOP_GRACE_MS_DEFAULT},
     task::{Outcome, run_of},
 };
@@ -31,11 +31,11 @@ use wezterm_parallel_store::{Store, TaskBrought};
 
 use super::{FromRun, News, TasksActor};
 use crate::{
-    actors::{gate, inbox::Tell},
+    actors::{gate, inbox::Tell, lease::Tell as TellLeases},
     effects::{
         claude,
         keeper::{self, Found, Link, Said},
-        print, settings,
+        mcp, print, settings,
         stream::Stream,
         zone,
     },
@@ -158,6 +158,7 @@ impl RunActor {
             runs_dir: self.shared.places.runs(),
             claude_prefix: self.shared.places.claude_prefix(),
             settings: self.settings_place(),
+            mcp: self.mcp_place(),
             passed_on: (*passed_on).clone(),
         };
         let prepared = tokio::task::spawn_blocking(move || work.prepare(&store));
@@ -178,7 +179,18 @@ impl RunActor {
             tools: false,
             // filled in where the environment is known
             config_dir: None,
+            mcp: agent.mcp,
             auto_continue: agent.on_limit == OnLimit::Continue,
+        })
+    }
+
+    fn mcp_place(&self) -> Option<mcp::Place> {
+        self.plan.agent.as_ref().filter(|agent| !self.plan.command && agent.mcp)?;
+        let places = &self.shared.places;
+        Some(mcp::Place {
+            file: settings::mcp(&settings::file(places, &self.plan.task)),
+            state_dir: places.state_dir.clone(),
+            executable: settings::lasting(&self.shared.executable, &self.shared.home, places),
         })
     }
 
@@ -376,6 +388,8 @@ impl RunActor {
 
     fn over(&mut self, news: News, ctx: &mut Context<Self>) {
         self.leave_gate(false);
+        let over = lease::Input::Over(lease::End::Run(self.plan.run_id.clone()));
+        self.shared.leases.do_send(TellLeases(over));
         if !self.plan.command {
             let (process_id, run_id) = (self.plan.task.clone(), self.plan.run_id.clone());
             self.shared.inbox.do_send(Tell(inbox::Input::RunOver { process_id, run_id }));
@@ -488,6 +502,7 @@ struct Work {
     runs_dir: PathBuf,
     claude_prefix: PathBuf,
     settings: Option<settings::Place>,
+    mcp: Option<mcp::Place>,
     passed_on: IndexMap<String, String>,
 }
 
@@ -560,6 +575,11 @@ impl Work {
                 // it works all the same; what it asks is not seen
                 tracing::warn!(task = plan.task, "started without hooks: {e}");
             }
+        }
+        if let Some(place) = &self.mcp
+            && let Err(e) = mcp::inject(&mut command, place)
+        {
+            tracing::warn!(task = plan.task, "started without our MCP server: {e}");
         }
         let session = session(plan, config_dir.as_deref());
         let (arguments, session) = claude::session_arguments(config_dir.as_deref(), &session, None);
