@@ -30,4 +30,6 @@ mod setup;
 mod supervision;
 mod task;
 mod task_claude;
+mod task_cli;
+mod task_file;
 mod wire;

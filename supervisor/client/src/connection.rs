@@ -369,6 +369,10 @@ fn encode(value: &impl Serialize) -> Result<Vec<u8>, CallError> {
                 .hint("unset large environment variables, or shorten the command"),
         ));
     }
+    // the daemon would hang up in the middle of it, and nobody would hear why
+    if let Err(refused) = Scanner::new(Limits::default()).scan(&frame) {
+        return Err(CallError::Refused((&refused).into()));
+    }
     Ok(frame)
 }
 

@@ -743,8 +743,10 @@ impl Router {
         let stopped = if p.keep {
             Stopped { ended: 0, kept: running }
         } else {
-            self.end_tasks().await?;
-            self.supervisor.send(supervisor::EndAll).await.map_err(gone)?;
+            let processes = self.supervisor.send(supervisor::EndAll);
+            let (tasks, processes) = futures_util::future::join(self.end_tasks(), processes).await;
+            tasks?;
+            processes.map_err(gone)?;
             until_gone(keepers).await;
             Stopped { ended: running, kept: 0 }
         };

@@ -342,6 +342,7 @@ pub fn task(id: &str) -> TaskKept {
         queued_at: 1_795_000_000_000,
         held_until: Some(1_795_000_001_000),
         session: Some("0d9e4a10-5a1c-4a52-9c0f-2a1f0a6f3b11".into()),
+        first: 1,
         wish: Some(Wish::Pause),
         started_at: Some(1_795_000_000_100),
         ended_at: Some(1_795_000_000_200),

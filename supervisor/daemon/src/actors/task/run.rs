@@ -45,8 +45,10 @@ use crate::{
 
 /// How far an attempt has come is told at most this often, in milliseconds: a person reads no quicker.
 const PROGRESS_MS: u64 = 1_000;
+/// How long a Claude may take to say its first word before others start beside it: it takes less than a second.
+const START_MS_MAX: u64 = 30_000;
 /// What a Claude is told that goes on with a session whose run was ended in the middle.
-const GO_ON: &str = "Go on where you left off: your process was ended in the middle of the task.";
+const GO_ON: &str = "Go on where you left off: your last turn did not come to its end.";
 /// Longest answer that is kept in the store, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Characters of what an attempt is doing.
@@ -67,6 +69,8 @@ pub struct Plan {
     pub attempt: u32,
     /// The session to go on with.
     pub session: Option<String>,
+    /// The first attempt that belongs together with this one.
+    pub first: u32,
     /// Where it runs.
     pub cwd: PathBuf,
     /// Options that it has from the agent that has added it.
@@ -214,6 +218,12 @@ impl RunActor {
             gate::Told::AskAgain => me.do_send(AskAgain),
         });
         self.shared.gate.do_send(gate::Ask(ticket, ear));
+        // one that says nothing must not keep all others from starting
+        ctx.run_later(Duration::from_millis(START_MS_MAX), |actor, _| {
+            if actor.asked {
+                actor.leave_gate(true);
+            }
+        });
     }
 
     fn leave_gate(&mut self, through: bool) {
@@ -504,6 +514,9 @@ struct Ready {
     config_dir: PathBuf,
 }
 
+/// A command line, what its program reads, and Claude's session.
+type CommandLine = (Vec<String>, Option<String>, Option<String>);
+
 impl Work {
     /// Looks at the disk: is the directory there, is the program, has the session begun?
     fn prepare(self, store: &Store) -> Result<Ready, Outcome> {
@@ -547,11 +560,7 @@ impl Work {
     }
 
     /// The command line of its Claude, what it reads, and its session.
-    fn claude(
-        &self,
-        asked: &TaskAdd,
-        env: &IndexMap<String, String>,
-    ) -> Result<(Vec<String>, Option<String>, Option<String>), Outcome> {
+    fn claude(&self, asked: &TaskAdd, env: &IndexMap<String, String>) -> Result<CommandLine, Outcome> {
         let plan = &self.plan;
         let Some(agent) = &plan.agent else {
             let name = &plan.agent_name;
@@ -595,7 +604,7 @@ fn session(plan: &Plan, config_dir: Option<&std::path::Path>) -> String {
     };
     let begun =
         |session: &String| config_dir.is_some_and(|d| claude::look(d, session) == claude::Session::Begun);
-    let since = plan.attempt.saturating_sub(SESSIONS_LOOKED_AT_MAX).max(1);
+    let since = plan.attempt.saturating_sub(SESSIONS_LOOKED_AT_MAX).max(plan.first).max(1);
     (since..plan.attempt).rev().map(of).find(begun).unwrap_or_else(|| of(plan.attempt))
 }
 
