@@ -7,7 +7,7 @@ use crate::{
     keeper::ExitRecord,
     limit::Usage,
     process::{ProcessView, State, Status},
-    task::TaskState,
+    task::{TaskCounts, TaskState},
     workspace::WorkspaceView,
 };
 
@@ -110,6 +110,9 @@ pub enum EventKind {
     /// A group of tasks was paused or resumed; `message` says which of the two.
     #[serde(rename = "group.changed")]
     GroupChanged,
+    /// The last task of a group that was not over is; `tasks` and `message` say what has become of them.
+    #[serde(rename = "group.over")]
+    GroupOver,
     /// A kind of a newer release.
     #[serde(other, rename = "unknown")]
     Unknown,
@@ -150,6 +153,7 @@ impl EventKind {
             Self::TaskChanged => "task.state",
             Self::TaskProgress => "task.progress",
             Self::GroupChanged => "group.changed",
+            Self::GroupOver => "group.over",
             Self::Unknown => "unknown",
         }
     }
@@ -228,6 +232,9 @@ pub struct Event {
     /// The group of tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// How many of its tasks are in each state: of those that were added since its last end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskCounts>,
 }
 
 impl Event {
@@ -257,6 +264,7 @@ impl Event {
             task_name: None,
             task_state: None,
             group: None,
+            tasks: None,
         }
     }
 }
