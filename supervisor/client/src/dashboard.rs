@@ -42,7 +42,7 @@ use self::{
     input::Decoder,
     link::Link,
     load::Sampler,
-    model::{Look, Model},
+    model::{Look, Model, Tab},
     terminal::Terminal,
     update::update,
 };
@@ -73,6 +73,9 @@ pub fn run(app: &App, args: &Dashboard) -> Outcome {
     model.home = app.home.display().to_string();
     model.in_wezterm = in_wezterm;
     model.table.grouped = args.grouped;
+    if args.tasks {
+        model.tab = Tab::Tasks;
+    }
     let config = app.config().unwrap_or_else(|_| app.places.config.clone());
     let link = Link::new(app.places.clone(), config);
     let mut dashboard = Running {

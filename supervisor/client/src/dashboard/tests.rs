@@ -16,7 +16,7 @@ use super::{
         task, tasks, type_in, whole, with,
     },
     input::{Input, Key, Mouse},
-    model::{Dialog, Id, Link as Way, Need, Page, Row, Sort, Tab, need},
+    model::{Dialog, Id, Link as Way, Need, Page, Row, Sort, need},
     *,
 };
 
