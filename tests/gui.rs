@@ -5,7 +5,7 @@ use wezterm_parallel_schemas::{
     daemon::Empty,
     error::Code,
     gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
-    method::{AddTask, FocusGui, ImportTasks, ListGuis, WaitForTasks},
+    method::{AddTask, FocusGui, ImportTasks, ListGuis, ShowTask, WaitForTasks},
     process::State,
     task::{TaskAdd, TaskCounts, TaskImport, TaskTarget, TaskWait},
 };
@@ -365,6 +365,11 @@ fn guis_hear_how_many_tasks_there_are_and_users_of_failures_and_of_the_end_of_a_
     let counts = TaskCounts { running: 1, done: 1, failed: 1, skipped: 1, ..TaskCounts::default() };
     let mut other = Gui::new(&site, "two", 0);
     assert_eq!(other.next().tasks, Some(counts), "the other group goes on");
+
+    // by its name, not by its id
+    let target = TaskTarget { task: "behind".into(), key: None };
+    let behind = site.client().call::<ShowTask>(target).expect("it is known").task;
+    assert_eq!(behind.reason.as_deref(), Some("bad comes first, and is failed"));
 
     // the next daemon knows the same, and tells nothing twice
     site.kill_daemon();

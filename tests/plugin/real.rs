@@ -430,8 +430,9 @@ fn in_a_real_window_tasks_are_told_listed_and_held() {
 
     glass.key("ctrl+shift+y");
     glass.wait("the dashboard", |glass| glass.contains(" dashboard "));
-    glass.picture("tasks-dashboard");
+    glass.wait("its title", |glass| glass.contains("front dashboard\n"));
     glass.key("j");
+    glass.picture("tasks-dashboard");
     glass.key("Tab");
     glass.picture("tasks-detail");
     assert_eq!(state(&long), TaskState::Running);

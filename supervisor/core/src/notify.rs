@@ -284,8 +284,9 @@ impl Notify {
     fn group(&mut self, event: &Event, now: Now, out: &mut Vec<Toast>) {
         let counts = event.tasks.unwrap_or_default();
         let over = counts.done + counts.failed + counts.canceled + counts.skipped;
-        // that a single one failed was told, and that a user has canceled the only one he knows
-        if over == 1 && counts.done == 0 {
+        let all_canceled = counts.done + counts.failed == 0;
+        // that a single one failed was told, and who cancels knows it
+        if all_canceled || (over == 1 && counts.failed == 1) {
             return;
         }
         let group = event.group.clone().unwrap_or_default();

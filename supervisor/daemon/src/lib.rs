@@ -255,7 +255,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let gui = GuiActor::new(board.clone(), clock, loaded.intents, &past);
     let gui = guard::start("gui".into(), gui, shared::panic_report(board.clone()));
     let environment = Arc::new(environment::passed_on(std::env::vars_os()));
-    let known = actors::on::known(&loaded.processes, &loaded.runs, &past);
+    let known = actors::on::known(&loaded.processes, &loaded.runs, &loaded.tasks, &past);
     let on = OnActor::new(board.clone(), clock, home.clone(), Arc::clone(&environment), known);
     let on = guard::start("on".into(), on, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {

@@ -49,8 +49,13 @@ fn event(at: i64, what: &str, message: Option<&str>) -> Event {
         }
         "group" => {
             event.group = Some("docs".into());
-            let (failed, done) = if message == Some("1 failed") { (1, 0) } else { (0, 2) };
-            event.tasks = Some(TaskCounts { failed, done, ..TaskCounts::default() });
+            let counts = TaskCounts::default();
+            event.tasks = Some(match message {
+                Some("1 failed") => TaskCounts { failed: 1, ..counts },
+                Some("1 failed, 1 skipped") => TaskCounts { failed: 1, skipped: 1, ..counts },
+                Some("2 canceled") => TaskCounts { canceled: 2, ..counts },
+                _ => TaskCounts { done: 2, ..counts },
+            });
         }
         "limit" => event.account = Some("/home/u/.claude".into()),
         _ => {}
@@ -148,6 +153,15 @@ fn a_task_that_failed_and_the_end_of_a_group_are_told() {
         (20_000, "task queued", None, &[]),
         (30_000, "task done", None, &[]),
         (30_000, "group.over", Some("2 done"), &["the tasks of docs are over: 2 done"]),
+        (40_000, "task queued", None, &[]),
+        (50_000, "group.over", Some("2 canceled"), &[]),
+        (60_000, "task queued", None, &[]),
+        (
+            70_000,
+            "group.over",
+            Some("1 failed, 1 skipped"),
+            &["the tasks of docs are over: 1 failed, 1 skipped"],
+        ),
     ];
     check(rows);
     let silent = NotifySpec { task_failed: false, tasks_done: false, ..NotifySpec::default() };

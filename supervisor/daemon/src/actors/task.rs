@@ -260,13 +260,14 @@ impl TasksActor {
         if row.state.is_end() {
             self.over.push_back(id.clone());
         }
+        let said = self.said(&row);
         let Some(shown) = self.shown.get_mut(&id) else { return };
         let news = shown.told != told;
         shown.told = told;
         let added = along.added.remove(&id);
         if news || added.is_some() {
             let kind = if added.is_some() { EventKind::TaskAdded } else { EventKind::TaskChanged };
-            along.events.push(event(kind, &row, &shown.card));
+            along.events.push(Event { message: said, ..event(kind, &row, &shown.card) });
         }
         if let Some(batch::End { group, counts, last }) = self.batches.put(&id, &row.spec.group, row.state) {
             let more = if last { "; no task is left" } else { "" };
@@ -467,7 +468,7 @@ impl TasksActor {
     /// Why a task stands as it does: what keeps all of its kind from starting is said of each.
     fn reason(&self, row: &TaskRow) -> Option<String> {
         if row.state != TaskState::Queued || row.reason.is_some() {
-            return row.reason.clone();
+            return self.said(row);
         }
         if self.machine.is_paused(&row.spec.group) {
             return Some(format!("the group {} is paused", row.spec.group));
@@ -478,6 +479,17 @@ impl TasksActor {
             i64::MAX => "its account is not logged in; `wezterm-parallel limit open` tries again".into(),
             _ => "its account has reached its usage limit".into(),
         })
+    }
+
+    /// The reason of a row as a person reads it: other tasks are ids there, and have names.
+    fn said(&self, row: &TaskRow) -> Option<String> {
+        let mut reason = row.reason.clone()?;
+        for id in &row.spec.after {
+            if let Some(other) = self.shown.get(id).filter(|_| reason.contains(id.as_str())) {
+                reason = reason.replace(id.as_str(), &other.card.name);
+            }
+        }
+        Some(reason)
     }
 
     /// Where tasks live, for who asks which agent a caller is.

@@ -145,6 +145,7 @@ pub fn detail(out: &mut Out, model: &Model) {
     if let (true, Some(from), Some(to)) = (t.state.is_end(), t.started_at, t.ended_at) {
         facts.push(format!("took {}", time::span(to - from)));
     }
+    facts.extend(t.pid.map(|pid| format!("pid {pid}")));
     if t.attempt > 1 {
         facts.push(format!("attempt {}", t.attempt));
     }
