@@ -29,6 +29,7 @@ mod programs;
 mod report;
 mod respawn;
 mod restart;
+mod tasks;
 mod terminal;
 
 use std::{fs, path::Path, process::ExitCode};
@@ -89,6 +90,7 @@ const GROUPS: &[Group] = &[
     Group { names: gui::NAMES, measure: gui::measure },
     Group { names: plugin::NAMES, measure: plugin::measure },
     Group { names: hooks::NAMES, measure: hooks::measure },
+    Group { names: tasks::NAMES, measure: tasks::measure },
 ];
 
 fn main() -> ExitCode {

@@ -150,7 +150,8 @@ impl Fleet {
         }
     }
 
-    fn with(&self, program: &str, args: &[&str]) -> Command {
+    /// A command of it.
+    pub fn with(&self, program: &str, args: &[&str]) -> Command {
         let mut command = self.place.command(program);
         command.args(args);
         command

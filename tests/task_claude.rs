@@ -10,11 +10,12 @@ use std::{
 use wezterm_parallel_schemas::{
     daemon::Empty,
     error::{Code, Error},
+    event::{EventKind, EventList},
     inbox::{InboxList, InboxTarget},
     limit::LimitOpen,
     method::{
-        AddTask, AllowAsk, CancelTask, ListAsks, ListLimits, Method, OpenLimit, PauseTask, ResumeTask,
-        ShowTask, WaitForTasks,
+        AddTask, AllowAsk, CancelTask, ListAsks, ListEvents, ListLimits, Method, OpenLimit, PauseTask,
+        ResumeTask, ShowTask, WaitForTasks,
     },
     task::{TaskAdd, TaskDetail, TaskState, TaskTarget, TaskView, TaskWait},
 };
@@ -121,6 +122,23 @@ fn nobody_reads_a_prompt_from_a_list_of_processes() {
     assert!(!lives(pid));
 }
 
+/// The request was held with the homes of all tasks borrowed, and the next task that began was a panic.
+#[test]
+fn other_tasks_begin_and_end_while_one_asks() {
+    let Some(site) = site("{}") else { return };
+    add(&site, prompt("asks", "[[bash:echo x > leave]][[text:over]]"));
+    let event = site.wait_event(0, "a request", |e| e.kind.name() == "inbox.asked");
+    let command =
+        TaskAdd { command: vec!["true".into()], prompt: None, allow: Vec::new(), ..prompt("other", "") };
+    add(&site, command);
+    assert_eq!(wait(&site, &["other"])["other"].state, TaskState::Done);
+    let item = event.ask.expect("a request has an id");
+    call::<AllowAsk>(&site, InboxTarget { item, ..InboxTarget::default() }).expect("allowed");
+    wait(&site, &["asks"]);
+    let events = site.client().call::<ListEvents>(EventList::default()).expect("they are kept");
+    assert!(events.iter().all(|e| e.kind != EventKind::DaemonPanic), "{}", site.log());
+}
+
 #[test]
 fn what_is_not_allowed_is_asked_in_the_inbox() {
     let Some(site) = site("{}") else { return };
@@ -218,7 +236,7 @@ fn a_usage_limit_pauses_all_of_the_account_until_its_time_and_costs_nothing() {
     site.project("api");
     site.config("version: 1\ntasks: { parallel: 1 }\nworkspaces: { api: { cwd: $WORK/api } }\n");
     site.daemon();
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 7;
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 15;
     let text = format!("[[rl:status=rejected,5h=1.0,7d=0.5,at={at}]][[status:429,n=1]][[text:fine]]");
     add(&site, prompt("limited", &text));
     add(&site, prompt("next", "hello"));

@@ -295,6 +295,10 @@ pub struct Agent {
     /// What is done when the usage limit of its account has passed. `notify` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_limit: Option<OnLimit>,
+    /// Whether a Claude gets our MCP server, by which it adds tasks, sees and tells others, and leases things.
+    /// true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<bool>,
 }
 
 /// Where the status of an agent is read from.

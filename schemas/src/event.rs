@@ -113,6 +113,16 @@ pub enum EventKind {
     /// The last task of a group that was not over is; `tasks` and `message` say what has become of them.
     #[serde(rename = "group.over")]
     GroupOver,
+    /// Something was leased; `lease` names it, `message` its holder.
+    #[serde(rename = "lease.acquired")]
+    LeaseAcquired,
+    /// Something is not leased any more; `message` says who held it and why it ended.
+    #[serde(rename = "lease.released")]
+    LeaseReleased,
+    /// An agent asked for something that it may not; `method` is the call, `message` says what. The same one is
+    /// told once in 10 seconds.
+    #[serde(rename = "agent.refused")]
+    AgentRefused,
     /// A kind of a newer release.
     #[serde(other, rename = "unknown")]
     Unknown,
@@ -154,6 +164,9 @@ impl EventKind {
             Self::TaskProgress => "task.progress",
             Self::GroupChanged => "group.changed",
             Self::GroupOver => "group.over",
+            Self::LeaseAcquired => "lease.acquired",
+            Self::LeaseReleased => "lease.released",
+            Self::AgentRefused => "agent.refused",
             Self::Unknown => "unknown",
         }
     }
@@ -235,6 +248,12 @@ pub struct Event {
     /// How many of its tasks are in each state: of those that were added since its last end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<TaskCounts>,
+    /// What is leased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// The call, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
 }
 
 impl Event {
@@ -265,6 +284,8 @@ impl Event {
             task_state: None,
             group: None,
             tasks: None,
+            lease: None,
+            method: None,
         }
     }
 }
@@ -274,7 +295,7 @@ impl Event {
 #[serde(default)]
 pub struct Subscribe {
     /// Topics (`process`, `workspace`, `config`, `daemon`, `session`, `prompt`, `inbox`, `limit`, `task`,
-    /// `group`); all if empty.
+    /// `group`, `lease`, `agent`); all if empty.
     pub topics: Vec<String>,
     /// First send what happened after this event, if it is still kept.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,7 @@ use crate::{
     layout::{
         Arrangement, LayoutKeep, LayoutPlan, LayoutSave, LayoutTarget, LayoutView, ProjectList, ProjectView,
     },
+    lease::{LeaseAcquire, LeaseRelease, LeaseView},
     limit::{AccountView, LimitOpen},
     process::{AttachPoint, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView},
     prompt::{ProcessSend, PromptList, PromptTarget, PromptView, PromptWait},
@@ -167,6 +168,13 @@ methods! {
     "group.resume" ResumeGroup(GroupTarget) -> GroupView;
     /// What the tasks of a group have brought.
     "group.report" ReportGroup(GroupTarget) -> GroupReport;
+    /// Leases something to the agent that calls, until its run is over. Answered when it has it; `conflict` if
+    /// another one holds it and goes on holding it.
+    "lease.acquire" AcquireLease(LeaseAcquire) -> LeaseView;
+    /// Gives back what the caller holds. A caller that is no agent takes it from whoever holds it.
+    "lease.release" ReleaseLease(LeaseRelease) -> Empty;
+    /// All that is leased, by name.
+    "lease.list" ListLeases(Empty) -> Vec<LeaseView>;
     /// Templates for the panes of a workspace.
     "layout.list" ListLayouts(Empty) -> Vec<LayoutView>;
     /// One template.

@@ -40,9 +40,10 @@ impl TaskState {
     }
 }
 
-impl fmt::Display for TaskState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl TaskState {
+    /// The state as it stands on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Queued => "queued",
             Self::Waiting => "waiting",
             Self::Running => "running",
@@ -51,7 +52,13 @@ impl fmt::Display for TaskState {
             Self::Failed => "failed",
             Self::Canceled => "canceled",
             Self::Skipped => "skipped",
-        })
+        }
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -70,8 +77,8 @@ pub enum OnFailedDependency {
 
 /// The group of a task that names none.
 pub const GROUP_DEFAULT: &str = "default";
-/// Most tasks in one `task.import`; a frame holds no more prompts of any length.
-pub const IMPORT_TASKS_MAX: usize = 10_000;
+/// Most tasks in one `task.import`: a frame holds 65,536 values, and a small task has ten.
+pub const IMPORT_TASKS_MAX: usize = 5_000;
 /// Longest name of a task or a group, in characters.
 pub const NAME_CHARS_MAX: usize = 64;
 

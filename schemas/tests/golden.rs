@@ -38,6 +38,7 @@ use wezterm_parallel_schemas::{
         Arrangement, ArrangementFrom, Layout, LayoutKeep, LayoutPlan, LayoutSave, LayoutSource, LayoutTarget,
         LayoutView, Pane, ProjectFrom, ProjectList, ProjectView, Split, Window as Glass,
     },
+    lease::{LeaseAcquire, LeaseRelease, LeaseView},
     limit::{AccountView, LimitOpen, Usage, Window},
     method::{self, METHODS, Method},
     process::{
@@ -239,6 +240,7 @@ fn every_method_has_golden_bytes_of_its_request_and_its_response() {
     );
 
     tasks(&g);
+    leases(&g);
 
     let seen = g.seen.into_inner().expect("no test panicked");
     let missing: Vec<&str> = METHODS
@@ -266,6 +268,8 @@ fn every_kind_of_event_has_golden_bytes() {
         ("event.with_all", event_with_all()),
         ("event.with_task", event_with_task()),
         ("event.with_group", event_with_group()),
+        ("event.with_lease", event_with_lease()),
+        ("event.with_method", event_with_method()),
     ] {
         g.check(name, &event_frame(&full), |frame| match split(frame) {
             Ok(Message::Notification { method: "event", params }) => {
@@ -1080,6 +1084,51 @@ fn event_with_group() -> Event {
         }),
         ..event(EventKind::GroupOver)
     }
+}
+
+/// What came with leases.
+fn event_with_lease() -> Event {
+    Event {
+        lease: Some("port:8080".into()),
+        message: Some("api/lead".into()),
+        run_id: Some(RUN.into()),
+        until: Some(AT + 600_000),
+        ..event(EventKind::LeaseAcquired)
+    }
+}
+
+/// What came with the rights of agents.
+fn event_with_method() -> Event {
+    Event {
+        method: Some("inbox.allow".into()),
+        message: Some("the agent api/lead may not decide what agents may do".into()),
+        ..event(EventKind::AgentRefused)
+    }
+}
+
+fn leases(g: &Golden) {
+    let lease = LeaseView {
+        name: "port:8080".into(),
+        holder: "api/lead".into(),
+        run_id: Some(RUN.into()),
+        at: AT,
+        until: Some(AT + 600_000),
+        reason: Some("the dev server".into()),
+        waiting: 1,
+    };
+    g.call::<method::AcquireLease>(
+        LeaseAcquire {
+            name: "port:8080".into(),
+            wait_ms: Some(60_000),
+            for_ms: Some(600_000),
+            reason: Some("the dev server".into()),
+            while_connected: true,
+        },
+        lease.clone(),
+    );
+    g.call::<method::ReleaseLease>(LeaseRelease { name: "port:8080".into(), key: key() }, Empty {});
+    let of_user = LeaseView { holder: "user 4711".into(), run_id: None, ..lease.clone() };
+    g.call::<method::ListLeases>(Empty {}, vec![lease, of_user]);
 }
 
 fn account() -> AccountView {

@@ -112,6 +112,11 @@ impl Mock {
         }
     }
 
+    /// The sessions that have asked something.
+    pub fn sessions(&self) -> HashSet<String> {
+        self.shared.lock().requests.iter().map(|r| r.session.clone()).collect()
+    }
+
     /// How many requests have come in of which `wanted` is true.
     pub fn count(&self, wanted: impl Fn(&Request) -> bool) -> usize {
         self.shared.lock().requests.iter().filter(|r| wanted(r)).count()
@@ -435,7 +440,14 @@ fn conversation(messages: &Value, session: Option<&String>) -> Request {
 /// What stands in results of tools, a text for each.
 fn results(content: &Value) -> impl Iterator<Item = String> + '_ {
     let blocks = content.as_array().into_iter().flatten().filter(|b| b["type"] == "tool_result");
-    blocks.map(|b| b["content"].as_str().map_or_else(|| b["content"].to_string(), str::to_owned))
+    blocks.map(|b| match &b["content"] {
+        Value::String(text) => text.clone(),
+        // those of MCP are texts in blocks
+        Value::Array(parts) if parts.iter().all(|p| p["type"] == "text") => {
+            parts.iter().filter_map(|p| p["text"].as_str()).collect::<Vec<_>>().join("\n")
+        }
+        other => other.to_string(),
+    })
 }
 
 fn texts(content: &Value) -> Vec<String> {

@@ -7,6 +7,12 @@ use clap_complete::Shell;
 
 use crate::{key::DetachKey, target::Target};
 
+mod task;
+
+pub use task::{
+    Group, StateName, Task, TaskAdd, TaskEdit, TaskGraph, TaskImport, TaskList, TaskLogs, TaskOpen, TaskWait,
+};
+
 const LONG_ABOUT: &str = "\
 Many Claude Code processes in one WezTerm: supervised, kept and never lost.
 
@@ -59,12 +65,21 @@ pub enum Verb {
     /// Claude's sessions: conversations that can be gone on with
     #[command(subcommand)]
     Session(Session),
+    /// Tasks: prompts and commands that wait for their turn, run by themselves and bring a result
+    #[command(subcommand)]
+    Task(Task),
+    /// Groups of tasks
+    #[command(subcommand)]
+    Group(Group),
     /// Layouts: templates for the panes of a workspace
     #[command(subcommand)]
     Layout(Layout),
     /// Directories that a workspace could be made for
     #[command(subcommand)]
     Project(Project),
+    /// Leases: who may use a file, a port or anything else of which only one can make use at a time
+    #[command(subcommand)]
+    Lease(Lease),
     /// Usage limits and cost of the accounts that agents run in
     #[command(subcommand)]
     Limit(Limit),
@@ -470,10 +485,59 @@ pub enum Project {
 }
 
 /// `limit …`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Limit {
     /// Show all accounts: how full their usage windows are, until when they are limited, what they cost
     List,
+    /// Have an account's tasks start again, whatever was said of its limit or its login
+    Open {
+        /// The account, as `limit list` names it [default: the only one that is closed]
+        account: Option<String>,
+    },
+}
+
+/// `lease …`.
+#[derive(Debug, Subcommand)]
+pub enum Lease {
+    /// Show what is leased
+    List,
+    /// Lease something to the agent that runs this, until its run is over
+    Acquire {
+        /// A path (with a `/` in it), `port:NUMBER`, or any other name
+        name: String,
+        /// How long to wait while another one holds it (30s, 10m) [default: not at all]
+        #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+        wait: Option<Duration>,
+        /// It ends after this long
+        #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
+        time: Option<Duration>,
+        /// What for, in words
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Give back what you hold; without an agent, take it from whoever holds it
+    Release {
+        /// As for acquire
+        name: String,
+    },
+    /// Hold a lease for as long as a command runs
+    Run(LeaseRun),
+}
+
+/// `lease run`.
+#[derive(Debug, Args)]
+pub struct LeaseRun {
+    /// As for acquire
+    pub name: String,
+    /// How long to wait while another one holds it (30s, 10m) [default: as long as it takes]
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub wait: Option<Duration>,
+    /// What for, in words
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The command
+    #[arg(last = true, required = true)]
+    pub command: Vec<String>,
 }
 
 /// `gui …`.
@@ -690,6 +754,45 @@ mod tests {
             "project list --limit 20 --json",
             "limit list",
             "limit list --json",
+            "limit open",
+            "limit open /home/u/.claude",
+            "task add --prompt hello",
+            "task add review --workspace api --agent claude --model opus --permission-mode plan --prompt-file -",
+            "task add --allow Bash --allow Edit --env A=b --env C= --priority -5 --prompt x",
+            "task add t --after a --after b --on-failed-dependency run --group g -- cargo test --json",
+            "task add --retries 3 --timeout 10m --deadline 2h --budget 1.5 --max-turns 9 --key k --wait -- true",
+            "task import nightly.yaml",
+            "task import - --dry-run --json",
+            "task list",
+            "task list --all --group g --workspace api --state failed,done --json",
+            "task list --state running --state queued",
+            "task show review",
+            "task logs -f review",
+            "task logs review --follow --raw",
+            "task attach review",
+            "task open review --workspace api --name again",
+            "task cancel a b c",
+            "task retry a b --fresh",
+            "task pause a",
+            "task resume a b",
+            "task edit a --priority -5 --name b --group g --model m --retries 1 --timeout 5m --deadline 1h",
+            "task edit a --prompt x --budget 2 --max-turns 3",
+            "task edit a -- cargo test",
+            "task wait a b --timeout 10m",
+            "task wait --group g",
+            "task result a --json",
+            "task graph --group g --dot",
+            "task graph --all --json",
+            "group list",
+            "group pause g",
+            "group resume g",
+            "group report g --json",
+            "group report g --markdown",
+            "lease list --json",
+            "lease acquire port:8080 --wait 10m --for 1h --reason server",
+            "lease release src/db.rs",
+            "lease run port:8080 -- npm run dev",
+            "lease run --wait 5s --reason build ./target -- cargo test --all",
             "process send lead hello",
             "process send api/lead web/* hello --queue --json",
             "process send api/lead --now --command --wait --timeout 10m --key k -- fix it",
@@ -761,6 +864,20 @@ mod tests {
             ("inbox test --allow x --deny y", ErrorKind::ArgumentConflict),
             ("inbox list --limit 0", ErrorKind::ValueValidation),
             ("gui show", ErrorKind::MissingRequiredArgument),
+            ("task add", ErrorKind::MissingRequiredArgument),
+            ("task add name", ErrorKind::MissingRequiredArgument),
+            ("task add --prompt x -- true", ErrorKind::ArgumentConflict),
+            ("task add --prompt x --prompt-file y", ErrorKind::ArgumentConflict),
+            ("task add --prompt x --env A", ErrorKind::ValueValidation),
+            ("task add --prompt x --timeout soon", ErrorKind::ValueValidation),
+            ("task add --prompt x --on-failed-dependency cry", ErrorKind::InvalidValue),
+            ("task list --state tired", ErrorKind::InvalidValue),
+            ("task edit a", ErrorKind::MissingRequiredArgument),
+            ("task cancel", ErrorKind::MissingRequiredArgument),
+            ("task wait", ErrorKind::MissingRequiredArgument),
+            ("group report g --markdown --json", ErrorKind::ArgumentConflict),
+            ("lease run port:8080", ErrorKind::MissingRequiredArgument),
+            ("lease acquire x --for soon", ErrorKind::ValueValidation),
             ("gui show api --dashboard", ErrorKind::ArgumentConflict),
             ("daemon --foreground install", ErrorKind::ArgumentConflict),
             ("process add api lead cargo test", ErrorKind::UnknownArgument),

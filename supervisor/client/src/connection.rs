@@ -230,7 +230,8 @@ impl Connection {
         self.receive(Some(Instant::now()))
     }
 
-    fn call_within<M: Method>(
+    /// Calls a method and waits for its answer, for this long.
+    pub fn call_within<M: Method>(
         &mut self,
         params: &M::Params,
         patience: Duration,
@@ -367,6 +368,10 @@ fn encode(value: &impl Serialize) -> Result<Vec<u8>, CallError> {
             Error::new(Code::BadFrame, format!("the request is larger than {FRAME_BYTES_MAX} bytes"))
                 .hint("unset large environment variables, or shorten the command"),
         ));
+    }
+    // the daemon would hang up in the middle of it, and nobody would hear why
+    if let Err(refused) = Scanner::new(Limits::default()).scan(&frame) {
+        return Err(CallError::Refused((&refused).into()));
     }
     Ok(frame)
 }

@@ -24,10 +24,12 @@ mod doctor;
 mod events;
 mod executable;
 mod explain;
+mod group;
 mod gui;
 pub mod hook;
 mod inbox;
 mod layout;
+pub mod lease;
 mod limit;
 mod logs;
 mod process;
@@ -38,6 +40,7 @@ mod session;
 mod status;
 pub mod statusline;
 mod stop;
+mod task;
 mod uninstall;
 mod unit;
 mod up;
@@ -65,7 +68,7 @@ use crate::{
 };
 
 /// Carries out the command line of this program and gives the exit code: 0 done, 1 failed, 2 wrong
-/// usage, 3 no daemon. `serve` is the daemon, for `daemon --foreground`: it serves until it is stopped,
+/// usage, 3 no daemon; that of a task that is waited for. `serve` is the daemon, for `daemon --foreground`: it serves until it is stopped,
 /// and gives an exit code too.
 pub fn main(serve: fn(Places) -> i32) -> i32 {
     // clap ends the program by itself with 2, or with 0 after --help
@@ -96,8 +99,12 @@ fn run(arguments: &Arguments, serve: fn(Places) -> i32) -> Outcome<i32> {
         Verb::Workspace(verb) => workspace::run(&app, verb),
         Verb::Process(verb) => process::run(&app, verb),
         Verb::Session(verb) => session::run(&app, verb),
+        Verb::Task(verb) => return task::run(&app, verb),
+        Verb::Group(verb) => group::run(&app, verb),
         Verb::Layout(verb) => layout::run(&app, verb),
         Verb::Project(verb) => project::run(&app, verb),
+        Verb::Lease(arguments::Lease::Run(args)) => return lease::hold(&app, args),
+        Verb::Lease(verb) => lease::run(&app, verb),
         Verb::Limit(verb) => limit::run(&app, verb),
         Verb::Prompt(verb) => prompt::run(&app, verb),
         Verb::Inbox(verb) => inbox::run(&app, verb),

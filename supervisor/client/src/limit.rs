@@ -1,15 +1,15 @@
-//! `limit list`: accounts with their usage windows, limits, cost and tokens.
+//! `limit …`: accounts with their usage windows, limits, cost and tokens.
 
 use wezterm_parallel_schemas::{
     daemon::Empty,
-    limit::{AccountView, Usage, Window},
-    method::ListLimits,
+    limit::{AccountView, LimitOpen, Usage, Window},
+    method::{ListLimits, OpenLimit},
 };
 
 use crate::{
     app::App,
     arguments::Limit,
-    connection::CallContext,
+    connection::{CallContext, Patience},
     failure::Outcome,
     output,
     table::{Column, column, render, text},
@@ -29,9 +29,15 @@ const COLUMNS: &[Column] = &[
 
 /// `limit …`.
 pub fn run(app: &App, verb: &Limit) -> Outcome {
-    let Limit::List = verb;
     let mut daemon = app.connect()?;
-    let list = daemon.ask::<ListLimits>(&Empty {}).to(|| "list the accounts".into())?;
+    let list = match verb {
+        Limit::List => daemon.ask::<ListLimits>(&Empty {}).to(|| "list the accounts".into())?,
+        Limit::Open { account } => {
+            let params = LimitOpen { account: account.clone(), key: None };
+            let what = || "have tasks start again".into();
+            daemon.call::<OpenLimit>(&params, Patience::Effect).to(what)?
+        }
+    };
     if app.json {
         return output::print_json(&list);
     }
@@ -97,7 +103,7 @@ pub fn usage(usage: Option<&Usage>) -> [String; 2] {
 }
 
 /// A number of tokens in four characters: `950`, `12k`, `3.4M`.
-fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let n = n as f64;
     match n {
         ..1e3 => format!("{n:.0}"),

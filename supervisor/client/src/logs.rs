@@ -75,7 +75,11 @@ fn follow(app: &App, args: &Logs) -> Outcome {
     let what = || format!("follow the log of `{target}`");
     let (sender, woken) = mpsc::channel();
     let first = watch_process(app, target, sender.clone())?;
-    let mut watcher = watch_files(sender).failed_to(what)?;
+    let written = move || {
+        // who followed has gone
+        let _ = sender.send(Woken::Written);
+    };
+    let mut watcher = watch_files(written).failed_to(what)?;
 
     let mut sink = Sink::new(io::stdout().lock(), args.raw);
     let mut log: Option<RunLog> = None;
@@ -153,36 +157,39 @@ fn watch_process(app: &App, target: &Target, sender: Sender<Woken>) -> Outcome<A
     Ok(first)
 }
 
-fn watch_files(sender: Sender<Woken>) -> notify::Result<RecommendedWatcher> {
+/// Watches directories that are named later; `written` hears that something was written in one.
+pub fn watch_files(mut written: impl FnMut() + Send + 'static) -> notify::Result<RecommendedWatcher> {
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // our own reading is an event as well
         if !event.is_ok_and(|e| e.kind.is_access()) {
-            let _ = sender.send(Woken::Written);
+            written();
         }
     })
 }
 
 /// The log files of one run, read once, in the order in which they were written: `log.2`, `log.1`,
 /// `log`. A file is known by its inode, since it gets another name when a newer one is begun.
-struct RunLog {
-    dir: PathBuf,
+pub struct RunLog {
+    /// The directory of the run.
+    pub dir: PathBuf,
     open: Option<File>,
 }
 
 impl RunLog {
-    fn new(dir: PathBuf) -> Self {
+    /// The files in the directory of a run.
+    pub fn new(dir: PathBuf) -> Self {
         Self { dir, open: None }
     }
 
     /// Copies what is there and has not been copied yet.
-    fn copy_to(&mut self, sink: &mut Sink<impl Write>) -> io::Result<()> {
+    pub fn copy_to(&mut self, sink: &mut impl Write) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             if let Some(file) = &mut self.open {
                 loop {
                     match file.read(&mut chunk) {
                         Ok(0) => break,
-                        Ok(n) => sink.write(&chunk[..n])?,
+                        Ok(n) => sink.write_all(&chunk[..n])?,
                         Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                         Err(e) => return Err(e),
                     }
@@ -236,7 +243,7 @@ pub fn last_lines(dir: &Path, lines_max: usize) -> io::Result<Vec<String>> {
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     let mut plain = Vec::new();
     let mut sink = Sink::new(&mut plain, false);
-    sink.write(&bytes)?;
+    sink.write_all(&bytes)?;
     sink.end()?;
     let text = String::from_utf8_lossy(&plain);
     // where it begins in the middle, the first line is half of one
@@ -246,7 +253,7 @@ pub fn last_lines(dir: &Path, lines_max: usize) -> io::Result<Vec<String>> {
 
 /// Writes a program's bytes as they are, or as plain text: without escape sequences, and with the
 /// line ends of a terminal (`\r\n`, and `\r` to write over a line) as the ends of lines.
-struct Sink<W> {
+pub struct Sink<W> {
     out: W,
     strip: Option<StripBytes>,
     /// A `\r` has come whose line end has not been written yet.
@@ -254,11 +261,31 @@ struct Sink<W> {
 }
 
 impl<W: Write> Sink<W> {
-    fn new(out: W, raw: bool) -> Self {
+    /// Writes to `out`.
+    pub fn new(out: W, raw: bool) -> Self {
         Self { out, strip: (!raw).then(StripBytes::new), returned: false }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Where it writes to.
+    pub fn out(&self) -> &W {
+        &self.out
+    }
+
+    /// Writes what was held back.
+    pub fn end(&mut self) -> io::Result<()> {
+        if self.strip.is_some() && std::mem::take(&mut self.returned) {
+            self.out.write_all(b"\n")?;
+        }
+        self.flush()
+    }
+}
+
+impl<W: Write> Write for Sink<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(strip) = &mut self.strip else { return self.out.write_all(bytes) };
         let mut plain = Vec::with_capacity(bytes.len());
         for part in strip.strip_next(bytes) {
@@ -284,14 +311,6 @@ impl<W: Write> Sink<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-
-    /// Writes what was held back.
-    fn end(&mut self) -> io::Result<()> {
-        if self.strip.is_some() && std::mem::take(&mut self.returned) {
-            self.out.write_all(b"\n")?;
-        }
-        self.flush()
-    }
 }
 
 #[cfg(test)]
@@ -304,7 +323,7 @@ mod tests {
         let mut out = Vec::new();
         let mut sink = Sink::new(&mut out, false);
         for chunk in chunks {
-            sink.write(chunk.as_bytes()).expect("a vector takes all");
+            sink.write_all(chunk.as_bytes()).expect("a vector takes all");
         }
         sink.end().expect("a vector takes all");
         String::from_utf8(out).expect("text")
@@ -327,7 +346,7 @@ mod tests {
     fn raw_is_raw() {
         let mut out = Vec::new();
         let mut sink = Sink::new(&mut out, true);
-        sink.write(b"\x1b[31mred\r\n\xff").and_then(|()| sink.end()).expect("a vector takes all");
+        sink.write_all(b"\x1b[31mred\r\n\xff").and_then(|()| sink.end()).expect("a vector takes all");
         assert_eq!(out, b"\x1b[31mred\r\n\xff");
     }
 

@@ -47,6 +47,11 @@ pub fn progress(text: impl fmt::Display) {
     say(format_args!("{FAINT}·{FAINT:#} {text}\n"));
 }
 
+/// Says on standard error how something has ended, in the words that stand for themselves.
+pub fn aside(text: impl fmt::Display) {
+    say(format_args!("{text}\n"));
+}
+
 /// Says something on standard error that is not an error.
 pub fn note(text: impl fmt::Display) {
     say(format_args!("{NOTABLE}note:{NOTABLE:#} {text}\n"));
@@ -113,6 +118,61 @@ pub fn width() -> Option<u16> {
         return None;
     }
     rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col).filter(|cols| *cols > 0)
+}
+
+/// A line at the end of standard error that is written over again and again, where that is a terminal.
+#[derive(Default)]
+pub struct Passing {
+    cols: Option<u16>,
+    shown: bool,
+}
+
+impl Passing {
+    /// None is shown yet.
+    pub fn new() -> Self {
+        let stderr = io::stderr();
+        let cols = stderr.is_terminal().then(|| rustix::termios::tcgetwinsize(&stderr).ok()).flatten();
+        Self { cols: cols.map(|size| size.ws_col).filter(|cols| *cols > 2), shown: false }
+    }
+
+    /// Whether there is a terminal to show it on.
+    pub fn can_show(&self) -> bool {
+        self.cols.is_some()
+    }
+
+    /// Shows this in its place, as far as it fits.
+    pub fn show(&mut self, text: &str) {
+        let Some(cols) = self.cols else { return };
+        let mut line = String::new();
+        // the mark before it and the last column stay free
+        let most = usize::from(cols) - 3;
+        let mut used = 0;
+        for c in clean(text).chars() {
+            used += unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+            if used > most {
+                break;
+            }
+            line.push(c);
+        }
+        // as bytes: where colours are off this is not one of them
+        let _ = io::stderr().lock().write_all(b"\r\x1b[K");
+        say(format_args!("{FAINT}·{FAINT:#} {line}"));
+        self.shown = true;
+    }
+
+    /// Takes it away, before something else is written.
+    pub fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            // as bytes: where colours are off this is not one of them
+            let _ = io::stderr().lock().write_all(b"\r\x1b[K");
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }
 
 /// A text of somebody else's on one line and without control characters: a title or an error of an

@@ -6,6 +6,7 @@ use wezterm_parallel_schemas::{
     process::{ProcessView, Source, State, Status},
     prompt::{PromptState, PromptView, Proof},
     session::SessionView,
+    task::{TaskState, TaskView},
     workspace::WorkspaceView,
 };
 
@@ -24,6 +25,10 @@ const RESTING: char = '○';
 const WANTING: char = '▲';
 /// It failed.
 const BROKEN: char = '✗';
+/// It is over, and was a success.
+const ACHIEVED: char = '✓';
+/// It is over, and never came to be.
+const DROPPED: char = '–';
 
 /// In place of a state: somebody started it by hand, and it is left alone.
 const FOREIGN: &str = "foreign";
@@ -217,6 +222,20 @@ pub fn process_note(p: &ProcessView, now: i64) -> String {
         .unwrap_or_default()
 }
 
+/// How a task stands, in one character.
+pub fn task_glyph(t: &TaskView) -> char {
+    match t.state {
+        TaskState::Running => STEADY,
+        // for its turn, or for others
+        TaskState::Queued => RESTING,
+        TaskState::Waiting if t.held_until.is_none() => RESTING,
+        TaskState::Waiting | TaskState::Paused => WANTING,
+        TaskState::Done => ACHIEVED,
+        TaskState::Failed => BROKEN,
+        TaskState::Canceled | TaskState::Skipped => DROPPED,
+    }
+}
+
 /// How it stands, in one character.
 pub fn glyph(p: &ProcessView) -> char {
     if p.source == Source::Foreign {
@@ -357,6 +376,9 @@ pub fn event(e: &Event) -> String {
         (Some(name), None) | (None, Some(name)) => name.clone(),
         (None, None) => e.account.clone().unwrap_or_default(),
     };
+    // a task is named by itself, wherever it runs
+    let task = e.task_name.clone().or_else(|| e.task.clone());
+    let target = task.or_else(|| e.group.clone()).unwrap_or(target);
     let exit = e.exit.as_ref().map(|exit| exit.text());
     let unread = e.unread.and_then(|unread| unread.then_some("unread"));
     let pid = e.pid.map(|pid| format!("pid {pid}"));
@@ -370,6 +392,7 @@ pub fn event(e: &Event) -> String {
         context.as_deref(),
         e.state.map(State::name),
         e.status.map(Status::name),
+        e.task_state.map(TaskState::name),
         unread,
         pid.as_deref(),
         exit.as_deref(),
@@ -416,15 +439,15 @@ pub fn plan(plan: &ConfigPlan, done: bool) -> String {
 
 /// Colours the head and the glyphs, which stand at the beginning of their lines. It repeats what the
 /// words say, and is done after the layout, which counts columns.
-fn paint(table: &str) -> String {
+pub fn paint(table: &str) -> String {
     let mut out = String::with_capacity(table.len() + 256);
     for (at, line) in table.split_inclusive('\n').enumerate() {
         let first = line.chars().next().unwrap_or(' ');
         let style = match first {
-            STEADY => GOOD,
+            STEADY | ACHIEVED => GOOD,
             WANTING => NOTABLE,
             BROKEN => BAD,
-            RESTING => FAINT,
+            RESTING | DROPPED => FAINT,
             _ if at == 0 => {
                 out += &format!("{FAINT}{}{FAINT:#}\n", line.trim_end_matches('\n'));
                 continue;
@@ -682,6 +705,24 @@ pub(crate) mod tests {
                 at: NOW,
                 message: Some("line 1\nline 2".into()),
                 ..Event::new(EventKind::ConfigRefused)
+            },
+            Event {
+                seq: 15,
+                at: NOW,
+                workspace: Some("api".into()),
+                task: Some("01J0000000000000000000000A".into()),
+                task_name: Some("build".into()),
+                task_state: Some(TaskState::Failed),
+                group: Some("night".into()),
+                message: Some("exit code 1".into()),
+                ..Event::new(EventKind::TaskChanged)
+            },
+            Event {
+                seq: 16,
+                at: NOW,
+                group: Some("night".into()),
+                message: Some("paused".into()),
+                ..Event::new(EventKind::GroupChanged)
             },
         ];
         let changes = [ConfigAction::Add, ConfigAction::Remove, ConfigAction::Restart, ConfigAction::Change]

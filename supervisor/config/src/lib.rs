@@ -21,6 +21,9 @@ pub mod project;
 
 pub mod layout;
 
+pub mod deadline;
+pub mod import;
+
 pub mod error;
 mod lines;
 mod suggest;

@@ -72,6 +72,17 @@ pub fn layout(text: &str, path: &Path) -> Result<Layout, ConfigError> {
     typed(text, path)
 }
 
+/// Reads any YAML text. JSON is YAML, but for what only JSON's own reader knows: it is asked first.
+pub(crate) fn yaml<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigError> {
+    if text.trim_start().starts_with('{')
+        && let Ok(value) = serde_json::from_str(text)
+    {
+        return Ok(value);
+    }
+    serde_saphyr::from_str_with_options(text, yaml_options())
+        .map_err(|e| invalid(path, text, Format::Yaml, vec![yaml_problem(text, &e)]))
+}
+
 fn check_version(version: u32, text: &str, path: &Path) -> Result<(), ConfigError> {
     if version == VERSION {
         return Ok(());
@@ -261,6 +272,7 @@ fn scalar_words(ty: &str) -> String {
     let range = match ty {
         "u16" => u16::MAX.to_string(),
         "u32" => u32::MAX.to_string(),
+        "i32" => return "a whole number is expected here".into(),
         "f32" | "f64" => return "a number is expected here".into(),
         "bool" => return "`true` or `false` is expected here".into(),
         _ => return format!("this is not a valid {ty}"),

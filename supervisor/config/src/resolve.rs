@@ -413,6 +413,7 @@ impl<'a> Resolver<'a> {
             fork: None,
             status: agent.as_ref().map_or_else(|| StatusSpec::of(Kind::Command), |a| a.status.clone()),
             on_limit: agent.as_ref().map_or(OnLimit::Notify, |a| a.on_limit),
+            mcp: agent.as_ref().is_none_or(|a| a.mcp),
             log_bytes: defaults.log.max_size.map_or(LOG_BYTES_DEFAULT, |b| b.0),
             log_files: defaults.log.files.unwrap_or(LOG_FILES_DEFAULT),
             history_bytes: defaults.history.map_or(HISTORY_BYTES_DEFAULT, |b| b.0),
@@ -575,6 +576,7 @@ fn agent_spec(name: &str, agent: &Agent) -> AgentSpec {
         screen: agent.screen.unwrap_or_default(),
         status,
         on_limit: agent.on_limit.unwrap_or_default(),
+        mcp: agent.mcp.unwrap_or(true),
     }
 }
 

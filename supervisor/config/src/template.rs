@@ -58,6 +58,7 @@ version: 1
 #     screen: default           # default | classic (no alternate screen: the terminal's own scrollback)
 #     status: [osc7501, hooks, registry]  # where its status is read from; without hooks, no cost and limits
 #     on_limit: notify          # notify | continue: whether it goes on by itself after a usage limit
+#     mcp: true                 # whether it can add tasks, tell others something and lease things
 #   # Others have a status by what they show in their terminal; see docs/CONFIG.md, "Other agents":
 #   # untried, never run with the real program:
 #   # gemini:

@@ -180,6 +180,7 @@ fn the_documented_example_comes_down_to_two_processes_with_nothing_left_open() {
         fork: None,
         status: Default::default(),
         on_limit: Default::default(),
+        mcp: true,
         log_bytes: 8 << 20,
         log_files: 4,
         history_bytes: 1 << 20,

@@ -8,6 +8,7 @@ pub mod gate;
 pub mod gui;
 pub mod inbox;
 pub mod layout;
+pub mod lease;
 pub mod limit;
 pub mod notify;
 pub mod on;

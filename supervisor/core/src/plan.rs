@@ -320,7 +320,8 @@ fn diff_agents(old: &Desired, new: &Desired, parts: &mut Parts) {
         match old.agents.get(name) {
             None => parts.changes.push(Step::AddAgent { agent: name.clone(), to: to.clone() }),
             Some(from) => {
-                let AgentSpec { kind, command, args, env, start_at_once, screen, status, on_limit } = from;
+                let AgentSpec { kind, command, args, env, start_at_once, screen, status, on_limit, mcp } =
+                    from;
                 let mut keys = Keys::default();
                 keys.differ("kind", kind != &to.kind);
                 keys.differ("command", command != &to.command);
@@ -331,6 +332,7 @@ fn diff_agents(old: &Desired, new: &Desired, parts: &mut Parts) {
                 keys.differ("status", status.from != to.status.from);
                 keys.differ("titles", status.titles != to.status.titles);
                 keys.differ("on_limit", on_limit != &to.on_limit);
+                keys.differ("mcp", mcp != &to.mcp);
                 if let Some(keys) = keys.any() {
                     parts.changes.push(Step::ChangeAgent { agent: name.clone(), keys, to: to.clone() });
                 }
@@ -469,6 +471,7 @@ fn restarting_keys(from: &ProcessSpec, to: &ProcessSpec) -> Keys {
     keys.differ("cwd", from.cwd != to.cwd);
     keys.env(&from.env, &to.env);
     keys.differ("screen", from.screen != to.screen);
+    keys.differ("mcp", from.mcp != to.mcp);
     keys
 }
 
@@ -493,6 +496,7 @@ fn hot_keys(from: &ProcessSpec, to: &ProcessSpec) -> Keys {
         fork,
         status,
         on_limit,
+        mcp: _,
         log_bytes,
         log_files,
         history_bytes,
@@ -691,6 +695,7 @@ mod tests {
             fork: None,
             status: Default::default(),
             on_limit: Default::default(),
+            mcp: true,
             log_bytes: 1,
             log_files: 1,
             history_bytes: 1,
@@ -880,6 +885,7 @@ mod tests {
             screen: Screen::Default,
             status: Default::default(),
             on_limit: Default::default(),
+            mcp: true,
         };
         let mut old = desired(&[]);
         old.agents = [("claude".to_owned(), agent(4)), ("old".to_owned(), agent(4))].into();

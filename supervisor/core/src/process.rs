@@ -819,6 +819,7 @@ mod tests {
             fork: None,
             status: Default::default(),
             on_limit: Default::default(),
+            mcp: true,
             log_bytes: 1,
             log_files: 1,
             history_bytes: 1,

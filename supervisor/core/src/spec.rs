@@ -155,6 +155,14 @@ pub struct AgentSpec {
     /// What is done when a usage limit has passed.
     #[serde(default)]
     pub on_limit: OnLimit,
+    /// A Claude gets our MCP server. True where a definition of before this was a choice does not say: or each
+    /// of them would be restarted by an upgrade.
+    #[serde(default = "yes")]
+    pub mcp: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How the status of an agent is known.
@@ -261,6 +269,10 @@ pub struct ProcessSpec {
     /// What is done when a usage limit has passed.
     #[serde(default)]
     pub on_limit: OnLimit,
+    /// A Claude gets our MCP server. True where a definition of before this was a choice does not say: or each
+    /// of them would be restarted by an upgrade.
+    #[serde(default = "yes")]
+    pub mcp: bool,
     /// Size of a log file in bytes.
     pub log_bytes: u64,
     /// Log files of a run.

@@ -95,6 +95,9 @@ pub struct TaskRow {
     pub held_until: Option<i64>,
     /// The session that a further attempt goes on with.
     pub session: Option<String>,
+    /// The first attempt of those that belong together: a fresh one goes on with nothing of before.
+    #[serde(default)]
+    pub first: u32,
     /// What is wanted of its run.
     pub wish: Option<Wish>,
     /// When the present or last attempt began.
@@ -505,6 +508,7 @@ impl Tasks {
                 queued_at: now,
                 held_until: None,
                 session: None,
+                first: 0,
                 wish: None,
                 started_at: None,
                 ended_at: None,
@@ -586,8 +590,9 @@ impl Tasks {
             task.row.ended_at = None;
             (task.row.failures, task.row.pushbacks) = (0, 0);
             task.row.queued_at = now;
-            if fresh {
-                task.row.session = None;
+            // what is done is not gone on with, but done again
+            if fresh || task.row.state == TaskState::Done {
+                (task.row.session, task.row.first) = (None, task.row.attempt + 1);
             }
             // only a person asks for this, and not often: all tasks are looked at
             let skipped = self.tasks.values().filter(|task| {

@@ -39,6 +39,7 @@ use actors::{
     gate::GateActor,
     gui::GuiActor,
     inbox::InboxActor,
+    lease::LeaseActor,
     limit::LimitActor,
     on::OnActor,
     registry::RegistryActor,
@@ -254,6 +255,11 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     let past = past.map(|read| read.events).unwrap_or_default();
     let gui = GuiActor::new(board.clone(), clock, loaded.intents, &past);
     let gui = guard::start("gui".into(), gui, shared::panic_report(board.clone()));
+    let runs_dir = places.runs();
+    let leases = LeaseActor::new(board.clone(), clock, loaded.leases, |run| {
+        rundir::is_alive(&rundir::run_dir(&runs_dir, run))
+    });
+    let leases = guard::start("lease".into(), leases, shared::panic_report(board.clone()));
     let environment = Arc::new(environment::passed_on(std::env::vars_os()));
     let known = actors::on::known(&loaded.processes, &loaded.runs, &loaded.tasks, &past);
     let on = OnActor::new(board.clone(), clock, home.clone(), Arc::clone(&environment), known);
@@ -276,6 +282,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
         layouts: layouts::Layouts::new(loaded.arrangements),
         inbox,
         gui,
+        leases,
         tasks: OnceCell::new(),
         task_homes: RefCell::default(),
         on,

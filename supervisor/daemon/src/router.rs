@@ -4,9 +4,11 @@ mod gui;
 mod hook;
 mod inbox;
 mod layout;
+mod lease;
 mod limit;
 mod project;
 mod prompt;
+mod rights;
 mod session;
 mod task;
 
@@ -38,7 +40,7 @@ use wezterm_parallel_schemas::{
     event::{Event, EventKind, EventList},
     evidence::Explanation,
     method::{self as call, Method},
-    process::{AttachPoint, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView, Source},
+    process::{AttachPoint, Kind, ProcessAdd, ProcessList, ProcessStop, ProcessTarget, ProcessView, Source},
     workspace::{WorkspaceCreate, WorkspaceOpen, WorkspaceRename, WorkspaceTarget, WorkspaceView},
 };
 use wezterm_parallel_store::{Change, EventFilter, ReplyRow, Take};
@@ -54,6 +56,8 @@ use crate::{
     },
     caller::Caller,
     effects::{
+        ancestry::Ancestry,
+        claude,
         mounts::{Look, Looks},
         wezterm,
     },
@@ -79,6 +83,8 @@ pub struct Router {
     looks: Looks,
     /// As many as there are connections of hooks that were held, and one more.
     held: Rc<()>,
+    /// What agents were refused lately.
+    refusals: rights::Refusals,
 }
 
 /// An answer, encoded.
@@ -98,6 +104,8 @@ const HELD_MAX: u32 = CONNECTIONS_MAX / 4 * 3;
 const KEY_BYTES_MAX: usize = 128;
 /// The agent that is meant where none is named.
 const DEFAULT_AGENT: &str = "claude";
+/// Processes that a workspace may have been given by commands when an agent adds one more: each takes 200 MB.
+const ADDED_MAX: usize = 20;
 /// Most events in one answer: they fit a frame.
 const EVENTS_MAX: u32 = 1_000;
 
@@ -120,6 +128,7 @@ impl Router {
             holders: Cell::new(0),
             wezterm: wezterm::Last::default(),
             held: Rc::new(()),
+            refusals: rights::Refusals::default(),
         })
     }
 
@@ -140,6 +149,19 @@ impl Router {
 
     /// Answers a call. Parameters are the bytes of one map.
     pub async fn call(&self, caller: &Rc<Caller>, method: &str, params: &[u8]) -> Answer {
+        let answer = match self.may_call(caller, method) {
+            Ok(()) => self.dispatch(caller, method, params).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = &answer
+            && e.code == Code::Forbidden
+        {
+            self.note_refusal(caller, method, e);
+        }
+        answer
+    }
+
+    async fn dispatch(&self, caller: &Rc<Caller>, method: &str, params: &[u8]) -> Answer {
         match method {
             // what only asks
             call::DaemonStatus::NAME => self.answer::<call::DaemonStatus>(params, |_| self.status()).await,
@@ -181,7 +203,9 @@ impl Router {
                 self.answer::<call::WaitForPrompt>(params, |p| self.wait_for_prompt(p)).await
             }
             call::ListTasks::NAME => self.answer::<call::ListTasks>(params, |p| self.list_tasks(p)).await,
-            call::ShowTask::NAME => self.answer::<call::ShowTask>(params, |p| self.show_task(p)).await,
+            call::ShowTask::NAME => {
+                self.answer::<call::ShowTask>(params, |p| self.show_task(caller, p)).await
+            }
             call::WaitForTasks::NAME => {
                 self.answer::<call::WaitForTasks>(params, |p| self.wait_for_tasks(p)).await
             }
@@ -189,6 +213,7 @@ impl Router {
             call::ReportGroup::NAME => {
                 self.answer::<call::ReportGroup>(params, |p| self.report_group(p)).await
             }
+            call::ListLeases::NAME => self.answer::<call::ListLeases>(params, |_| self.list_leases()).await,
             call::ListAsks::NAME => self.answer::<call::ListAsks>(params, |p| self.list_asks(p)).await,
             call::ShowAsk::NAME => self.answer::<call::ShowAsk>(params, |p| self.show_ask(p)).await,
             call::TestRules::NAME => self.answer::<call::TestRules>(params, |p| self.test_rules(p)).await,
@@ -199,7 +224,7 @@ impl Router {
             call::AnnounceToGui::NAME => {
                 self.answer::<call::AnnounceToGui>(params, |_| self.announce()).await
             }
-            call::FocusGui::NAME => self.answer::<call::FocusGui>(params, |p| self.focus(caller, p)).await,
+            call::FocusGui::NAME => self.answer::<call::FocusGui>(params, |p| self.focus(p)).await,
             // not kept waiting for the disk: Claude waits for it
             call::ReportHook::NAME => {
                 self.answer::<call::ReportHook>(params, |p| self.report_hook(caller, p)).await
@@ -208,12 +233,14 @@ impl Router {
             _ if self.stopping.get() => Err(Error::new(Code::ShuttingDown, "the daemon is ending")),
             // without a key: an answer that was kept would end a later daemon, and none of its runs
             call::StopDaemon::NAME => self.change(caller, method, params).await,
+            // nor this: an answer that was kept would say that something is held that is not any more
+            call::AcquireLease::NAME => self.change(caller, method, params).await,
             _ => self.once(caller, method, params).await,
         }
     }
 
     /// Carries out a call that changes something; of several with the same key, only the first.
-    async fn once(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
+    async fn once(&self, caller: &Rc<Caller>, method: &str, params: &[u8]) -> Answer {
         let Ok(Keyed { key: Some(key) }) = rmp_serde::from_slice(params) else {
             return self.change(caller, method, params).await;
         };
@@ -253,7 +280,7 @@ impl Router {
     }
 
     /// Carries out a call that changes something, and answers when that is on the disk.
-    async fn change(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
+    async fn change(&self, caller: &Rc<Caller>, method: &str, params: &[u8]) -> Answer {
         let before = self.shared.board.refusals().0;
         let answer = self.carry_out(caller, method, params).await?;
         if method != call::StopDaemon::NAME {
@@ -262,15 +289,9 @@ impl Router {
         Ok(answer)
     }
 
-    async fn carry_out(&self, caller: &Caller, method: &str, params: &[u8]) -> Answer {
+    async fn carry_out(&self, caller: &Rc<Caller>, method: &str, params: &[u8]) -> Answer {
         match method {
-            call::StopDaemon::NAME => {
-                self.answer::<call::StopDaemon>(params, async |p| {
-                    self.only_user(caller, "end the daemon")?;
-                    self.stop(p).await
-                })
-                .await
-            }
+            call::StopDaemon::NAME => self.answer::<call::StopDaemon>(params, |p| self.stop(p)).await,
             call::CreateWorkspace::NAME => {
                 self.answer::<call::CreateWorkspace>(params, |p| self.create(p)).await
             }
@@ -279,45 +300,29 @@ impl Router {
                 self.answer::<call::CloseWorkspace>(params, |p| self.close(p)).await
             }
             call::DeleteWorkspace::NAME => {
-                self.answer::<call::DeleteWorkspace>(params, async |p| {
-                    self.only_user(caller, "delete a workspace")?;
-                    self.delete(p).await
-                })
-                .await
+                self.answer::<call::DeleteWorkspace>(params, |p| self.delete(p)).await
             }
             call::RenameWorkspace::NAME => {
                 self.answer::<call::RenameWorkspace>(params, |p| self.rename(p)).await
             }
-            call::AddProcess::NAME => {
-                self.answer::<call::AddProcess>(params, async |p| {
-                    self.may_add(caller, &p)?;
-                    self.add(p).await
-                })
-                .await
-            }
-            call::AdoptProcess::NAME => {
-                self.answer::<call::AdoptProcess>(params, async |p| {
-                    self.only_user(caller, "take over a session")?;
-                    self.adopt(p).await
-                })
-                .await
-            }
+            call::AddProcess::NAME => self.answer::<call::AddProcess>(params, |p| self.add(caller, p)).await,
+            call::AdoptProcess::NAME => self.answer::<call::AdoptProcess>(params, |p| self.adopt(p)).await,
             call::RemoveProcess::NAME => self.answer::<call::RemoveProcess>(params, |p| self.remove(p)).await,
             call::StartProcess::NAME => {
                 self.answer::<call::StartProcess>(params, |p: ProcessTarget| {
-                    self.order(p.workspace, p.process, Order::Start)
+                    self.order_by(caller, p.workspace, p.process, Order::Start)
                 })
                 .await
             }
             call::StopProcess::NAME => {
                 self.answer::<call::StopProcess>(params, |p: ProcessStop| {
-                    self.order(p.workspace, p.process, Order::Stop { now: p.now })
+                    self.order_by(caller, p.workspace, p.process, Order::Stop { now: p.now })
                 })
                 .await
             }
             call::RestartProcess::NAME => {
                 self.answer::<call::RestartProcess>(params, |p: ProcessStop| {
-                    self.order(p.workspace, p.process, Order::Restart { now: p.now })
+                    self.order_by(caller, p.workspace, p.process, Order::Restart { now: p.now })
                 })
                 .await
             }
@@ -333,7 +338,7 @@ impl Router {
             }
             call::AddTask::NAME => self.answer::<call::AddTask>(params, |p| self.add_task(caller, p)).await,
             call::ImportTasks::NAME => {
-                self.answer::<call::ImportTasks>(params, |p| self.import_tasks(caller, p)).await
+                self.answer::<call::ImportTasks>(params, |p| self.import_tasks(p)).await
             }
             call::CancelTask::NAME => {
                 self.answer::<call::CancelTask>(params, |p| self.cancel_task(caller, p)).await
@@ -341,9 +346,7 @@ impl Router {
             call::RetryTask::NAME => {
                 self.answer::<call::RetryTask>(params, |p| self.retry_task(caller, p)).await
             }
-            call::EditTask::NAME => {
-                self.answer::<call::EditTask>(params, |p| self.edit_task(caller, p)).await
-            }
+            call::EditTask::NAME => self.answer::<call::EditTask>(params, |p| self.edit_task(p)).await,
             call::PauseTask::NAME => {
                 self.answer::<call::PauseTask>(params, |p| self.pause_task(caller, p)).await
             }
@@ -351,16 +354,18 @@ impl Router {
                 self.answer::<call::ResumeTask>(params, |p| self.resume_task(caller, p)).await
             }
             call::PauseGroup::NAME => {
-                self.answer::<call::PauseGroup>(params, |p| self.order_group(caller, p, GroupOrder::Pause))
-                    .await
+                self.answer::<call::PauseGroup>(params, |p| self.order_group(p, GroupOrder::Pause)).await
             }
             call::ResumeGroup::NAME => {
-                self.answer::<call::ResumeGroup>(params, |p| self.order_group(caller, p, GroupOrder::Resume))
-                    .await
+                self.answer::<call::ResumeGroup>(params, |p| self.order_group(p, GroupOrder::Resume)).await
             }
-            call::OpenLimit::NAME => {
-                self.answer::<call::OpenLimit>(params, |p| self.open_limit(caller, p)).await
+            call::AcquireLease::NAME => {
+                self.answer::<call::AcquireLease>(params, |p| self.acquire_lease(caller, p)).await
             }
+            call::ReleaseLease::NAME => {
+                self.answer::<call::ReleaseLease>(params, |p| self.release_lease(caller, p)).await
+            }
+            call::OpenLimit::NAME => self.answer::<call::OpenLimit>(params, |p| self.open_limit(p)).await,
             call::AllowAsk::NAME => {
                 self.answer::<call::AllowAsk>(params, |p| self.allow_ask(caller, p)).await
             }
@@ -369,24 +374,20 @@ impl Router {
                 self.answer::<call::AnswerAsk>(params, |p| self.answer_ask(caller, p)).await
             }
             call::ShowInGui::NAME => self.answer::<call::ShowInGui>(params, |p| self.show_in_gui(p)).await,
-            call::SaveLayout::NAME => {
-                self.answer::<call::SaveLayout>(params, |p| self.save_layout(caller, p)).await
-            }
+            call::SaveLayout::NAME => self.answer::<call::SaveLayout>(params, |p| self.save_layout(p)).await,
             call::DeleteLayout::NAME => {
-                self.answer::<call::DeleteLayout>(params, |p| self.delete_layout(caller, p)).await
+                self.answer::<call::DeleteLayout>(params, |p| self.delete_layout(p)).await
             }
             call::PlanLayout::NAME => {
                 self.answer::<call::PlanLayout>(params, |p| self.plan_layout(caller, p)).await
             }
-            call::KeepLayout::NAME => {
-                self.answer::<call::KeepLayout>(params, |p| self.keep_layout(caller, p)).await
-            }
+            call::KeepLayout::NAME => self.answer::<call::KeepLayout>(params, |p| self.keep_layout(p)).await,
             call::ReloadConfig::NAME => self.answer::<call::ReloadConfig>(params, |_| self.reload()).await,
             call::TrustProject::NAME => {
-                self.answer::<call::TrustProject>(params, |p| self.trust(caller, p, true)).await
+                self.answer::<call::TrustProject>(params, |p| self.trust(p, true)).await
             }
             call::UntrustProject::NAME => {
-                self.answer::<call::UntrustProject>(params, |p| self.trust(caller, p, false)).await
+                self.answer::<call::UntrustProject>(params, |p| self.trust(p, false)).await
             }
             _ => Err(Error::new(Code::UnknownMethod, format!("there is no method `{method}`"))
                 .hint("see docs/PROTOCOL.md for all")),
@@ -482,6 +483,28 @@ impl Router {
         found.ok_or_else(|| Error::new(Code::NotFound, format!("{} is being removed", view.name)))
     }
 
+    /// The same, of an agent as well: it may have itself, and the programs of its workspace.
+    async fn order_by(
+        &self,
+        caller: &Caller,
+        workspace: Option<String>,
+        process: String,
+        order: Order,
+    ) -> Result<ProcessView, Error> {
+        let view = self.process_view(workspace.as_deref(), &process)?;
+        let plain = view.kind == Kind::Command && view.agent.is_none();
+        let own = match self.ancestry(caller) {
+            Ancestry::User => true,
+            Ancestry::Process(by) => by.id == view.id || (plain && by.workspace == view.workspace),
+            Ancestry::Task(by) => plain && by.workspace.as_ref() == Some(&view.workspace),
+            Ancestry::Unknown => false,
+        };
+        if !own {
+            self.only_user(caller, "start or end other agents, or what is of another workspace")?;
+        }
+        self.order(workspace, process, order).await
+    }
+
     async fn order(
         &self,
         workspace: Option<String>,
@@ -559,10 +582,47 @@ impl Router {
         self.workspace_view(&id)
     }
 
-    async fn add(&self, mut p: ProcessAdd) -> Result<ProcessView, Error> {
-        let environment = client_environment(std::mem::take(&mut p.environment));
-        let cwd = self.find_session(&mut p, environment.as_deref()).await?;
+    async fn add(&self, caller: &Caller, mut p: ProcessAdd) -> Result<ProcessView, Error> {
+        let mut environment = client_environment(std::mem::take(&mut p.environment));
+        self.may_add(caller, &p)?;
+        let cwd = match self.adder(caller).await? {
+            None => self.find_session(&mut p, environment.as_deref()).await?,
+            Some(adder) => {
+                // what it is itself in is said in an environment that it could have changed
+                environment = None;
+                self.add_within_leave(caller, &mut p, adder)?
+            }
+        };
         self.make(p, cwd, environment).await
+    }
+
+    /// Refuses an agent another process than one like itself, and gives that what it has itself: it may do no
+    /// more. Gives the directory to run in.
+    fn add_within_leave(
+        &self,
+        caller: &Caller,
+        p: &mut ProcessAdd,
+        adder: task::Adder,
+    ) -> Result<Option<PathBuf>, Error> {
+        let home = self.workspace_view(&p.workspace)?;
+        let other = p.agent.is_some() && p.agent.as_deref() != adder.agent.as_deref();
+        let refused = [
+            ("add processes to another workspace", adder.workspace.as_ref() != Some(&home.name)),
+            ("start another agent than itself", other),
+            ("go on with a session", p.resume.is_some() || p.fork.is_some()),
+        ];
+        if let Some((what, _)) = refused.iter().find(|(_, refused)| *refused) {
+            self.only_user(caller, what)?;
+        }
+        let made = |v: &&ProcessView| v.workspace == home.name && v.source == Source::Runtime;
+        if self.shared.board.processes().iter().filter(made).count() >= ADDED_MAX {
+            let message = format!("{ADDED_MAX} processes were added to {} already", home.name);
+            return Err(Error::new(Code::Busy, message).hint("add a task instead, or ask your user"));
+        }
+        p.agent = adder.agent;
+        // behind the prompt: an option of theirs may take all words that follow
+        claude::add_options(&mut p.command, adder.inherited);
+        Ok((adder.cwd != home.cwd).then_some(adder.cwd))
     }
 
     /// Refuses an agent a process that has more leave than itself: a program that would count as its
@@ -683,8 +743,10 @@ impl Router {
         let stopped = if p.keep {
             Stopped { ended: 0, kept: running }
         } else {
-            self.end_tasks().await?;
-            self.supervisor.send(supervisor::EndAll).await.map_err(gone)?;
+            let processes = self.supervisor.send(supervisor::EndAll);
+            let (tasks, processes) = futures_util::future::join(self.end_tasks(), processes).await;
+            tasks?;
+            processes.map_err(gone)?;
             until_gone(keepers).await;
             Stopped { ended: running, kept: 0 }
         };
@@ -706,8 +768,7 @@ impl Router {
         answer.await.map_err(|_| fault())?
     }
 
-    async fn trust(&self, caller: &Caller, p: ConfigTrust, trust: bool) -> Result<ConfigPlan, Error> {
-        self.only_user(caller, "say which projects are trusted")?;
+    async fn trust(&self, p: ConfigTrust, trust: bool) -> Result<ConfigPlan, Error> {
         let (reply, answer) = oneshot::channel();
         self.config.do_send(config::Trust { path: p.path, trust, reply });
         answer.await.map_err(|_| fault())?
@@ -856,6 +917,7 @@ mod tests {
             layouts: Layouts::new(Vec::new()),
             inbox: nobody(),
             gui: guard::start("gui".into(), gui, panic_report(board.clone())),
+            leases: nobody(),
             tasks: std::cell::OnceCell::new(),
             task_homes: RefCell::default(),
             on: nobody(),

@@ -19,7 +19,7 @@ use wezterm_parallel_store::PromptRow;
 
 use crate::{
     actors::{
-        gate::GateActor, gui::GuiActor, inbox::InboxActor, limit::LimitActor, on::OnActor,
+        gate::GateActor, gui::GuiActor, inbox::InboxActor, lease::LeaseActor, limit::LimitActor, on::OnActor,
         process::ProcessActor, registry::RegistryActor, task::TasksActor,
     },
     board::Board,
@@ -67,6 +67,8 @@ pub struct Shared {
     pub inbox: Addr<InboxActor>,
     /// GUIs.
     pub gui: Addr<GuiActor>,
+    /// What is leased.
+    pub leases: Addr<LeaseActor>,
     /// Hooks of the user's.
     pub on: Addr<OnActor>,
     /// The tasks; set when they begin, right after this.

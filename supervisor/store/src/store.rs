@@ -79,6 +79,9 @@ struct Inner {
     reader: Mutex<Option<Connection>>,
 }
 
+/// The variables of a task's environment, if it has one of its own.
+pub type Variables = Option<IndexMap<String, String>>;
+
 impl Store {
     /// Opens the store in `state_dir`, or makes it, and loads all that it holds. To be called by the
     /// one daemon of that directory. Blocks for as long as it takes to read the database once.
@@ -261,10 +264,7 @@ impl Store {
     ///
     /// # Errors
     /// `Unreadable`, `Io` or `Corrupt`.
-    pub fn task_asked(
-        &self,
-        id: &str,
-    ) -> Result<Option<(TaskAdd, Option<IndexMap<String, String>>)>, StoreError> {
+    pub fn task_asked(&self, id: &str) -> Result<Option<(TaskAdd, Variables)>, StoreError> {
         self.read(|db| task::asked(db, id))
     }
 

@@ -98,19 +98,6 @@ pub fn note(t: &TaskView) -> &str {
     }
 }
 
-/// How it stands, in one character.
-pub fn glyph(t: &TaskView) -> char {
-    match t.state {
-        TaskState::Running => '●',
-        TaskState::Queued => '○',
-        TaskState::Waiting if t.held_until.is_none() => '○',
-        TaskState::Waiting | TaskState::Paused => '▲',
-        TaskState::Done => '✓',
-        TaskState::Failed => '✗',
-        TaskState::Canceled | TaskState::Skipped => '–',
-    }
-}
-
 impl Model {
     /// The task in the chosen row.
     pub fn chosen_task(&self) -> Option<&TaskView> {

@@ -9,6 +9,7 @@
 //!             ├─ registry        (Claude's files of living sessions)
 //!             ├─ limit           (accounts and their limits)
 //!             ├─ inbox           (what agents ask)
+//!             ├─ lease           (what is leased)
 //!             ├─ gui             (what GUIs hear, and what they are asked to do)
 //!             └─ on              (hooks of the user's)
 //! ```
@@ -17,6 +18,7 @@ pub mod config;
 pub mod gate;
 pub mod gui;
 pub mod inbox;
+pub mod lease;
 pub mod limit;
 pub mod on;
 pub mod process;

@@ -51,7 +51,7 @@ use crate::{
     effects::{
         claude,
         keeper::{self, Found, Link, Said},
-        probe, scope, settings,
+        mcp, probe, scope, settings,
         stream::Stream,
     },
     guard,
@@ -396,7 +396,18 @@ impl ProcessActor {
             // each costs a few milliseconds of every tool, and the others know the same sooner
             tools: !from.reads(StatusFrom::Osc7501) && !from.reads(StatusFrom::Registry),
             config_dir: claude::config_dir(&self.environment()),
+            mcp: spec.mcp,
             auto_continue: spec.on_limit == OnLimit::Continue,
+        })
+    }
+
+    /// Whether and how it can ask us.
+    fn mcp(&self) -> Option<mcp::Place> {
+        let (spec, places) = (self.machine.spec(), &self.shared.places);
+        (spec.kind == Kind::Claude && spec.mcp).then(|| mcp::Place {
+            file: settings::mcp(&settings::file(places, &self.row.id)),
+            state_dir: places.state_dir.clone(),
+            executable: settings::lasting(&self.shared.executable, &self.shared.home, places),
         })
     }
 
@@ -407,6 +418,7 @@ impl ProcessActor {
             runs_dir: self.shared.places.runs(),
             claude_prefix: self.shared.places.claude_prefix(),
             settings: self.settings(),
+            mcp: self.mcp(),
             spec: self.machine.spec().clone(),
             env: self.environment(),
             session: self.session.clone(),
@@ -831,6 +843,7 @@ struct Plan {
     runs_dir: PathBuf,
     claude_prefix: PathBuf,
     settings: Option<settings::Place>,
+    mcp: Option<mcp::Place>,
     spec: ProcessSpec,
     env: IndexMap<String, String>,
     session: Option<String>,
@@ -854,6 +867,11 @@ impl Plan {
         {
             // it works all the same; less is known of it
             tracing::warn!(process = self.process_id, "started without hooks: {e}");
+        }
+        if let Some(place) = &self.mcp
+            && let Err(e) = mcp::inject(&mut command, place)
+        {
+            tracing::warn!(process = self.process_id, "started without our MCP server: {e}");
         }
         let mut session = self.session;
         let account = claude::config_dir(&self.env);

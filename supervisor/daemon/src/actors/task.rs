@@ -70,6 +70,8 @@ pub struct TasksActor {
     limits: TasksSpec,
     /// Tasks that are over, in the order in which they ended.
     over: VecDeque<String>,
+    /// Those of them whose output is kept.
+    outputs: VecDeque<String>,
     /// Rows that are on their way to the disk: the newest number of each task.
     unsaved: HashMap<String, u64>,
     /// Tasks whose newest row the disk has refused.
@@ -111,6 +113,8 @@ struct Living {
 /// Somebody who waits for tasks.
 struct Waiting {
     tasks: Vec<String>,
+    /// So many of the first of them have come to where they are waited for.
+    found: usize,
     until: Until,
     reply: oneshot::Sender<Result<Vec<TaskView>, Error>>,
 }
@@ -150,6 +154,7 @@ impl TasksActor {
             agents: Rc::default(),
             limits: TasksSpec::default(),
             over: VecDeque::new(),
+            outputs: VecDeque::new(),
             unsaved: HashMap::new(),
             refused: HashSet::new(),
             waits: Vec::new(),
@@ -184,6 +189,7 @@ impl TasksActor {
         self.shared.board.put_tasks(self.batches.counts());
         over.sort();
         self.over = over.into_iter().map(|(_, id)| id).collect();
+        self.outputs = self.over.iter().rev().take(OUTPUTS_KEPT_MAX).rev().cloned().collect();
         // a dependency may have ended without those behind it having been told: what comes of that is done
         // when the limits are known
         let (machine, effects) = Tasks::restore(rows, self.shared.clock.at());
@@ -259,8 +265,9 @@ impl TasksActor {
         let told = (row.state, row.reason.clone());
         if row.state.is_end() {
             self.over.push_back(id.clone());
+            self.outputs.push_back(id.clone());
         }
-        let said = self.said(&row);
+        let said = row.reason.clone().map(|reason| self.with_names(&row, reason));
         let Some(shown) = self.shown.get_mut(&id) else { return };
         let news = shown.told != told;
         shown.told = told;
@@ -306,7 +313,7 @@ impl TasksActor {
 
     fn launch(&mut self, run: &str, session: Option<String>, ctx: &mut Context<Self>) {
         let Some((task, _)) = attempt_of(run) else { return };
-        self.start_run(&task.to_owned(), run, session, Begin::Launch, ctx);
+        self.start_run(task, run, session, Begin::Launch, ctx);
     }
 
     fn start_run(
@@ -326,6 +333,7 @@ impl TasksActor {
             command: card.command,
             attempt: row.attempt,
             session,
+            first: row.first,
             cwd: card.cwd.clone(),
             inherited: card.inherited.clone(),
             agent: self.agents.get(&agent_name).filter(|a| a.kind == Kind::Claude).cloned(),
@@ -365,17 +373,20 @@ impl TasksActor {
 
     /// Answers those whose wait is over.
     fn answer(&mut self) {
-        for wait in std::mem::take(&mut self.waits) {
+        for mut wait in std::mem::take(&mut self.waits) {
+            let until = wait.until;
             let is_done = |id: &String| {
                 let Some(row) = self.machine.row(id) else { return true };
-                let reached = match wait.until {
+                let reached = match until {
                     Until::Over => row.state.is_end(),
                     Until::Rest => !self.machine.is_running(id),
                     Until::Saved => true,
                 };
                 reached && !self.unsaved.contains_key(id)
             };
-            if wait.tasks.iter().all(is_done) {
+            // what was found to be so once is not looked at again: there may be thousands
+            wait.found += wait.tasks[wait.found..].iter().take_while(|id| is_done(id)).count();
+            if wait.found == wait.tasks.len() {
                 let views = wait.tasks.iter().filter_map(|id| self.view(id)).collect();
                 // a caller that has gone away needs no answer
                 let _ = wait.reply.send(Ok(views));
@@ -395,11 +406,13 @@ impl TasksActor {
                 gone.push(id);
             }
         }
-        if let Some(last) = self.over.len().checked_sub(OUTPUTS_KEPT_MAX + 1)
-            && let Some(row) = self.over.get(last).and_then(|id| self.machine.row(id))
-            && row.state.is_end()
-        {
-            self.remove_outputs(&row.spec.id, 1, row.attempt);
+        while self.outputs.len() > OUTPUTS_KEPT_MAX {
+            let Some(id) = self.outputs.pop_front() else { break };
+            if let Some(row) = self.machine.row(&id).filter(|row| row.state.is_end())
+                && !self.outputs.contains(&id)
+            {
+                self.remove_outputs(&id, 1, row.attempt);
+            }
         }
         if gone.is_empty() {
             return;
@@ -417,8 +430,7 @@ impl TasksActor {
 
     /// Removes the directories of attempts, from the first to the last.
     fn remove_outputs(&self, task: &str, first: u32, last: u32) {
-        let since = first.max(last.saturating_sub(ATTEMPTS_KEPT_MAX));
-        let names: Vec<String> = (since..=last).map(|n| run_of(task, n)).collect();
+        let names: Vec<String> = (first..=last).map(|n| run_of(task, n)).collect();
         let runs = self.shared.places.runs();
         tokio::task::spawn_blocking(move || {
             for name in names {
@@ -468,7 +480,7 @@ impl TasksActor {
     /// Why a task stands as it does: what keeps all of its kind from starting is said of each.
     fn reason(&self, row: &TaskRow) -> Option<String> {
         if row.state != TaskState::Queued || row.reason.is_some() {
-            return self.said(row);
+            return row.reason.clone().map(|reason| self.with_names(row, reason));
         }
         if self.machine.is_paused(&row.spec.group) {
             return Some(format!("the group {} is paused", row.spec.group));
@@ -481,15 +493,12 @@ impl TasksActor {
         })
     }
 
-    /// The reason of a row as a person reads it: other tasks are ids there, and have names.
-    fn said(&self, row: &TaskRow) -> Option<String> {
-        let mut reason = row.reason.clone()?;
-        for id in &row.spec.after {
-            if let Some(other) = self.shown.get(id).filter(|_| reason.contains(id.as_str())) {
-                reason = reason.replace(id.as_str(), &other.card.name);
-            }
-        }
-        Some(reason)
+    /// A reason that names tasks by their names and not by their ids, which say nothing to a person.
+    fn with_names(&self, row: &TaskRow, reason: String) -> String {
+        row.spec.after.iter().fold(reason, |reason, id| match self.shown.get(id) {
+            Some(other) => reason.replace(id.as_str(), &other.card.name),
+            None => reason,
+        })
     }
 
     /// Where tasks live, for who asks which agent a caller is.

@@ -67,7 +67,7 @@ pub fn place(cwd: &Path, at: &Path, input: &Value, places: &Places) -> Place {
 }
 
 /// Where a path leads, links followed as far as there is anything; what is not there yet follows by name.
-fn real(path: &Path) -> Option<PathBuf> {
+pub fn real(path: &Path) -> Option<PathBuf> {
     let mut missing = Vec::new();
     let mut there = path;
     loop {

@@ -8,6 +8,7 @@ pub mod edit;
 pub mod keeper;
 pub mod layout;
 pub mod machine;
+pub mod mcp;
 pub mod mounts;
 pub mod on;
 pub mod pid;

@@ -13,7 +13,10 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
-use wezterm_parallel_schemas::places::Places;
+use wezterm_parallel_schemas::{
+    mcp::{FREE_TOOLS, SERVER},
+    places::Places,
+};
 
 use super::{
     claude,
@@ -62,6 +65,8 @@ pub struct Place {
     pub tools: bool,
     /// Claude's config directory, where the user's settings lie.
     pub config_dir: Option<PathBuf>,
+    /// It has our MCP server: its tools are allowed, but for those that its user is to be asked about.
+    pub mcp: bool,
     /// Whether Claude may go on by itself when a usage limit has passed. 2.1.330 does unless it is told
     /// not to; of 2.1.197 none does.
     pub auto_continue: bool,
@@ -77,11 +82,17 @@ pub fn remove(file: &Path) {
     // there may be none
     let _ = fs::remove_file(file);
     let _ = fs::remove_file(kept(file));
+    let _ = fs::remove_file(mcp(file));
 }
 
 /// Where the user's own status line is kept beside, if it came by the command line.
 fn kept(file: &Path) -> PathBuf {
     file.with_extension("own.json")
+}
+
+/// Where our MCP server is described, beside.
+pub fn mcp(file: &Path) -> PathBuf {
+    file.with_extension("mcp.json")
 }
 
 /// The name of our executable that outlives an upgrade, for a Claude that may run for weeks: the link
@@ -106,6 +117,9 @@ pub fn inject(command: &mut Vec<String>, cwd: &Path, place: &Place) -> Result<()
         Some(own) => read(own, cwd)?,
     };
     add_hooks(&mut settings, place)?;
+    if place.mcp {
+        allow_tools(&mut settings)?;
+    }
     settings.insert(AUTO_CONTINUE.into(), place.auto_continue.into());
     add_status_line(&mut settings, &rest, cwd, place)
         .map_err(|e| format!("cannot write {}: {e}", kept(&place.file).display()))?;
@@ -177,6 +191,21 @@ fn add_hooks(settings: &mut Map<String, Value>, place: &Place) -> Result<(), Str
     Ok(())
 }
 
+/// Allows the tools of our MCP server beside what the user allows. What the user denies stays denied.
+fn allow_tools(settings: &mut Map<String, Value>) -> Result<(), String> {
+    let permissions = settings.entry("permissions").or_insert_with(|| json!({}));
+    let Value::Object(permissions) = permissions else {
+        return Err("its `permissions` are no JSON object".into());
+    };
+    match permissions.entry("allow").or_insert_with(|| json!([])) {
+        Value::Array(all) => {
+            all.extend(FREE_TOOLS.iter().map(|tool| json!(format!("mcp__{SERVER}__{tool}"))));
+            Ok(())
+        }
+        _ => Err("what its `permissions` allow is no JSON array".into()),
+    }
+}
+
 /// Puts our status line in place of the user's.
 fn add_status_line(
     settings: &mut Map<String, Value>,
@@ -201,7 +230,7 @@ fn add_status_line(
 }
 
 /// For us alone, and never half there: Claude reads it again when it changes.
-fn write(file: &Path, settings: &Value) -> std::io::Result<()> {
+pub(super) fn write(file: &Path, settings: &Value) -> std::io::Result<()> {
     if let Some(dir) = file.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
@@ -221,6 +250,7 @@ mod tests {
             state_dir: dir.join("state"),
             executable: "/opt/our own/wezterm-parallel".into(),
             tools: false,
+            mcp: false,
             config_dir: None,
             auto_continue: false,
         }
@@ -282,6 +312,25 @@ mod tests {
             assert_eq!(settings["hooks"]["Stop"][0]["hooks"][0]["command"], "say done");
             assert_eq!(settings["hooks"]["Stop"][1]["hooks"][0]["args"][0], "hook");
             assert_eq!(settings["hooks"]["PreToolUse"][0]["hooks"][0]["args"][0], "hook");
+        }
+    }
+
+    #[test]
+    fn our_tools_are_allowed_beside_the_users_own_but_for_those_that_speak_to_others() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = Place { mcp: true, ..place(dir.path()) };
+        let own = r#"{"permissions":{"allow":["Bash(ls)"],"deny":["mcp__wezterm-parallel__task_add"]}}"#;
+        let mut line = command(&["claude", "--settings", own]);
+        inject(&mut line, dir.path(), &place).expect("injected");
+        let permissions = &written(&place)["permissions"];
+        let allowed: Vec<&str> =
+            permissions["allow"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        assert_eq!(allowed[..2], ["Bash(ls)", "mcp__wezterm-parallel__task_add"]);
+        assert!(!allowed.iter().any(|tool| tool.contains("process_send")), "{allowed:?}");
+        assert_eq!(permissions["deny"][0], "mcp__wezterm-parallel__task_add");
+        for bad in [r#"{"permissions":7}"#, r#"{"permissions":{"allow":"Bash"}}"#] {
+            let mut line = command(&["claude", "--settings", bad]);
+            assert!(inject(&mut line, dir.path(), &place).is_err(), "{bad}");
         }
     }
 

@@ -35,6 +35,15 @@ use crate::{
 /// milliseconds.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// What is asked.
+struct Request<'a> {
+    /// The id that the hook has given it.
+    id: &'a str,
+    hook: &'a Hook,
+    tool: &'a str,
+    input: &'a Value,
+}
+
 impl Router {
     /// Hands a report on to the process that it is about; a request of permission is answered when it is
     /// decided.
@@ -45,7 +54,9 @@ impl Router {
             self.shared.inbox.do_send(inbox::Tell(Input::Taken { id, run_id: p.run }));
             return Ok(HookAnswer::default());
         }
-        if let Some(home) = self.shared.task_homes.borrow().get(&p.process).cloned() {
+        // not borrowed any more while the request waits, as other tasks begin meanwhile
+        let task = self.shared.task_homes.borrow().get(&p.process).cloned();
+        if let Some(home) = task {
             return self.report_task(caller, p, home).await;
         }
         let agent = self.shared.agents.borrow().get(&p.process).cloned();
@@ -71,7 +82,7 @@ impl Router {
                     cwd: process.cwd,
                     run_id: process.run_id,
                 };
-                self.hold(caller, &p, id, &hook, tool, input, asker).await
+                self.hold(caller, &p, Request { id, hook: &hook, tool, input }, asker).await
             }
             _ => Ok(HookAnswer::default()),
         }
@@ -99,7 +110,7 @@ impl Router {
             cwd: home.cwd,
             run_id: Some(home.run_id),
         };
-        self.hold(caller, &p, id, &hook, tool, input, asker).await
+        self.hold(caller, &p, Request { id, hook: &hook, tool, input }, asker).await
     }
 
     /// Refuses what a process says in the name of another one. Who has ended by now cannot be looked at:
@@ -121,12 +132,10 @@ impl Router {
         &self,
         caller: &Rc<Caller>,
         p: &HookReport,
-        id: &str,
-        hook: &Hook,
-        tool: &str,
-        input: &Value,
+        request: Request<'_>,
         asker: Asker,
     ) -> Result<HookAnswer, Error> {
+        let Request { id, hook, tool, input } = request;
         if ulid::Ulid::from_string(id).is_err() {
             return Err(Error::new(Code::BadParams, "`ask` is no ULID"));
         }

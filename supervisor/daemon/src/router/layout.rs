@@ -104,8 +104,7 @@ impl Router {
         }
     }
 
-    pub(super) async fn save_layout(&self, caller: &Caller, p: LayoutSave) -> Result<LayoutView, Error> {
-        self.only_user(caller, "save a layout")?;
+    pub(super) async fn save_layout(&self, p: LayoutSave) -> Result<LayoutView, Error> {
         let Some(file) = templates::file(&self.layouts_dir(), &p.name) else {
             let hint = format!(
                 "use up to {NAME_BYTES_MAX} letters, digits, `.`, `_` and `-`, and begin with a letter or a digit"
@@ -163,8 +162,7 @@ impl Router {
         Ok(layout::template(&placed.windows, &room))
     }
 
-    pub(super) async fn delete_layout(&self, caller: &Caller, p: LayoutTarget) -> Result<Empty, Error> {
-        self.only_user(caller, "delete a layout")?;
+    pub(super) async fn delete_layout(&self, p: LayoutTarget) -> Result<Empty, Error> {
         let config = self.shared.layouts.config();
         let file = templates::file(&self.layouts_dir(), &p.name).unwrap_or_default();
         let others = config.layouts.contains_key(&p.name) || templates::shipped(&p.name).is_some();
@@ -209,10 +207,11 @@ impl Router {
                 layout::fill(&mut window.tabs, &room);
             }
             if p.create {
+                self.only_user(caller, "have the processes of a layout made")?;
                 let tabs = meant.windows.iter().flat_map(|w| &w.tabs).cloned().collect::<Vec<_>>();
                 let wishes = layout::wishes(&tabs, &room);
                 let environment = client_environment(p.environment);
-                let problems = self.make_all(caller, &view, wishes, environment).await?;
+                let problems = self.make_all(&view, wishes, environment).await?;
                 meant.problems.extend(problems);
             }
         }
@@ -246,7 +245,6 @@ impl Router {
     /// Makes the processes that a template wants. One that cannot be had is told, and costs no other one.
     async fn make_all(
         &self,
-        caller: &Caller,
         view: &WorkspaceView,
         wishes: Vec<Wish>,
         environment: Option<Arc<IndexMap<String, String>>>,
@@ -258,8 +256,6 @@ impl Router {
             command: wish.command.clone(),
             ..ProcessAdd::default()
         };
-        // all or nothing: half a layout is no answer to who may not have it
-        wishes.iter().try_for_each(|wish| self.may_add(caller, &add(wish)))?;
         let directories = wishes.iter().map(|w| w.cwd.clone()).collect();
         let gone = self.away(directories).await;
         let mut problems = Vec::new();
@@ -335,9 +331,7 @@ impl Router {
         Ok(Arrangement { workspace, from, windows, shown, at, missing, problems, away })
     }
 
-    pub(super) async fn keep_layout(&self, caller: &Caller, p: LayoutKeep) -> Result<Empty, Error> {
-        // what is kept runs when it is restored
-        self.only_user(caller, "say how panes lie")?;
+    pub(super) async fn keep_layout(&self, p: LayoutKeep) -> Result<Empty, Error> {
         gui::check_name(&p.gui)?;
         check::left(&p.windows).map_err(|message| Error::new(Code::BadParams, message))?;
         let view = self.workspace_view(&p.workspace)?;

@@ -62,14 +62,14 @@ enum Values {
     Several,
 }
 
-/// An agent that adds tasks.
-struct Adder {
+/// An agent that adds tasks, or processes.
+pub(super) struct Adder {
     name: String,
     depth: u32,
-    workspace: Option<String>,
-    cwd: PathBuf,
-    agent: Option<String>,
-    inherited: Vec<String>,
+    pub(super) workspace: Option<String>,
+    pub(super) cwd: PathBuf,
+    pub(super) agent: Option<String>,
+    pub(super) inherited: Vec<String>,
     budget_usd: Option<f64>,
 }
 
@@ -82,8 +82,7 @@ impl Router {
         views.into_iter().next().ok_or_else(fault)
     }
 
-    pub(super) async fn import_tasks(&self, caller: &Caller, p: TaskImport) -> Result<Vec<TaskView>, Error> {
-        self.only_user(caller, "import tasks")?;
+    pub(super) async fn import_tasks(&self, p: TaskImport) -> Result<Vec<TaskView>, Error> {
         if p.tasks.is_empty() {
             return Err(Error::new(Code::BadParams, "there are no tasks in it"));
         }
@@ -153,11 +152,11 @@ impl Router {
     }
 
     /// The agent that calls, if it is one.
-    async fn adder(&self, caller: &Caller) -> Result<Option<Adder>, Error> {
+    pub(super) async fn adder(&self, caller: &Caller) -> Result<Option<Adder>, Error> {
         match self.ancestry(caller) {
             Ancestry::User => Ok(None),
             Ancestry::Unknown => {
-                Err(Error::new(Code::Forbidden, "a caller that nobody knows may not add tasks"))
+                Err(Error::new(Code::Forbidden, "a caller that nobody knows may not add anything"))
             }
             Ancestry::Process(view) => Ok(Some(of_process(&view))),
             Ancestry::Task(home) => Ok(Some(self.of_task(&home).await?)),
@@ -195,7 +194,7 @@ impl Router {
         self.tasks()?.send(List(p)).await.map_err(gone)
     }
 
-    pub(super) async fn show_task(&self, p: TaskTarget) -> Result<TaskDetail, Error> {
+    pub(super) async fn show_task(&self, caller: &Caller, p: TaskTarget) -> Result<TaskDetail, Error> {
         let task = self.tasks()?.send(Show(p.task)).await.map_err(gone)??;
         let seq = self.shared.board.seq();
         // what is told of it is on the disk
@@ -204,7 +203,11 @@ impl Router {
         let read = off_thread(move || Ok((store.task_asked(&id)?, store.task_brought(&id)?))).await?;
         let (asked, brought) =
             read.map_err(|e: wezterm_parallel_store::StoreError| Error::new(Code::Storage, e.to_string()))?;
-        let (asked, _) = asked.ok_or_else(|| Error::new(Code::NotFound, "it has just been forgotten"))?;
+        let (mut asked, _) = asked.ok_or_else(|| Error::new(Code::NotFound, "it has just been forgotten"))?;
+        if self.ancestry(caller) != Ancestry::User {
+            // there may be secrets of another agent's in it
+            asked.env.clear();
+        }
         let run_dir = task.run_id.as_ref().map(|id| self.shared.places.runs().join(id));
         Ok(TaskDetail { task, asked, result: brought.map(|b| b.result), run_dir, seq })
     }
@@ -212,10 +215,8 @@ impl Router {
     async fn order_task(&self, caller: &Caller, task: String, order: Order) -> Result<TaskView, Error> {
         let by = match order {
             Order::Cancel => self.adder(caller).await?.map(|adder| adder.name),
-            Order::Pause | Order::Resume | Order::Retry { .. } => {
-                self.only_user(caller, "pause tasks, or have them go on")?;
-                None
-            }
+            // no agent comes here
+            Order::Pause | Order::Resume | Order::Retry { .. } => None,
         };
         let (reply, answer) = oneshot::channel();
         self.tasks()?.do_send(Target { task, order, by, reply });
@@ -238,8 +239,7 @@ impl Router {
         self.order_task(caller, p.task, Order::Retry { fresh: p.fresh }).await
     }
 
-    pub(super) async fn edit_task(&self, caller: &Caller, edit: TaskEdit) -> Result<TaskView, Error> {
-        self.only_user(caller, "change tasks")?;
+    pub(super) async fn edit_task(&self, edit: TaskEdit) -> Result<TaskView, Error> {
         let id = self.tasks()?.send(Find(edit.task.clone())).await.map_err(gone)??;
         self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
         let store = self.shared.board.store().clone();
@@ -273,13 +273,7 @@ impl Router {
         self.tasks()?.send(Groups).await.map_err(gone)
     }
 
-    pub(super) async fn order_group(
-        &self,
-        caller: &Caller,
-        p: GroupTarget,
-        order: GroupOrder,
-    ) -> Result<GroupView, Error> {
-        self.only_user(caller, "pause groups, or have them go on")?;
+    pub(super) async fn order_group(&self, p: GroupTarget, order: GroupOrder) -> Result<GroupView, Error> {
         let (reply, answer) = oneshot::channel();
         self.tasks()?.do_send(Group { group: p.group, order, reply });
         answer.await.map_err(|_| fault())?
@@ -307,8 +301,7 @@ impl Router {
         Ok(GroupReport { group, tasks })
     }
 
-    pub(super) async fn open_limit(&self, caller: &Caller, p: LimitOpen) -> Result<Vec<AccountView>, Error> {
-        self.only_user(caller, "go on beyond a limit")?;
+    pub(super) async fn open_limit(&self, p: LimitOpen) -> Result<Vec<AccountView>, Error> {
         self.tasks()?.send(Open(p.account)).await.map_err(gone)??;
         self.list_limits().await
     }

@@ -13,9 +13,9 @@ use crate::{
     dashboard::{
         layout::{self, Areas},
         model::{Link, Model},
-        tasks::{Need, Sort, glyph, need, note, since},
+        tasks::{Need, Sort, need, note, since},
     },
-    limit, time,
+    limit, time, view,
 };
 
 /// Lines of tasks before and behind the chosen one. Beyond that, `task graph` shows them.
@@ -75,7 +75,7 @@ fn row(
     t: &TaskView,
 ) {
     let style = style(pen, t, model.now);
-    buffer.set_string(area.x + 1, area.y, pen.glyph(glyph(t)).to_string(), style);
+    buffer.set_string(area.x + 1, area.y, pen.glyph(view::task_glyph(t)).to_string(), style);
     for column in columns {
         let (text, style) = match column.sort {
             _ if column.reason => {
@@ -227,7 +227,7 @@ fn graph(out: &mut Out, model: &Model, name: &str, lines: &[Node<'_>]) {
         let spans = match task {
             Some(t) => {
                 let style = style(out.pen, t, model.now);
-                let glyph = out.pen.glyph(glyph(t));
+                let glyph = out.pen.glyph(view::task_glyph(t));
                 vec![Span::styled(format!("{bend}{glyph} {called} "), style), Span::raw(t.state.to_string())]
             }
             None => vec![Span::styled(format!("{bend}{called}"), out.pen.faint())],

@@ -3,7 +3,7 @@
 use actix::{Context, Handler, Message};
 use wezterm_parallel_core::{
     claude::hook::{Hook, HookEvent},
-    inbox,
+    inbox, lease,
     process::Input,
     status::{Claim, Held, Word},
 };
@@ -13,7 +13,10 @@ use wezterm_parallel_schemas::{
 };
 
 use super::ProcessActor;
-use crate::actors::inbox::{Recount, Tell};
+use crate::actors::{
+    inbox::{Recount, Tell},
+    lease::Tell as TellLeases,
+};
 
 /// A hook of its Claude ran.
 #[derive(Message)]
@@ -92,6 +95,8 @@ impl ProcessActor {
 
     pub(super) fn run_over(&self, run_id: &str) {
         self.tell(inbox::Input::RunOver { process_id: self.row.id.clone(), run_id: run_id.to_owned() });
+        let over = lease::Input::Over(lease::End::Run(run_id.to_owned()));
+        self.shared.leases.do_send(TellLeases(over));
     }
 
     pub(super) fn removed(&self) {

@@ -61,7 +61,7 @@ impl Handler<Add> for TasksActor {
             && let Some(id) = one.card.key.as_ref().and_then(|key| self.keys.get(key)).cloned()
         {
             // added by a call whose answer was lost
-            self.waits.push(Waiting { tasks: vec![id], until: Until::Saved, reply });
+            self.waits.push(Waiting { tasks: vec![id], found: 0, until: Until::Saved, reply });
             return self.answer();
         }
         match self.kept(tasks, &environments) {
@@ -200,11 +200,8 @@ impl TasksActor {
         reply: oneshot::Sender<Result<Vec<TaskView>, Error>>,
         ctx: &mut Context<Self>,
     ) {
-        let mut along = Along::default();
-        along.changes = environments
-            .into_iter()
-            .map(|(id, variables)| Change::PutEnvironment { id, variables })
-            .collect();
+        let put = |(id, variables)| Change::PutEnvironment { id, variables };
+        let mut along = Along { changes: environments.into_iter().map(put).collect(), ..Along::default() };
         let ids: Vec<String> = kept.iter().map(|k| k.row.spec.id.clone()).collect();
         let specs = kept.iter().map(|k| k.row.spec.clone()).collect();
         for task in kept {
@@ -235,6 +232,7 @@ fn new_row(spec: TaskSpec, now: i64) -> TaskRow {
         queued_at: now,
         held_until: None,
         session: None,
+        first: 0,
         wish: None,
         started_at: None,
         ended_at: None,
@@ -345,6 +343,7 @@ impl TasksActor {
         self.input(input, Along::default(), ctx);
         if until == Until::Saved {
             self.over.retain(|other| *other != id);
+            self.outputs.retain(|other| *other != id);
         }
         Ok((id, until))
     }
@@ -357,7 +356,7 @@ impl TasksActor {
             let view = answer.and_then(|views| views.into_iter().next().ok_or_else(lost));
             let _ = reply.send(view);
         });
-        self.waits.push(Waiting { tasks: vec![id], until, reply: all });
+        self.waits.push(Waiting { tasks: vec![id], found: 0, until, reply: all });
         self.answer();
     }
 }
@@ -613,7 +612,7 @@ impl Handler<Wait> for TasksActor {
                     own.sort();
                     tasks.extend(own);
                 }
-                self.waits.push(Waiting { tasks, until: Until::Over, reply: m.reply });
+                self.waits.push(Waiting { tasks, found: 0, until: Until::Over, reply: m.reply });
                 self.answer();
             }
             Err(e) => drop(m.reply.send(Err(e))),

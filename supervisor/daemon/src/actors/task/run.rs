@@ -17,7 +17,7 @@ use wezterm_parallel_core::{
         stream::Line,
     },
     gate::Ticket,
-    inbox,
+    inbox, lease,
     spec::{AgentSpec, HISTORY_BYTES_DEFAULT, LOG_BYTES_DEFAULT, LOG_FILES_DEFAULT, STOP_GRACE_MS_DEFAULT},
     task::{Outcome, run_of},
 };
@@ -31,11 +31,11 @@ use wezterm_parallel_store::{Store, TaskBrought};
 
 use super::{FromRun, News, TasksActor};
 use crate::{
-    actors::{gate, inbox::Tell},
+    actors::{gate, inbox::Tell, lease::Tell as TellLeases},
     effects::{
         claude,
         keeper::{self, Found, Link, Said},
-        print, settings,
+        mcp, print, settings,
         stream::Stream,
         zone,
     },
@@ -45,8 +45,10 @@ use crate::{
 
 /// How far an attempt has come is told at most this often, in milliseconds: a person reads no quicker.
 const PROGRESS_MS: u64 = 1_000;
+/// How long a Claude may take to say its first word before others start beside it: it takes less than a second.
+const START_MS_MAX: u64 = 30_000;
 /// What a Claude is told that goes on with a session whose run was ended in the middle.
-const GO_ON: &str = "Go on where you left off: your process was ended in the middle of the task.";
+const GO_ON: &str = "Go on where you left off: your last turn did not come to its end.";
 /// Longest answer that is kept in the store, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Characters of what an attempt is doing.
@@ -67,6 +69,8 @@ pub struct Plan {
     pub attempt: u32,
     /// The session to go on with.
     pub session: Option<String>,
+    /// The first attempt that belongs together with this one.
+    pub first: u32,
     /// Where it runs.
     pub cwd: PathBuf,
     /// Options that it has from the agent that has added it.
@@ -154,6 +158,7 @@ impl RunActor {
             runs_dir: self.shared.places.runs(),
             claude_prefix: self.shared.places.claude_prefix(),
             settings: self.settings_place(),
+            mcp: self.mcp_place(),
             passed_on: (*passed_on).clone(),
         };
         let prepared = tokio::task::spawn_blocking(move || work.prepare(&store));
@@ -174,7 +179,18 @@ impl RunActor {
             tools: false,
             // filled in where the environment is known
             config_dir: None,
+            mcp: agent.mcp,
             auto_continue: agent.on_limit == OnLimit::Continue,
+        })
+    }
+
+    fn mcp_place(&self) -> Option<mcp::Place> {
+        self.plan.agent.as_ref().filter(|agent| !self.plan.command && agent.mcp)?;
+        let places = &self.shared.places;
+        Some(mcp::Place {
+            file: settings::mcp(&settings::file(places, &self.plan.task)),
+            state_dir: places.state_dir.clone(),
+            executable: settings::lasting(&self.shared.executable, &self.shared.home, places),
         })
     }
 
@@ -202,6 +218,12 @@ impl RunActor {
             gate::Told::AskAgain => me.do_send(AskAgain),
         });
         self.shared.gate.do_send(gate::Ask(ticket, ear));
+        // one that says nothing must not keep all others from starting
+        ctx.run_later(Duration::from_millis(START_MS_MAX), |actor, _| {
+            if actor.asked {
+                actor.leave_gate(true);
+            }
+        });
     }
 
     fn leave_gate(&mut self, through: bool) {
@@ -366,6 +388,8 @@ impl RunActor {
 
     fn over(&mut self, news: News, ctx: &mut Context<Self>) {
         self.leave_gate(false);
+        let over = lease::Input::Over(lease::End::Run(self.plan.run_id.clone()));
+        self.shared.leases.do_send(TellLeases(over));
         if !self.plan.command {
             let (process_id, run_id) = (self.plan.task.clone(), self.plan.run_id.clone());
             self.shared.inbox.do_send(Tell(inbox::Input::RunOver { process_id, run_id }));
@@ -478,6 +502,7 @@ struct Work {
     runs_dir: PathBuf,
     claude_prefix: PathBuf,
     settings: Option<settings::Place>,
+    mcp: Option<mcp::Place>,
     passed_on: IndexMap<String, String>,
 }
 
@@ -488,6 +513,9 @@ struct Ready {
     /// Claude's config directory.
     config_dir: PathBuf,
 }
+
+/// A command line, what its program reads, and Claude's session.
+type CommandLine = (Vec<String>, Option<String>, Option<String>);
 
 impl Work {
     /// Looks at the disk: is the directory there, is the program, has the session begun?
@@ -532,11 +560,7 @@ impl Work {
     }
 
     /// The command line of its Claude, what it reads, and its session.
-    fn claude(
-        &self,
-        asked: &TaskAdd,
-        env: &IndexMap<String, String>,
-    ) -> Result<(Vec<String>, Option<String>, Option<String>), Outcome> {
+    fn claude(&self, asked: &TaskAdd, env: &IndexMap<String, String>) -> Result<CommandLine, Outcome> {
         let plan = &self.plan;
         let Some(agent) = &plan.agent else {
             let name = &plan.agent_name;
@@ -551,6 +575,11 @@ impl Work {
                 // it works all the same; what it asks is not seen
                 tracing::warn!(task = plan.task, "started without hooks: {e}");
             }
+        }
+        if let Some(place) = &self.mcp
+            && let Err(e) = mcp::inject(&mut command, place)
+        {
+            tracing::warn!(task = plan.task, "started without our MCP server: {e}");
         }
         let session = session(plan, config_dir.as_deref());
         let (arguments, session) = claude::session_arguments(config_dir.as_deref(), &session, None);
@@ -575,7 +604,7 @@ fn session(plan: &Plan, config_dir: Option<&std::path::Path>) -> String {
     };
     let begun =
         |session: &String| config_dir.is_some_and(|d| claude::look(d, session) == claude::Session::Begun);
-    let since = plan.attempt.saturating_sub(SESSIONS_LOOKED_AT_MAX).max(1);
+    let since = plan.attempt.saturating_sub(SESSIONS_LOOKED_AT_MAX).max(plan.first).max(1);
     (since..plan.attempt).rev().map(of).find(begun).unwrap_or_else(|| of(plan.attempt))
 }
 
