@@ -2,8 +2,11 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use wezterm_parallel_schemas::{
+    daemon::Empty,
     inbox::AskState,
+    method::{AddTask, ListGroups, ShowTask},
     process::{State, Status},
+    task::{TaskAdd, TaskState, TaskTarget},
 };
 
 use crate::support::{pty::Pty, site::Site};
@@ -210,4 +213,76 @@ workspaces:
     pty.type_keys("p[[text:done as you said]]\r");
     pty.wait_for_text("api/lead: delivered");
     site.mock().wait("the prompt", |r| r.prompt.contains("done as you said"));
+}
+
+fn add_task(site: &Site, name: &str, script: &str) -> String {
+    let add = TaskAdd {
+        name: Some(name.into()),
+        command: vec!["sh".into(), "-c".into(), script.into()],
+        cwd: Some(site.path("work")),
+        ..TaskAdd::default()
+    };
+    site.client().call::<AddTask>(add).expect("it is added").id
+}
+
+fn task_state(site: &Site, id: &str) -> TaskState {
+    let target = TaskTarget { task: id.into(), key: None };
+    site.client().call::<ShowTask>(target).expect("it is known").task.state
+}
+
+#[test]
+fn tasks_are_live_and_keys_do_to_them_what_they_say() {
+    let site = Site::new();
+    site.config("version: 1\ntasks: { parallel: 1 }\n");
+    site.daemon();
+    let first = add_task(&site, "first", "echo it begins; exec sleep 1000");
+    let pty = site.terminal(100, 24, &["dashboard", "--tasks"]);
+    wait_row(&pty, "first", "running");
+
+    // what others add is seen as it happens
+    let second = add_task(&site, "second", "exit 3");
+    wait_row(&pty, "second", "queued");
+    pty.wait_for_text("1 running · 1 queued");
+    pty.type_keys("jp");
+    wait_row(&pty, "second", "paused");
+    pty.type_keys("p");
+    wait_row(&pty, "second", "queued");
+    pty.type_keys("g");
+    pty.wait_for_text("nothing more of the group default starts");
+    let paused = || {
+        let groups = site.client().call::<ListGroups>(Empty {}).expect("they can be listed");
+        groups.iter().any(|g| g.paused)
+    };
+    assert!(paused());
+    wait_row(&pty, "second", "the group default is paused");
+    pty.type_keys("g");
+    pty.wait_for_text("the group default goes on");
+    assert!(!paused());
+
+    // canceled only when that was meant
+    pty.type_keys("kc");
+    pty.wait_for_text("cancel first, which runs? [y/N]");
+    pty.type_keys("n");
+    pty.wait_for("it is left", |s| foot(s).contains("left as it is"));
+    assert_eq!(task_state(&site, &first), TaskState::Running);
+    pty.type_keys("cy");
+    wait_row(&pty, "first", "canceled");
+    wait_row(&pty, "second", "exit code 3");
+    pty.wait_for("what failed is first", |s| row(s, "second").is_some_and(|row| row.contains("✗")));
+    assert_eq!(task_state(&site, &second), TaskState::Failed);
+
+    // a command of the program in the dashboard's place
+    pty.type_keys("/second\r\r");
+    pty.wait_for("the command", |s| !s.alternate_screen() && s.contents().contains("back to the dashboard"));
+    pty.type_keys("\r");
+    pty.wait_for("the table", |s| s.alternate_screen());
+    wait_row(&pty, "second", "failed");
+    pty.type_keys("r");
+    wait_row(&pty, "second", "exit code 3");
+
+    // the other view, which has them in its header
+    pty.type_keys("t");
+    pty.wait_for_text("tasks: 1 failed");
+    pty.type_keys("q");
+    pty.wait_for("the terminal as it was", |s| !s.alternate_screen());
 }

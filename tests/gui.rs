@@ -5,8 +5,9 @@ use wezterm_parallel_schemas::{
     daemon::Empty,
     error::Code,
     gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
-    method::{FocusGui, ListGuis},
+    method::{AddTask, FocusGui, ImportTasks, ListGuis, ShowTask, WaitForTasks},
     process::State,
+    task::{TaskAdd, TaskCounts, TaskImport, TaskTarget, TaskWait},
 };
 
 use crate::support::{rpc::Client, site::Site};
@@ -315,6 +316,90 @@ workspaces:
     site.config("version: 1\nnonsense: 1\n");
     let news = gui.until("the config is refused", |news| !toasts(news).is_empty());
     assert_eq!(news.intents[0].about, Some(ToastAbout::Config), "{plan}");
+}
+
+fn task(site: &Site, name: &str, group: &str, script: &str) -> TaskAdd {
+    TaskAdd {
+        name: Some(name.into()),
+        group: Some(group.into()),
+        command: vec!["sh".into(), "-c".into(), script.into()],
+        cwd: Some(site.path("work")),
+        ..TaskAdd::default()
+    }
+}
+
+/// All that a GUI is told by toasts until one has this title.
+fn told_until(gui: &mut Gui, title: &str) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    while !all.iter().any(|(told, _): &(String, String)| told == title) {
+        let news = gui.next();
+        all.extend(toasts(&news));
+        for intent in &news.intents {
+            gui.done(&intent.id, None);
+        }
+    }
+    all
+}
+
+#[test]
+fn guis_hear_how_many_tasks_there_are_and_users_of_failures_and_of_the_end_of_a_group() {
+    let site = site();
+    let mut gui = Gui::new(&site, "one", 1);
+    assert_eq!(gui.next().tasks, None, "there are none");
+    let tasks = vec![
+        task(&site, "bad", "docs", "exit 3"),
+        TaskAdd { after: vec!["bad".into()], ..task(&site, "behind", "docs", "true") },
+        task(&site, "good", "docs", "true"),
+        task(&site, "long", "other", "while [ ! -e over ]; do sleep 0.1; done"),
+    ];
+    site.client().call::<ImportTasks>(TaskImport { tasks, ..TaskImport::default() }).expect("they are added");
+    let told = told_until(&mut gui, "the tasks of docs are over");
+    let toast = |title: &str, text: &str| (title.to_owned(), text.to_owned());
+    assert_eq!(
+        told,
+        [
+            toast("the task bad failed", "exit code 3"),
+            toast("the tasks of docs are over", "1 done, 1 failed, 1 skipped")
+        ]
+    );
+    let counts = TaskCounts { running: 1, done: 1, failed: 1, skipped: 1, ..TaskCounts::default() };
+    let mut other = Gui::new(&site, "two", 0);
+    assert_eq!(other.next().tasks, Some(counts), "the other group goes on");
+
+    // by its name, not by its id
+    let target = TaskTarget { task: "behind".into(), key: None };
+    let behind = site.client().call::<ShowTask>(target).expect("it is known").task;
+    assert_eq!(behind.reason.as_deref(), Some("bad comes first, and is failed"));
+
+    // the next daemon knows the same, and tells nothing twice
+    site.kill_daemon();
+    site.daemon();
+    let news = gui.until("everything anew", |news| news.whole);
+    assert_eq!((news.tasks, toasts(&news)), (Some(counts), vec![]));
+    std::fs::write(site.path("work/over"), "").expect("a file");
+    gui.until("it is over", |news| news.tasks.is_some_and(|t| (t.running, t.done) == (0, 2)));
+
+    // a batch that has come to its end is counted until there is another
+    let added = site.client().call::<AddTask>(task(&site, "next", "docs", "exit 4")).expect("it is added");
+    let wait = TaskWait { tasks: vec![added.id], ..TaskWait::default() };
+    site.client().call::<WaitForTasks>(wait).expect("it is over");
+    let counts = TaskCounts { failed: 1, ..TaskCounts::default() };
+    gui.until("the new batch", |news| news.tasks == Some(counts));
+}
+
+#[test]
+fn a_task_that_ends_by_the_hand_of_its_user_is_told_by_no_toast() {
+    let site = site();
+    let mut gui = Gui::new(&site, "one", 1);
+    gui.next();
+    let added = site.client().call::<AddTask>(task(&site, "long", "docs", "exec sleep 1000"));
+    let id = added.expect("it is added").id;
+    site.client()
+        .call::<wezterm_parallel_schemas::method::CancelTask>(TaskTarget { task: id, key: None })
+        .expect("it is canceled");
+    // a toast would be there by the time that the next one is
+    site.config("version: 1\nnonsense: 1\n");
+    assert_eq!(told_until(&mut gui, "the config was refused").len(), 1);
 }
 
 /// With the real Claude Code.

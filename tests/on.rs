@@ -5,8 +5,9 @@ use std::{fs, path::PathBuf};
 use wezterm_parallel_schemas::{
     daemon::Empty,
     event::{Event, EventKind},
-    method::ReloadConfig,
+    method::{AddTask, ImportTasks, ReloadConfig, WaitForTasks},
     process::{Blocked, State, Status},
+    task::{TaskAdd, TaskImport, TaskWait},
 };
 
 use crate::support::{
@@ -95,6 +96,31 @@ fn a_hook_of_an_agent_that_asks_has_the_event_and_runs_once_in_the_projects_dire
     let both = [Blocked::Question, Blocked::Permission].map(|kind| Some(Status::Blocked(kind)));
     assert_eq!(asked, both, "{told:#?}");
     assert_eq!(events(&fs::read_to_string(out(&site, "started")).expect("it is there")), started);
+}
+
+/// A daemon reads the newest events alone, and a task that runs for long is not among those.
+#[test]
+fn that_a_task_runs_is_told_once_also_by_a_daemon_after_many_events() {
+    let site = site("tasks: { parallel: 16 }\non:\n  task_started: ['cat >> $OUT/tasks']\n");
+    let task = |name: &str, script: &str| TaskAdd {
+        name: Some(name.into()),
+        command: vec!["sh".into(), "-c".into(), script.into()],
+        cwd: Some(site.path("work")),
+        ..TaskAdd::default()
+    };
+    site.client().call::<AddTask>(task("long", "exec sleep 1000")).expect("it is added");
+    site.wait_file(&out(&site, "tasks"), |text| text.contains("\"long\""));
+    let tasks = (0..200).map(|n| TaskAdd { group: Some("many".into()), ..task(&n.to_string(), "true") });
+    let import = TaskImport { tasks: tasks.collect(), ..TaskImport::default() };
+    site.client().call::<ImportTasks>(import).expect("they are added");
+    let wait = TaskWait { group: Some("many".into()), ..TaskWait::default() };
+    site.client().call::<WaitForTasks>(wait).expect("they are over");
+    site.kill_daemon();
+    site.daemon();
+    // what would be told of the long one is told before this one
+    site.client().call::<AddTask>(task("last", "true")).expect("it is added");
+    let text = site.wait_file(&out(&site, "tasks"), |text| text.contains("\"last\""));
+    assert_eq!(text.matches("\"long\"").count(), 1, "{text}");
 }
 
 #[test]

@@ -286,6 +286,114 @@ function M.asks(asks, now)
   return choices
 end
 
+--- A sign for each state of a task.
+local TASK_SIGNS = {
+  failed = 'x',
+  running = '>',
+  queued = '.',
+  waiting = '~',
+  paused = '=',
+  done = '+',
+  canceled = '-',
+  skipped = '-',
+}
+
+--- Where a task stands in a list: what failed within a day, what runs, what is yet to come, what is over.
+local FAILED_SECONDS = 24 * 60 * 60
+local PLACES = { running = 2, queued = 3, waiting = 4, paused = 5 }
+
+local function place(task, now)
+  if task.state == 'failed' and now - (task.ended_at or 0) // 1000 < FAILED_SECONDS then
+    return 1
+  end
+  return PLACES[task.state] or 6
+end
+
+--- Since when a task stands as it does; of what waits, since when it is there.
+local function since(task)
+  if PLACES[task.state] then
+    return task.state == 'running' and task.started_at or task.added_at
+  end
+  return task.ended_at or task.added_at
+end
+
+--- What a task does, else why it stands as it does, else what was asked.
+---@param task wezterm_parallel.Task
+---@return string
+function M.task_note(task)
+  local progress = task.state == 'running' and task.progress or {}
+  return task.reason or progress.doing or progress.text or task.text
+end
+
+--- A list of tasks: what failed of late, what runs, what comes next, what is over.
+---@param tasks wezterm_parallel.Task[]
+---@param now integer seconds since 1970
+---@return wezterm_parallel.Choice[]
+function M.tasks(tasks, now)
+  local sorted = { table.unpack(tasks) }
+  local function standing(task)
+    local at = place(task, now)
+    -- the newest of what is over; of what waits the one whose turn comes first, as a minute counts as one more
+    local by = at == 6 and -since(task) or at == 3 and task.added_at - (task.priority or 0) * 60000 or since(task)
+    return at, by
+  end
+  table.sort(sorted, function(a, b)
+    local one, by_one = standing(a)
+    local other, by_other = standing(b)
+    if one ~= other then
+      return one < other
+    elseif by_one ~= by_other then
+      return by_one < by_other
+    end
+    return a.id < b.id
+  end)
+  local names, groups = {}, {}
+  for i, task in ipairs(sorted) do
+    names[i] = M.plain(task.name, NAME_CELLS_MAX)
+    groups[i] = task.group ~= 'default' and M.plain(task.group, NAME_CELLS_MAX) or ''
+  end
+  local name_cells, group_cells = widest(names), widest(groups)
+  local choices = {}
+  for i, task in ipairs(sorted) do
+    local cost = task.cost_usd and ('$%.2f'):format(task.cost_usd) or ''
+    local label = ('%s %s  %s  %s  %s  %s  %s'):format(
+      TASK_SIGNS[task.state] or '?',
+      padded(names[i], name_cells),
+      padded(task.state, 8),
+      padded(M.ago(since(task), now), 3),
+      padded(cost, 6),
+      padded(groups[i], group_cells),
+      M.plain(M.task_note(task), 80)
+    )
+    choices[i] = { id = task.id, label = (label:gsub('%s+$', '')) }
+  end
+  return choices
+end
+
+--- A list of groups of tasks, each with how many of its tasks are in each state.
+---@param groups table[] `GroupView`s
+---@return wezterm_parallel.Choice[]
+function M.groups(groups)
+  local names = {}
+  for i, group in ipairs(groups) do
+    names[i] = M.plain(group.name, NAME_CELLS_MAX)
+  end
+  local cells = widest(names)
+  local choices = {}
+  for i, group in ipairs(groups) do
+    local parts = {}
+    for _, state_name in ipairs { 'running', 'queued', 'waiting', 'paused', 'failed', 'done', 'canceled', 'skipped' } do
+      local n = (group.tasks or {})[state_name] or 0
+      if n > 0 then
+        table.insert(parts, n .. ' ' .. state_name)
+      end
+    end
+    local about = (group.paused and 'paused · ' or '') .. (#parts > 0 and table.concat(parts, ' · ') or 'no tasks')
+    choices[i] = { id = group.name, label = padded(names[i], cells) .. '  ' .. about }
+  end
+  return choices
+end
+
 --- A name for a workspace of a directory: letters and digits, `.`, `_` and `-`, that no other one has.
 ---@param path string
 ---@param taken table<string, boolean>

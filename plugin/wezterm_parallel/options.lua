@@ -85,6 +85,7 @@ local KNOWN = {
   status = { default = 'right', check = one_of('right', 'left', false) },
   status_cost = { default = true, check = boolean },
   status_limits = { default = true, check = boolean },
+  status_tasks = { default = true, check = boolean },
   tab_titles = { default = true, check = boolean },
   palette = { default = true, check = boolean },
   toasts = { default = true, check = one_of(true, false, 'desktop', 'status') },

@@ -26,7 +26,7 @@ local TEXT = {
 --- Largest request on the command line: as hex it is twice that, and Linux takes 128 KiB in one argument.
 local ARGUMENT_BYTES_MAX = 32 * 1024
 
---- Calls whose parameters hold names, numbers and paths of WezTerm alone. A command line can be read by
+--- Calls whose parameters hold names, ids, numbers and paths of WezTerm alone. A command line can be read by
 --- every program of the machine, so all other calls, also those of later releases, go by a file.
 local NO_TEXT = {
   ['gui.wait'] = true,
@@ -50,6 +50,13 @@ local NO_TEXT = {
   ['layout.plan'] = true,
   ['layout.left'] = true,
   ['limit.list'] = true,
+  ['task.list'] = true,
+  ['task.show'] = true,
+  ['task.cancel'] = true,
+  ['task.pause'] = true,
+  ['task.resume'] = true,
+  ['task.retry'] = true,
+  ['group.list'] = true,
 }
 
 local HEX = {}

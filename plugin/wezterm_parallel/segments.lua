@@ -42,6 +42,27 @@ local function cut(text, cells, ellipsis)
   return wezterm.truncate_right(text, cells - wezterm.column_width(ellipsis)) .. ellipsis
 end
 
+--- What tasks do: `2 tasks`, `5 queued`, `1 failed`. Where no other says so, it is said that it is a task.
+---@param add fun(name: string, role: string, text: string, value: number)
+function M.add_tasks(add)
+  local counts = state.tasks()
+  local running = counts.running or 0
+  -- for a person both wait for their turn
+  local queued = (counts.queued or 0) + (counts.waiting or 0)
+  local failed = counts.failed or 0
+  if running > 0 then
+    add('tasks', 'working', (running > 1 and '%d tasks' or '%d task'):format(running), running)
+  end
+  if queued > 0 then
+    add('tasks_queued', 'text', ('%d queued'):format(queued), queued)
+  end
+  if failed > 0 then
+    local told = running + queued > 0
+    local text = told and '%d failed' or failed > 1 and '%d tasks failed' or '%d task failed'
+    add('tasks_failed', 'failed', text:format(failed), failed)
+  end
+end
+
 --- What the status line says now, piece by piece. Waits for nothing.
 ---@return wezterm_parallel.Piece[]
 function M.pieces()
@@ -70,6 +91,9 @@ function M.pieces()
     if n > 0 then
       add(name, colors.ROLES[name], (n > 1 and many or one):format(n), n)
     end
+  end
+  if set.status_tasks then
+    M.add_tasks(add)
   end
   if set.status_cost and (summary.cost_usd or 0) >= 0.005 then
     add('cost', 'text', ('$%.2f'):format(summary.cost_usd), summary.cost_usd)

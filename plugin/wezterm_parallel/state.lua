@@ -5,6 +5,7 @@ local M = {}
 
 local processes, workspaces = {}, {}
 local accounts = {}
+local tasks = {}
 local connected = false
 local changes = 0
 
@@ -20,7 +21,7 @@ end
 ---@param news wezterm_parallel.News
 function M.apply(news)
   if news.whole then
-    processes, workspaces = {}, {}
+    processes, workspaces, tasks = {}, {}, {}
   end
   for _, view in ipairs(news.processes or {}) do
     processes[view.id] = view
@@ -33,6 +34,9 @@ function M.apply(news)
   end
   if news.accounts then
     accounts = news.accounts
+  end
+  if news.tasks then
+    tasks = news.tasks
   end
   connected = true
   changed()
@@ -138,6 +142,13 @@ end
 ---@return wezterm_parallel.Account[]
 function M.accounts()
   return accounts
+end
+
+--- How many tasks are in each state: all that are not over, and what has become of their batch. None of a state
+--- that nothing is told of.
+---@return wezterm_parallel.TaskCounts
+function M.tasks()
+  return tasks
 end
 
 --- What a process is, in one word, for counts, colors and glyphs.
@@ -250,7 +261,7 @@ end
 
 --- Forgets everything, for tests.
 function M.reset()
-  processes, workspaces, accounts, connected = {}, {}, {}, false
+  processes, workspaces, accounts, tasks, connected = {}, {}, {}, {}, false
   changed()
 end
 

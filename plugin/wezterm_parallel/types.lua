@@ -45,6 +45,35 @@
 ---@field cost_usd number
 ---@field windows { name: string, used_percent: number?, resets_at: integer? }[]
 
+---@class (exact) wezterm_parallel.TaskCounts how many tasks are in each state
+---@field queued integer?
+---@field waiting integer?
+---@field running integer?
+---@field paused integer?
+---@field done integer?
+---@field failed integer?
+---@field canceled integer?
+---@field skipped integer?
+
+---@class wezterm_parallel.Task a TaskView of the protocol, with what is used here
+---@field id string
+---@field name string
+---@field state string
+---@field reason string?
+---@field priority integer
+---@field group string
+---@field after string[]
+---@field kind 'prompt'|'command'
+---@field text string
+---@field added_at integer
+---@field started_at integer?
+---@field ended_at integer?
+---@field held_until integer?
+---@field cost_usd number?
+---@field workspace string?
+---@field session_id string?
+---@field progress { doing: string?, text: string? }?
+
 ---@class (exact) wezterm_parallel.Intent
 ---@field id string
 ---@field kind string
@@ -64,6 +93,7 @@
 ---@field workspaces wezterm_parallel.Workspace[]?
 ---@field removed string[]?
 ---@field accounts wezterm_parallel.Account[]?
+---@field tasks wezterm_parallel.TaskCounts?
 ---@field problem string?
 ---@field intents wezterm_parallel.Intent[]?
 ---@field superseded boolean?
@@ -91,7 +121,7 @@
 ---@field limit_percent number?
 
 ---@class (exact) wezterm_parallel.Piece of the status line
----@field name string what it is: a mood, `cost`, `limit`, `problem`, `toast`
+---@field name string what it is: a mood, `tasks`, `tasks_queued`, `tasks_failed`, `cost`, `limit`, `problem`, `toast`
 ---@field text string
 ---@field role string what its color is for
 ---@field color string? where it is asked for with colors
@@ -106,6 +136,7 @@
 ---@field status 'right'|'left'|false
 ---@field status_cost boolean
 ---@field status_limits boolean
+---@field status_tasks boolean
 ---@field tab_titles boolean
 ---@field palette boolean
 ---@field toasts boolean|'desktop'|'status'

@@ -645,19 +645,22 @@ end
 
 --- Shows the dashboard: the one there is, else a new one, as the option `dashboard` says.
 ---@param window any?
+---@param how? { tasks?: boolean } a new one begins with tasks
 ---@return true?
 ---@return string? problem
-function M.show_dashboard(window)
+---@return true? was_open
+function M.show_dashboard(window, how)
   local record = panes.find(panes.DASHBOARD)
   if record then
-    return M.focus(record)
+    local shown, problem = M.focus(record)
+    return shown, problem, true
   end
   window = M.any_window(window)
   local pane = panes.real(window)
   if not pane then
     return nil, TEXT.no_window
   end
-  local args, environment = M.command { 'dashboard' }
+  local args, environment = M.command(how and how.tasks and { 'dashboard', '--tasks' } or { 'dashboard' })
   local spawn = { args = args, set_environment_variables = environment, domain = { DomainName = 'local' } }
   local ok, made
   if options.get().dashboard == 'split' then

@@ -56,6 +56,8 @@ wire.toasts = {
   'finished',
   'limit',
   'config',
+  'task_failed',
+  'tasks_done',
   'several',
   'unknown',
 }

@@ -124,6 +124,12 @@ pub struct Notify {
     /// The config file cannot be used as it is. true by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<bool>,
+    /// A task has failed, as often as it may. true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_failed: Option<bool>,
+    /// The last task of a group is over. true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks_done: Option<bool>,
     /// What a long turn is. 30s by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub long_turn: Option<Span>,

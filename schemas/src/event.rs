@@ -7,7 +7,7 @@ use crate::{
     keeper::ExitRecord,
     limit::Usage,
     process::{ProcessView, State, Status},
-    task::TaskState,
+    task::{TaskCounts, TaskState},
     workspace::WorkspaceView,
 };
 
@@ -110,6 +110,9 @@ pub enum EventKind {
     /// A group of tasks was paused or resumed; `message` says which of the two.
     #[serde(rename = "group.changed")]
     GroupChanged,
+    /// The last task of a group that was not over is; `tasks` and `message` say what has become of them.
+    #[serde(rename = "group.over")]
+    GroupOver,
     /// Something was leased; `lease` names it, `message` its holder.
     #[serde(rename = "lease.acquired")]
     LeaseAcquired,
@@ -160,6 +163,7 @@ impl EventKind {
             Self::TaskChanged => "task.state",
             Self::TaskProgress => "task.progress",
             Self::GroupChanged => "group.changed",
+            Self::GroupOver => "group.over",
             Self::LeaseAcquired => "lease.acquired",
             Self::LeaseReleased => "lease.released",
             Self::AgentRefused => "agent.refused",
@@ -241,6 +245,9 @@ pub struct Event {
     /// The group of tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// How many of its tasks are in each state: of those that were added since its last end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskCounts>,
     /// What is leased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
@@ -276,6 +283,7 @@ impl Event {
             task_name: None,
             task_state: None,
             group: None,
+            tasks: None,
             lease: None,
             method: None,
         }

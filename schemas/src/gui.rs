@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{limit::AccountView, process::ProcessView, workspace::WorkspaceView};
+use crate::{limit::AccountView, process::ProcessView, task::TaskCounts, workspace::WorkspaceView};
 
 /// Parameters of `gui.wait`: the one call that a GUI has open all the time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +69,11 @@ pub struct GuiNews {
     /// All accounts, if any of them changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<AccountView>>,
+    /// How many tasks are in each state, if that changed; left out of whole news where there are none. Counted
+    /// are all that are not over, and of those that are over the ones of the same batch: a batch begins when a
+    /// task comes to a queue that had come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskCounts>,
     /// What is wrong with the config file or the store, if anything is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -158,6 +163,10 @@ pub enum ToastAbout {
     Limit,
     /// The config file cannot be used as it is.
     Config,
+    /// A task has failed.
+    TaskFailed,
+    /// The last task of a group is over.
+    TasksDone,
     /// Several of the above, told together.
     Several,
     /// A kind of a newer release.

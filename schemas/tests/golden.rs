@@ -267,6 +267,7 @@ fn every_kind_of_event_has_golden_bytes() {
         ("event", full_event()),
         ("event.with_all", event_with_all()),
         ("event.with_task", event_with_task()),
+        ("event.with_group", event_with_group()),
         ("event.with_lease", event_with_lease()),
         ("event.with_method", event_with_method()),
     ] {
@@ -654,6 +655,7 @@ fn guis(g: &Golden) {
             workspaces: vec![workspace()],
             removed: vec!["01JD7Z3Q0V000000000000PR0C".into()],
             accounts: Some(Vec::new()),
+            tasks: Some(TaskCounts { running: 2, queued: 5, failed: 1, ..TaskCounts::default() }),
             problem: Some("config.yaml:3: unknown key".into()),
             intents: vec![intent()],
             superseded: true,
@@ -1063,6 +1065,24 @@ fn event_with_task() -> Event {
         task_state: Some(TaskState::Running),
         group: Some("docs".into()),
         ..event(EventKind::TaskChanged)
+    }
+}
+
+/// What came with the end of a group.
+fn event_with_group() -> Event {
+    Event {
+        group: Some("docs".into()),
+        tasks: Some(TaskCounts {
+            queued: 1,
+            waiting: 2,
+            running: 3,
+            paused: 4,
+            done: 5,
+            failed: 6,
+            canceled: 7,
+            skipped: 8,
+        }),
+        ..event(EventKind::GroupOver)
     }
 }
 

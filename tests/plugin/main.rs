@@ -14,4 +14,5 @@ mod install;
 mod real;
 mod rules;
 mod scene;
+mod tasks;
 mod workspaces;

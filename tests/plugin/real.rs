@@ -10,7 +10,11 @@ use std::{
     time::Instant,
 };
 
-use wezterm_parallel_schemas::process::State;
+use wezterm_parallel_schemas::{
+    method::{AddTask, ShowTask},
+    process::State,
+    task::{TaskAdd, TaskState, TaskTarget},
+};
 
 use crate::{
     fake::host::checkout,
@@ -373,6 +377,65 @@ fn in_a_real_window_workspaces_are_switched_created_killed_and_restored() {
     });
     assert_eq!(back.matches(" api/one ").count(), 1, "{back}");
     glass.picture("restored");
+    assert!(!glass.log().contains("runtime error"), "{}", glass.log());
+}
+
+#[test]
+fn in_a_real_window_tasks_are_told_listed_and_held() {
+    let Some(folder) = folder("a real window with tasks") else { return };
+    let site = place();
+    let config = fs::read_to_string(site.config_path()).expect("the config");
+    site.config(&format!("{config}tasks: {{ parallel: 2 }}\n"));
+    let keys = "keys = { tasks = { key = 'T', mods = 'CTRL|SHIFT' }, \
+                show_tasks = { key = 'Y', mods = 'CTRL|SHIFT' } }";
+    write_config(&site, &format!("{{ restore = 'automatic', toast_seconds = 0, {keys} }}"));
+    let glass = Glass::start(&site, &folder);
+    until("the daemon", || site.socket().exists());
+    site.wait_state("api/one", State::Running);
+    one_waits(&site);
+    let add = |name: &str, group: &str, script: &str, after: &[&str]| {
+        let add = TaskAdd {
+            name: Some(name.into()),
+            group: Some(group.into()),
+            command: vec!["sh".into(), "-c".into(), script.into()],
+            workspace: Some("api".into()),
+            after: after.iter().map(|name| (*name).to_owned()).collect(),
+            ..TaskAdd::default()
+        };
+        site.client().call::<AddTask>(add).expect("it is added").id
+    };
+    let state = |id: &str| {
+        let target = TaskTarget { task: id.into(), key: None };
+        site.client().call::<ShowTask>(target).expect("it is known").task.state
+    };
+    let built = add("build", "default", "echo built", &[]);
+    until("it is done", || state(&built) == TaskState::Done);
+    let long = add("write the tests", "nightly", "echo it begins; exec sleep 1000", &[]);
+    let failed = add("review", "default", "echo this is wrong; exit 3", &[]);
+    until("it has failed", || state(&failed) == TaskState::Failed);
+    add("serve", "default", "exec sleep 1000", &[]);
+    let queued = add("document", "nightly", "true", &[]);
+    add("deploy", "nightly", "true", &["write the tests", "document"]);
+    glass.picture("tasks-status");
+
+    glass.key("ctrl+shift+t");
+    glass.asked("Tasks");
+    glass.picture("tasks-list");
+    glass.type_text("document");
+    glass.key("Return");
+    glass.wait("what can be done", |glass| glass.contains("front document: queued"));
+    glass.picture("tasks-deeds");
+    glass.type_text("2");
+    until("it is paused", || state(&queued) == TaskState::Paused);
+
+    glass.key("ctrl+shift+y");
+    glass.wait("the dashboard", |glass| glass.contains(" dashboard "));
+    glass.wait("its title", |glass| glass.contains("front dashboard\n"));
+    glass.key("j");
+    glass.picture("tasks-dashboard");
+    glass.key("Tab");
+    glass.picture("tasks-detail");
+    assert_eq!(state(&long), TaskState::Running);
     assert!(!glass.log().contains("runtime error"), "{}", glass.log());
 }
 

@@ -60,6 +60,8 @@ fn a_question_that_is_left_changes_nothing() {
             (host.panes().len(), site.run(&["workspace", "list", "--json"]).ok().out.matches("name").count());
         if [
             "dashboard",
+            "dashboard of tasks",
+            "graph of tasks",
             "restore",
             "reload config",
             "doctor",

@@ -3,7 +3,7 @@
 local choices = require 'wezterm_parallel.choices'
 local install = require 'wezterm_parallel.install'
 local outcome = require 'wezterm_parallel.actions.outcome'
-local panes = require 'wezterm_parallel.panes'
+local passing = require 'wezterm_parallel.actions.passing'
 local process = require 'wezterm_parallel.actions.process'
 local restore = require 'wezterm_parallel.restore'
 local views = require 'wezterm_parallel.views'
@@ -13,12 +13,19 @@ local M = {}
 local TEXT = {
   reloaded = 'the config is applied',
   logs = 'Logs of',
-  no_tab = 'a tab cannot be opened',
-  closes = 'Enter closes this tab',
+  press_t = 't in the dashboard shows tasks',
 }
 
 function M.dashboard(window)
   outcome.report(window, views.show_dashboard(window))
+end
+
+--- The dashboard, on tasks. One that is open already is left as it is: its user may have chosen what it shows.
+function M.dashboard_of_tasks(window)
+  local shown, problem, was_open = views.show_dashboard(window, { tasks = true })
+  if outcome.report(window, shown, problem) and was_open then
+    outcome.say(window, TEXT.press_t)
+  end
 end
 
 function M.reload_config(window)
@@ -27,27 +34,8 @@ function M.reload_config(window)
   end
 end
 
---- Runs our program in a tab that stays open when it has ended.
----@param args string[]
-local function in_a_tab(window, title, args)
-  local command, environment = views.command(args)
-  local script = '"$@"; printf "\\n%s" "' .. TEXT.closes .. '"; read -r _'
-  local ok, tab, pane = panes.change(function()
-    return window:mux_window():spawn_tab {
-      args = { '/bin/sh', '-c', script, 'sh', table.unpack(command) },
-      set_environment_variables = environment,
-    }
-  end)
-  if not ok then
-    return outcome.say(window, TEXT.no_tab)
-  end
-  panes.remember(pane, { shows = panes.PASSING })
-  panes.ask(tab, 'set_title', title)
-  panes.activate(tab)
-end
-
 function M.doctor(window)
-  in_a_tab(window, 'doctor', { 'doctor' })
+  passing.run(window, 'doctor', { 'doctor' })
 end
 
 function M.logs(window, pane)
@@ -55,7 +43,7 @@ function M.logs(window, pane)
     return true
   end, function(w, _, view)
     local id = choices.id(view)
-    in_a_tab(w, 'logs ' .. id, { 'process', 'logs', '--follow', id })
+    passing.run(w, 'logs ' .. id, { 'process', 'logs', '--follow', id })
   end)
 end
 

@@ -135,6 +135,9 @@ pub struct Dashboard {
     /// Begin with the processes under their workspaces, instead of those first that need you
     #[arg(long)]
     pub grouped: bool,
+    /// Begin with the tasks
+    #[arg(long)]
+    pub tasks: bool,
 }
 
 const DASHBOARD_HELP: &str = "\

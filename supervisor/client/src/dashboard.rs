@@ -15,6 +15,7 @@ mod line;
 mod link;
 mod load;
 mod model;
+mod tasks;
 mod terminal;
 mod update;
 mod view;
@@ -25,8 +26,9 @@ mod fixtures;
 mod tests;
 
 use std::{
-    io,
+    io::{self, Write as _},
     os::fd::AsFd,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -36,11 +38,11 @@ use rustix::{
 };
 
 use self::{
-    ask::{Ask, Msg, Which},
+    ask::{Ask, Job, Msg, Verb, Which},
     input::Decoder,
     link::Link,
     load::Sampler,
-    model::{Look, Model},
+    model::{Look, Model, Tab},
     terminal::Terminal,
     update::update,
 };
@@ -48,8 +50,8 @@ use crate::{
     app::App,
     arguments::{Attach, Dashboard},
     attach,
-    failure::{Failure, Outcome},
-    signals,
+    failure::{Context as _, Failure, Outcome},
+    signals::{self, Signals},
     target::Target,
     time,
 };
@@ -71,6 +73,9 @@ pub fn run(app: &App, args: &Dashboard) -> Outcome {
     model.home = app.home.display().to_string();
     model.in_wezterm = in_wezterm;
     model.table.grouped = args.grouped;
+    if args.tasks {
+        model.tab = Tab::Tasks;
+    }
     let config = app.config().unwrap_or_else(|_| app.places.config.clone());
     let link = Link::new(app.places.clone(), config);
     let mut dashboard = Running {
@@ -216,6 +221,7 @@ impl Running<'_> {
                     Ask::Show(which) => self.link.show(which),
                     Ask::Attach { which, read_only } => msgs.extend(self.attach(&which, read_only)?),
                     Ask::Log(which) => self.link.log(which),
+                    Ask::Run(verb, job) => msgs.extend(self.run_verb(verb, &job)?),
                     Ask::Suspend => self.suspend()?,
                     Ask::Quit => return Ok(true),
                 }
@@ -317,6 +323,38 @@ impl Running<'_> {
         self.enter()?;
         let said = attached.err().filter(|failure| !failure.unread).map(|failure| failure.to_string());
         Ok(said.map(Msg::Failed))
+    }
+
+    /// Runs a command of this program in the terminal, and waits until somebody has read what it said.
+    fn run_verb(&mut self, verb: Verb, job: &Job) -> Outcome<Option<Msg>> {
+        let what = || format!("run `task {}`", verb.name());
+        self.terminal = None;
+        self.link.reset();
+        let caught = Signals::catch(&[]).failed_to(what)?;
+        let ran = std::env::current_exe().and_then(|exe| {
+            let mut command = Command::new(exe);
+            command.args(["task", verb.name(), &job.id]);
+            if let Ok(variables) = self.app.variables() {
+                command.envs(variables);
+            }
+            command.status()
+        });
+        // Ctrl-C and Ctrl-\ were for the command, which is in the foreground too
+        let interrupting = [libc::SIGINT, libc::SIGQUIT];
+        let came: Vec<i32> = caught.take().into_iter().filter(|s| !interrupting.contains(s)).collect();
+        if let Some(signal) = signals::ending(&came) {
+            signals::pass_on(signal);
+        }
+        let opened = verb == Verb::Open && ran.as_ref().is_ok_and(std::process::ExitStatus::success);
+        if ran.is_ok() && !opened {
+            print!("\n[Enter: back to the dashboard] ");
+            let _ = io::stdout().flush();
+            // whatever it is: a line, the end, Ctrl-C
+            let _ = rustix::io::read(stdin(), &mut [0; READ_BYTES]);
+        }
+        drop(caught);
+        self.enter()?;
+        Ok(ran.err().map(|e| Msg::Failed(format!("failed to {}: {e}", what()))))
     }
 }
 

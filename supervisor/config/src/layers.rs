@@ -63,6 +63,8 @@ pub fn defaults() -> Config {
             finished: Some(notify.finished),
             limit: Some(notify.limit),
             config: Some(notify.config),
+            task_failed: Some(notify.task_failed),
+            tasks_done: Some(notify.tasks_done),
             long_turn: Some(Span::from_millis(notify.long_turn)),
             at_most: Some(notify.at_most),
             quiet_hours: Vec::new(),

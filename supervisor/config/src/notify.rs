@@ -42,6 +42,8 @@ impl Resolver<'_> {
             finished: notify.finished.unwrap_or(own.finished),
             limit: notify.limit.unwrap_or(own.limit),
             config: notify.config.unwrap_or(own.config),
+            task_failed: notify.task_failed.unwrap_or(own.task_failed),
+            tasks_done: notify.tasks_done.unwrap_or(own.tasks_done),
             long_turn: notify.long_turn.map_or(own.long_turn, millis),
             at_most,
             quiet_hours,

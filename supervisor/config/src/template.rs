@@ -74,7 +74,8 @@ version: 1
 
 # What you are told by a toast in WezTerm; never of the process that has the focus.
 # notify:
-#   blocked: true               # an agent asks you; so with failed, crash_loop, finished, limit, config
+#   blocked: true               # an agent asks you; so with failed, crash_loop, finished, limit, config,
+#                               # task_failed, tasks_done
 #   long_turn: 30s              # a turn this long is told to be finished
 #   at_most: 6                  # in a minute; what comes after them is told together
 #   quiet_hours: ['22:00-07:30']

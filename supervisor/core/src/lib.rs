@@ -2,6 +2,7 @@
 //! `step(input, now) -> effects`. No clock, no file, no socket, no thread; time and chance come in as
 //! numbers.
 
+pub mod batch;
 pub mod claude;
 pub mod gate;
 pub mod gui;

@@ -13,6 +13,7 @@ use wezterm_parallel_schemas::{
     event::{Event, EventKind},
     gui::ToastAbout,
     process::{Blocked, State, Status},
+    task::TaskState,
 };
 
 use crate::spec::NotifySpec;
@@ -115,6 +116,8 @@ impl Notify {
                 self.tell(String::new(), ToastAbout::Config, event, title, text, now, &mut out);
             }
             EventKind::ConfigApplied => self.leave("", ToastAbout::Config, now.at),
+            EventKind::TaskAdded | EventKind::TaskChanged => self.task(event, now, &mut out),
+            EventKind::GroupOver => self.group(event, now, &mut out),
             _ => {}
         }
         out
@@ -176,6 +179,8 @@ impl Notify {
             ToastAbout::Finished => spec.finished,
             ToastAbout::Limit => spec.limit,
             ToastAbout::Config => spec.config,
+            ToastAbout::TaskFailed => spec.task_failed,
+            ToastAbout::TasksDone => spec.tasks_done,
             ToastAbout::Several | ToastAbout::Unknown => true,
         }
     }
@@ -247,6 +252,49 @@ impl Notify {
         }
     }
 
+    fn task(&mut self, event: &Event, now: Now, out: &mut Vec<Toast>) {
+        let id = event.task.clone().unwrap_or_default();
+        match event.task_state {
+            Some(TaskState::Failed) => {
+                let title = format!("the task {} failed", event.task_name.as_deref().unwrap_or_default());
+                let text = event.message.clone().unwrap_or_default();
+                // it fails once until it is tried again, and no event tells when it is forgotten: nothing is noted
+                self.put((id, ToastAbout::TaskFailed), event, &title, text, now, out);
+            }
+            Some(
+                TaskState::Queued
+                | TaskState::Waiting
+                | TaskState::Running
+                | TaskState::Paused
+                | TaskState::Done
+                | TaskState::Canceled
+                | TaskState::Skipped,
+            )
+            | None => {
+                // it is tried again, and its group is not over any more either
+                self.leave(&id, ToastAbout::TaskFailed, now.at);
+                if event.task_state.is_some_and(|state| !state.is_end()) {
+                    let group = event.group.as_deref().unwrap_or_default();
+                    self.leave(&of_group(group), ToastAbout::TasksDone, now.at);
+                }
+            }
+        }
+    }
+
+    fn group(&mut self, event: &Event, now: Now, out: &mut Vec<Toast>) {
+        let counts = event.tasks.unwrap_or_default();
+        let over = counts.done + counts.failed + counts.canceled + counts.skipped;
+        let all_canceled = counts.done + counts.failed == 0;
+        // that a single one failed was told, and who cancels knows it
+        if all_canceled || (over == 1 && counts.failed == 1) {
+            return;
+        }
+        let group = event.group.clone().unwrap_or_default();
+        let title = format!("the tasks of {group} are over");
+        let text = event.message.clone().unwrap_or_default();
+        self.tell(of_group(&group), ToastAbout::TasksDone, event, &title, text, now, out);
+    }
+
     /// Something is so, and may be told.
     #[expect(clippy::too_many_arguments, reason = "a toast has as many parts")]
     fn tell(
@@ -260,8 +308,23 @@ impl Notify {
         out: &mut Vec<Toast>,
     ) {
         let cause = (key, about);
-        let text = line(&text);
-        if !self.is_news(&cause, &text, now.at) || !self.wants(about) || self.is_quiet(now) {
+        if self.is_news(&cause, &line(&text), now.at) {
+            self.put(cause, event, title, text, now, out);
+        }
+    }
+
+    /// Something is news, and is told if it is wanted: now, or later together with others.
+    fn put(
+        &mut self,
+        cause: Cause,
+        event: &Event,
+        title: &str,
+        text: String,
+        now: Now,
+        out: &mut Vec<Toast>,
+    ) {
+        let (about, text) = (cause.1, line(&text));
+        if !self.wants(about) || self.is_quiet(now) {
             return;
         }
         let toast = Toast {
@@ -339,6 +402,11 @@ fn several(toasts: &[Toast], more: usize) -> Toast {
 /// The end of a limit is a cause of its own.
 fn passed(account: &str) -> String {
     format!("{account} passed")
+}
+
+/// No id of a process or a task has a blank in it.
+fn of_group(group: &str) -> String {
+    format!("group {group}")
 }
 
 fn name(event: &Event) -> String {

@@ -161,6 +161,11 @@ impl Known {
         Self { state: Some(state), unread, started: run, ..Self::default() }
     }
 
+    /// The same of a task.
+    pub fn task(state: TaskState) -> Self {
+        Self { task: Some(state), ..Self::default() }
+    }
+
     /// The same, as far as it is true of this run.
     fn in_run(&self, run: Option<&String>) -> Self {
         let other = run.is_some() && self.run.as_ref() != run;

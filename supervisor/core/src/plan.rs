@@ -251,8 +251,19 @@ fn diff_daemon(old: &Desired, new: &Desired, parts: &mut Parts) {
 }
 
 fn diff_notify(old: &NotifySpec, new: &NotifySpec, parts: &mut Parts) {
-    let NotifySpec { blocked, failed, crash_loop, finished, limit, config, long_turn, at_most, quiet_hours } =
-        old;
+    let NotifySpec {
+        blocked,
+        failed,
+        crash_loop,
+        finished,
+        limit,
+        config,
+        task_failed,
+        tasks_done,
+        long_turn,
+        at_most,
+        quiet_hours,
+    } = old;
     let mut keys = Keys::default();
     keys.differ("blocked", *blocked != new.blocked);
     keys.differ("failed", *failed != new.failed);
@@ -260,6 +271,8 @@ fn diff_notify(old: &NotifySpec, new: &NotifySpec, parts: &mut Parts) {
     keys.differ("finished", *finished != new.finished);
     keys.differ("limit", *limit != new.limit);
     keys.differ("config", *config != new.config);
+    keys.differ("task_failed", *task_failed != new.task_failed);
+    keys.differ("tasks_done", *tasks_done != new.tasks_done);
     keys.differ("long_turn", *long_turn != new.long_turn);
     keys.differ("at_most", *at_most != new.at_most);
     keys.differ("quiet_hours", *quiet_hours != new.quiet_hours);

@@ -95,6 +95,10 @@ pub struct NotifySpec {
     pub limit: bool,
     /// The config file cannot be used as it is.
     pub config: bool,
+    /// A task has failed.
+    pub task_failed: bool,
+    /// The last task of a group is over.
+    pub tasks_done: bool,
     /// What a long turn is.
     pub long_turn: Millis,
     /// At most so many in a minute; at least 1.
@@ -112,6 +116,8 @@ impl Default for NotifySpec {
             finished: true,
             limit: true,
             config: true,
+            task_failed: true,
+            tasks_done: true,
             long_turn: LONG_TURN_MS_DEFAULT,
             at_most: TOASTS_DEFAULT,
             quiet_hours: Vec::new(),

@@ -15,6 +15,7 @@ use wezterm_parallel_schemas::{
     gui::GuiNews,
     limit::AccountView,
     process::ProcessView,
+    task::TaskCounts,
     workspace::WorkspaceView,
 };
 use wezterm_parallel_store::{Change, Store, StoreError};
@@ -51,6 +52,7 @@ pub struct Board {
     workspaces: RefCell<BTreeMap<(u32, String), WorkspaceView>>,
     processes: RefCell<BTreeMap<(String, u32, String), ProcessView>>,
     accounts: RefCell<Vec<AccountView>>,
+    tasks: Cell<TaskCounts>,
     /// What of all that has changed since when.
     changes: Changes,
     problem: RefCell<Option<String>>,
@@ -85,6 +87,7 @@ impl Board {
             workspaces: RefCell::default(),
             processes: RefCell::default(),
             accounts: RefCell::default(),
+            tasks: Cell::default(),
             changes: Changes::default(),
             problem: RefCell::new(problem),
             config_problem: RefCell::default(),
@@ -323,6 +326,12 @@ impl Board {
             self.changes.change_accounts(weight);
         }
     }
+    /// Puts up how many tasks are in each state.
+    pub fn put_tasks(&self, counts: TaskCounts) {
+        if self.tasks.replace(counts) != counts {
+            self.changes.change_tasks();
+        }
+    }
     /// What has changed since when.
     pub fn changes(&self) -> &Changes {
         &self.changes
@@ -337,6 +346,10 @@ impl Board {
             workspaces.retain(|w| changes.has_changed(&w.id, after));
         }
         let removed = after.map_or_else(Vec::new, |after| changes.removed(after));
+        let tasks = match after {
+            None => self.tasks.get() != TaskCounts::default(),
+            Some(after) => changes.tasks_changed(after),
+        };
         let accounts = after.is_none_or(|after| changes.accounts_changed(after));
         let problems = [self.config_problem.borrow().clone(), self.problem()];
         let problem: Vec<String> = problems.into_iter().flatten().collect();
@@ -347,6 +360,7 @@ impl Board {
             workspaces,
             removed,
             accounts: accounts.then(|| self.accounts.borrow().clone()),
+            tasks: tasks.then(|| self.tasks.get()),
             problem: (!problem.is_empty()).then(|| problem.join("\n")),
             ..GuiNews::default()
         }

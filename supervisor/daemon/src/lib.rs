@@ -261,7 +261,7 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     });
     let leases = guard::start("lease".into(), leases, shared::panic_report(board.clone()));
     let environment = Arc::new(environment::passed_on(std::env::vars_os()));
-    let known = actors::on::known(&loaded.processes, &loaded.runs, &past);
+    let known = actors::on::known(&loaded.processes, &loaded.runs, &loaded.tasks, &past);
     let on = OnActor::new(board.clone(), clock, home.clone(), Arc::clone(&environment), known);
     let on = guard::start("on".into(), on, shared::panic_report(board.clone()));
     let shared = Rc::new(Shared {

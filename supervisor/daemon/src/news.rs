@@ -27,6 +27,7 @@ pub struct Changes {
     /// Up to here removals are forgotten.
     forgotten: Cell<u64>,
     accounts: Cell<u64>,
+    tasks: Cell<u64>,
     bell: RefCell<Option<Box<dyn Fn()>>>,
     armed: Cell<bool>,
 }
@@ -65,6 +66,11 @@ impl Changes {
     /// Whether an account has changed since.
     pub fn accounts_changed(&self, after: u64) -> bool {
         self.accounts.get() > after
+    }
+
+    /// Whether other numbers of tasks are in their states since.
+    pub fn tasks_changed(&self, after: u64) -> bool {
+        self.tasks.get() > after
     }
 
     fn next(&self, weight: Weight) -> u64 {
@@ -107,6 +113,13 @@ impl Changes {
     pub fn change_accounts(&self, weight: Weight) {
         let next = self.next(weight);
         self.accounts.set(next);
+        self.ring();
+    }
+    /// Other numbers of tasks are in the states that there are: they move along, as a queue of short tasks
+    /// would keep a GUI busy.
+    pub fn change_tasks(&self) {
+        let next = self.next(Weight::Minor);
+        self.tasks.set(next);
         self.ring();
     }
     /// Something is wrong, or mended.

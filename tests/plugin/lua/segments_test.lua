@@ -54,6 +54,35 @@ function T.cost_and_the_fullest_limit_are_told_where_they_are_known()
   fake.same(texts(module.pieces()), '3 working, 1 needs you, 2 idle')
 end
 
+function T.tasks_that_run_wait_and_failed_are_told_and_nothing_where_there_are_none()
+  local module = segments({ status_cost = false }, SIX)
+  local state = require 'wezterm_parallel.state'
+  local function tasks(counts)
+    state.apply { seq = 2, daemon = 'D', tasks = counts }
+    local parts = {}
+    for _, piece in ipairs(module.pieces()) do
+      if piece.name:find '^tasks' then
+        table.insert(parts, piece.text)
+      end
+    end
+    return table.concat(parts, ' · ')
+  end
+  fake.same(tasks(nil), '')
+  fake.same(tasks { running = 2, queued = 4, waiting = 1, failed = 1, done = 7 }, '2 tasks · 5 queued · 1 failed')
+  fake.same(tasks(nil), '2 tasks · 5 queued · 1 failed')
+  fake.same(tasks { running = 1 }, '1 task')
+  fake.same(tasks { failed = 1, done = 3 }, '1 task failed')
+  fake.same(tasks { failed = 2 }, '2 tasks failed')
+  fake.same(tasks { done = 2 }, '')
+  tasks { running = 2 }
+  -- of a daemon that has none
+  state.apply { seq = 1, daemon = 'E', whole = true, processes = SIX }
+  fake.same(texts(module.pieces()), '3 working, 1 needs you, 2 idle')
+  module = segments({ status_cost = false, status_tasks = false }, SIX)
+  state = require 'wezterm_parallel.state'
+  fake.same(tasks { running = 2 }, '')
+end
+
 function T.what_is_wrong_comes_first_and_is_cut()
   local module = segments({ glyphs = 'ascii' }, SIX)
   require('wezterm_parallel.problems').set('config', ('é'):rep(200))

@@ -11,6 +11,7 @@ use wezterm_parallel_schemas::{
     limit::AccountView,
     process::ProcessView,
     prompt::PromptView,
+    task::{GroupView, TaskDetail, TaskView},
 };
 
 use super::{input::Input, load::Load};
@@ -59,6 +60,8 @@ pub enum Ask {
     Attach { which: Which, read_only: bool },
     /// Last words of a process that does not run.
     Log(Which),
+    /// To run another command of this program in this terminal.
+    Run(Verb, Job),
     /// To be halted, as by Ctrl-Z in a shell.
     Suspend,
     /// To end.
@@ -89,6 +92,43 @@ impl From<&ProcessView> for Which {
     }
 }
 
+/// A task, and how it is named to a person.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Job {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A command `task VERB TASK` of this program that needs the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Follows it.
+    Attach,
+    /// What it has written.
+    Logs,
+    /// Goes on with its session, as a process.
+    Open,
+}
+
+impl Verb {
+    /// As it stands on a command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Attach => "attach",
+            Self::Logs => "logs",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// Something to know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fetch {
@@ -104,6 +144,12 @@ pub enum Fetch {
     Accounts,
     /// Prompts that wait, of one process.
     Prompts(String),
+    /// All tasks that are not over, and the newest that are.
+    Tasks,
+    /// One task, whole, by its id.
+    Task(String),
+    /// All groups of tasks.
+    Groups,
 }
 
 /// What is known now.
@@ -115,6 +161,9 @@ pub enum Fetched {
     Ask(Box<AskView>),
     Accounts(Vec<AccountView>),
     Prompts(Vec<PromptView>),
+    Tasks(Vec<TaskView>),
+    Task(Box<TaskDetail>),
+    Groups(Vec<GroupView>),
 }
 
 /// Something to do.
@@ -133,6 +182,13 @@ pub enum Deed {
     Answer(String, String, IndexMap<String, String>),
     Send(Which, String),
     Reload,
+    Cancel(Job),
+    Pause(Job),
+    Resume(Job),
+    Retry(Job),
+    /// A group, by its name.
+    PauseGroup(String),
+    ResumeGroup(String),
 }
 
 impl Deed {
@@ -149,6 +205,12 @@ impl Deed {
             Self::Answer(_, who, _) => format!("answer {who}"),
             Self::Send(which, _) => format!("send the prompt to {which}"),
             Self::Reload => "reload the config".into(),
+            Self::Cancel(job) => format!("cancel {job}"),
+            Self::Pause(job) => format!("pause {job}"),
+            Self::Resume(job) => format!("resume {job}"),
+            Self::Retry(job) => format!("retry {job}"),
+            Self::PauseGroup(group) => format!("pause the group {group}"),
+            Self::ResumeGroup(group) => format!("resume the group {group}"),
         }
     }
 }

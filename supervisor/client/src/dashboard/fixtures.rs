@@ -7,6 +7,7 @@ use wezterm_parallel_schemas::{
     keeper::ExitRecord,
     limit::{AccountView, Usage, Window},
     process::{Blocked, Kind, ProcessView, State, Status},
+    task::{Denial, GroupView, TaskAdd, TaskDetail, TaskKind, TaskProgress, TaskResult, TaskState, TaskView},
 };
 
 use super::{
@@ -199,7 +200,9 @@ pub fn with(size: (u16, u16), processes: Vec<ProcessView>) -> Model {
     {
         update(&mut model, Msg::Fetched(fetch, Ok(fetched)));
     }
-    model.fetches.under_way.remove(&Fetch::All);
+    for fetch in [Fetch::All, Fetch::Tasks, Fetch::Groups] {
+        model.fetches.under_way.remove(&fetch);
+    }
     model
 }
 
@@ -251,7 +254,9 @@ pub fn answer(model: &mut Model, fetch: Fetch, fetched: Fetched) {
 pub fn settle(model: &mut Model) {
     loop {
         let open: Vec<Fetch> = model.fetches.under_way.iter().cloned().collect();
-        let Some(fetch) = open.into_iter().find(|f| matches!(f, Fetch::Ask(_) | Fetch::Prompts(_))) else {
+        let Some(fetch) =
+            open.into_iter().find(|f| matches!(f, Fetch::Ask(_) | Fetch::Prompts(_) | Fetch::Task(_)))
+        else {
             break;
         };
         match &fetch {
@@ -262,6 +267,10 @@ pub fn settle(model: &mut Model) {
             }
             Fetch::Prompts(_) => {
                 update(model, Msg::Fetched(fetch, Ok(Fetched::Prompts(Vec::new()))));
+            }
+            Fetch::Task(id) => {
+                let detail = whole(model.task(id).expect("it is there"));
+                update(model, Msg::Fetched(fetch, Ok(Fetched::Task(Box::new(detail)))));
             }
             _ => {}
         }
@@ -291,4 +300,136 @@ pub fn type_in(model: &mut Model, text: &str) {
     for c in text.chars() {
         press(model, &[Key::Char(c)]);
     }
+}
+
+/// A task, added so long ago.
+pub fn task(name: &str, state: TaskState, ago: i64) -> TaskView {
+    TaskView {
+        id: format!("t-{name}"),
+        name: name.into(),
+        state,
+        reason: None,
+        priority: 0,
+        group: "default".into(),
+        after: Vec::new(),
+        attempt: 0,
+        pid: None,
+        session_id: None,
+        cost_usd: None,
+        started_at: None,
+        ended_at: state.is_end().then_some(NOW - ago),
+        added_at: NOW - ago,
+        kind: TaskKind::Prompt,
+        text: format!("{name}: do what has to be done"),
+        workspace: Some("api".into()),
+        cwd: "/home/u/src/api".into(),
+        held_until: None,
+        account: None,
+        added_by: None,
+        progress: None,
+        keeper_pid: None,
+        run_id: None,
+    }
+}
+
+/// All that is known of a task.
+pub fn whole(task: &TaskView) -> TaskDetail {
+    let result = TaskResult {
+        text: Some("The tests fail:\n- parse.rs: two cases\x1b[2J\n- lex.rs: one".into()),
+        files: vec!["src/parse.rs".into(), "src/lex.rs".into()],
+        denials: vec![Denial { tool: "Bash".into(), what: "git push".into() }],
+        turns: 7,
+        input_tokens: 1_234,
+        output_tokens: 56_789,
+        duration_ms: 61_000,
+        ..TaskResult::default()
+    };
+    TaskDetail {
+        task: task.clone(),
+        asked: TaskAdd { prompt: Some(task.text.clone()), ..TaskAdd::default() },
+        result: task.state.is_end().then_some(result),
+        run_dir: None,
+        seq: 1,
+    }
+}
+
+pub fn tasks() -> Vec<TaskView> {
+    let build = TaskView {
+        kind: TaskKind::Command,
+        text: "cargo build".into(),
+        group: "nightly".into(),
+        started_at: Some(NOW - 50 * MINUTE),
+        ..task("build", TaskState::Done, 40 * MINUTE)
+    };
+    let tests = TaskView {
+        after: vec![build.id.clone()],
+        group: "nightly".into(),
+        attempt: 2,
+        started_at: Some(NOW - 30 * SECOND),
+        cost_usd: Some(0.314),
+        session_id: Some("0199a3c2-77aa-7a11-b5c3-0242ac120002".into()),
+        progress: Some(TaskProgress {
+            doing: Some("Bash: cargo test --workspace".into()),
+            turns: 3,
+            input_tokens: 12_345,
+            output_tokens: 678,
+            text: Some("I run the tests\x1b[2J now.".into()),
+        }),
+        ..task("tests", TaskState::Running, 45 * MINUTE)
+    };
+    let deploy = TaskView {
+        after: vec![tests.id.clone(), "t-forgotten".into()],
+        group: "nightly".into(),
+        reason: Some("waits for tests".into()),
+        ..task("deploy", TaskState::Waiting, 45 * MINUTE)
+    };
+    vec![
+        build,
+        tests,
+        deploy,
+        task("later", TaskState::Queued, 3 * MINUTE),
+        TaskView { priority: 10, ..task("sooner", TaskState::Queued, 2 * MINUTE) },
+        TaskView {
+            held_until: Some(NOW + 83 * MINUTE),
+            reason: Some("usage limit".into()),
+            attempt: 1,
+            ..task("limited", TaskState::Waiting, 20 * MINUTE)
+        },
+        TaskView {
+            reason: Some("exit code 101".into()),
+            attempt: 3,
+            started_at: Some(NOW - 7 * MINUTE),
+            cost_usd: Some(1.5),
+            ..task("review of the last commit", TaskState::Failed, 5 * MINUTE)
+        },
+        TaskView {
+            reason: Some("exit code 1".into()),
+            ..task("of the past", TaskState::Failed, 50 * 60 * MINUTE)
+        },
+        task("halted", TaskState::Paused, 15 * MINUTE),
+        TaskView {
+            reason: Some("of the past failed".into()),
+            ..task("left out", TaskState::Skipped, 50 * 60 * MINUTE)
+        },
+    ]
+}
+
+/// A usual day, and the tasks of it.
+pub fn busy(size: (u16, u16)) -> Model {
+    let mut model = some(size);
+    answer(&mut model, Fetch::Tasks, Fetched::Tasks(tasks()));
+    let group = GroupView { name: "nightly".into(), paused: true, ..GroupView::default() };
+    answer(&mut model, Fetch::Groups, Fetched::Groups(vec![group]));
+    press(&mut model, &[Key::Char('t')]);
+    settle(&mut model);
+    update(&mut model, Msg::Now(NOW));
+    model
+}
+
+/// Chooses a task by its name.
+pub fn choose_task(model: &mut Model, name: &str) {
+    let place = model.tasks.rows.iter().position(|at| model.tasks.all[*at].name == name);
+    model.choose_task(place.expect("it is in the table"));
+    pass(model, 0);
+    settle(model);
 }

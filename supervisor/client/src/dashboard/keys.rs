@@ -1,5 +1,7 @@
 //! What keys and the mouse do.
 
+mod tasks;
+
 use wezterm_parallel_schemas::inbox::{AskKind, AskView};
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     input::{Input, Key, Mouse},
     layout,
     line::Line,
-    model::{Dialog, Id, Link, Model, Need, Notice, Page, Row, Sort, need},
+    model::{Dialog, Id, Link, Model, Need, Notice, Page, Row, Sort, Tab, need},
     update::{say, want},
     view,
 };
@@ -45,6 +47,9 @@ pub fn input(model: &mut Model, input: Input) -> Vec<Ask> {
     }
     match (&model.page, input) {
         (_, Input::Mouse(mouse, col, row)) => click(model, mouse, col, row, &mut asks),
+        (Page::Table | Page::Detail { .. }, Input::Key(key)) if model.tab == Tab::Tasks => {
+            tasks::key(model, key, &mut asks);
+        }
         (Page::Table, Input::Key(key)) => table(model, key, &mut asks),
         (Page::Inbox { .. }, Input::Key(key)) => inbox(model, key, &mut asks),
         (Page::Detail { .. }, Input::Key(key)) => detail(model, key, &mut asks),
@@ -74,6 +79,7 @@ fn table(model: &mut Model, key: Key, asks: &mut Vec<Ask>) {
             model.arrange();
         }
         Key::Char('n') => next(model),
+        Key::Char('t') => model.tab = Tab::Tasks,
         Key::Char('i') => open_inbox(model),
         Key::Tab | Key::Right | Key::Char('v') if model.table.chosen.is_some() => {
             model.page = Page::Detail { scroll: 0 };
@@ -239,6 +245,8 @@ fn confirm(model: &mut Model, verb: &str, works: bool, deeds: Vec<Deed>) {
         | Deed::Close(w)
         | Deed::Send(w, _) => w.to_string(),
         Deed::Allow(_, who) | Deed::Deny(_, who, _) | Deed::Answer(_, who, _) => who.clone(),
+        Deed::Cancel(job) | Deed::Pause(job) | Deed::Resume(job) | Deed::Retry(job) => job.to_string(),
+        Deed::PauseGroup(group) | Deed::ResumeGroup(group) => group.clone(),
         Deed::Reload => String::new(),
     };
     let names: Vec<String> = deeds.iter().map(name).collect();
@@ -377,19 +385,18 @@ fn dialog(model: &mut Model, input: &Input, asks: &mut Vec<Ask>) {
         }
         Dialog::Filter(line, before) => {
             if escape {
-                model.table.filter.clone_from(before);
-                model.arrange();
-                return;
+                return filter(model, before);
             }
-            match input {
-                Input::Key(Key::Up) => model.choose(model.table.cursor.saturating_sub(1)),
-                Input::Key(Key::Down) => model.choose(model.table.cursor + 1),
-                input => {
+            match (input, model.tab) {
+                (Input::Key(Key::Up), Tab::Processes) => model.choose(model.table.cursor.saturating_sub(1)),
+                (Input::Key(Key::Down), Tab::Processes) => model.choose(model.table.cursor + 1),
+                (Input::Key(Key::Up), Tab::Tasks) => model.choose_task(model.tasks.cursor.saturating_sub(1)),
+                (Input::Key(Key::Down), Tab::Tasks) => model.choose_task(model.tasks.cursor + 1),
+                (input, _) => {
                     line.take(input);
                 }
             }
-            line.text().clone_into(&mut model.table.filter);
-            model.arrange();
+            filter(model, line.text());
         }
         Dialog::Prompt(line, targets) => {
             if enter && !line.text().trim().is_empty() {
@@ -425,6 +432,20 @@ fn dialog(model: &mut Model, input: &Input, asks: &mut Vec<Ask>) {
     }
 }
 
+/// Shows only what holds these words.
+fn filter(model: &mut Model, words: &str) {
+    match model.tab {
+        Tab::Processes => {
+            words.clone_into(&mut model.table.filter);
+            model.arrange();
+        }
+        Tab::Tasks => {
+            words.clone_into(&mut model.tasks.filter);
+            model.arrange_tasks();
+        }
+    }
+}
+
 fn click(model: &mut Model, mouse: Mouse, col: u16, row: u16, asks: &mut Vec<Ask>) {
     let areas = model.areas();
     if model.page != Page::Table {
@@ -439,6 +460,9 @@ fn click(model: &mut Model, mouse: Mouse, col: u16, row: u16, asks: &mut Vec<Ask
             scrolled(model, key);
         }
         return;
+    }
+    if model.tab == Tab::Tasks {
+        return tasks::click(model, mouse, col, row, asks);
     }
     match mouse {
         Mouse::WheelUp => model.choose(model.table.cursor.saturating_sub(WHEEL_ROWS)),

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::model::Sort;
+use super::{model::Sort, tasks};
 
 /// From so many rows on the chosen row is shown whole below the table.
 const DETAIL_ROWS_MIN: u16 = 30;
@@ -66,11 +66,11 @@ pub fn areas(size: (u16, u16), second: bool) -> Areas {
     }
 }
 
-/// A column of the table.
+/// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct Column<S = Sort> {
     /// What it shows, and what a click on its head sorts by; the reason sorts by need, as the status does.
-    pub sort: Sort,
+    pub sort: S,
     /// What stands above it.
     pub head: &'static str,
     /// Its first column on the screen.
@@ -128,6 +128,47 @@ pub fn columns(width: u16) -> Vec<Column> {
     let left = width.saturating_sub(used + GAP_COLS);
     if left > 0 {
         add(Sort::Need, "REASON", left, false, true);
+    }
+    columns
+}
+
+/// The columns that a table of tasks of this width has room for, from left to right.
+pub fn task_columns(width: u16) -> Vec<Column<tasks::Sort>> {
+    use tasks::Sort::{Attempt, Cost, Group, Name, Need, Since};
+    let name = match width {
+        0..50 => 12,
+        50..70 => 14,
+        70..100 => 17,
+        100..150 => 26,
+        _ => 34,
+    };
+    // what matters most first
+    let optional = [(Since, "SINCE", 9), (Cost, "COST", 6), (Attempt, "TRY", 3), (Group, "GROUP", 8)];
+    const STATE_COLS: u16 = 8;
+    let mut used = MARKS_COLS + name + GAP_COLS + STATE_COLS;
+    let mut shown = Vec::new();
+    for column in optional {
+        let reason = GAP_COLS + REASON_COLS_MIN + 2 * u16::try_from(shown.len()).unwrap_or(0);
+        if used + GAP_COLS + column.2 + reason > width {
+            break;
+        }
+        used += GAP_COLS + column.2;
+        shown.push(column);
+    }
+    let mut x = MARKS_COLS;
+    let mut columns = Vec::new();
+    let mut add = |sort, head, width, right, reason| {
+        columns.push(Column { sort, head, x, width, right, reason });
+        x += width + GAP_COLS;
+    };
+    add(Name, "TASK", name, false, false);
+    add(Need, "STATE", STATE_COLS, false, false);
+    for (sort, head, width) in shown {
+        add(sort, head, width, sort != Group, false);
+    }
+    let left = width.saturating_sub(used + GAP_COLS);
+    if left > 0 {
+        add(Need, "WHAT IT DOES, OR WHY", left, false, true);
     }
     columns
 }

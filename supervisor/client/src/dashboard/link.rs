@@ -19,17 +19,19 @@ use wezterm_parallel_schemas::{
     gui::GuiShow,
     inbox::{InboxAnswer, InboxDeny, InboxList, InboxTarget},
     method::{
-        AllowAsk, AnswerAsk, AttachProcess, CloseWorkspace, DaemonStatus, DenyAsk, ListAsks, ListLimits,
-        ListPrompts, Method, OpenWorkspace, ReloadConfig, RestartProcess, SendPrompt, ShowAsk, ShowInGui,
-        StartProcess, StopProcess, SubscribeCall,
+        AllowAsk, AnswerAsk, AttachProcess, CancelTask, CloseWorkspace, DaemonStatus, DenyAsk, ListAsks,
+        ListGroups, ListLimits, ListPrompts, ListTasks, Method, OpenWorkspace, PauseGroup, PauseTask,
+        ReloadConfig, RestartProcess, ResumeGroup, ResumeTask, RetryTask, SendPrompt, ShowAsk, ShowInGui,
+        ShowTask, StartProcess, StopProcess, SubscribeCall,
     },
     places::Places,
     process::{ProcessStop, ProcessTarget, ProcessView, State},
     prompt::{ProcessSend, PromptList, WhileWorking},
+    task::{GroupTarget, TaskList, TaskRetry, TaskTarget, TaskView},
     workspace::{WorkspaceOpen, WorkspaceTarget},
 };
 
-use super::ask::{Deed, Fetch, Fetched, Msg, Which};
+use super::ask::{Deed, Fetch, Fetched, Job, Msg, Which};
 use crate::{
     connection::{CallError, ConnectError, Connection, Received, decode},
     logs, view,
@@ -287,6 +289,14 @@ impl Link {
                 let list = PromptList { process: Some(id), ..PromptList::default() };
                 self.call::<ListPrompts>(list, |answer| Msg::Fetched(f, answer.map(Fetched::Prompts)));
             }
+            Fetch::Tasks => self
+                .call::<ListTasks>(TaskList::default(), |answer| Msg::Fetched(f, answer.map(Fetched::Tasks))),
+            Fetch::Task(task) => self.call::<ShowTask>(TaskTarget { task, key: None }, |answer| {
+                Msg::Fetched(f, answer.map(|detail| Fetched::Task(Box::new(detail))))
+            }),
+            Fetch::Groups => {
+                self.call::<ListGroups>(Empty {}, |answer| Msg::Fetched(f, answer.map(Fetched::Groups)));
+            }
         }
     }
 
@@ -347,6 +357,26 @@ impl Link {
                 };
                 Msg::Done(d, answer.map(|plan| text(plan.changes.len())))
             }),
+            Deed::Cancel(job) => self
+                .call::<CancelTask>(task(job), |answer| Msg::Done(d, answer.map(|t| how_a_task_stands(&t)))),
+            Deed::Pause(job) => self
+                .call::<PauseTask>(task(job), |answer| Msg::Done(d, answer.map(|t| how_a_task_stands(&t)))),
+            Deed::Resume(job) => self
+                .call::<ResumeTask>(task(job), |answer| Msg::Done(d, answer.map(|t| how_a_task_stands(&t)))),
+            Deed::Retry(job) => {
+                self.call::<RetryTask>(TaskRetry { task: job.id, ..TaskRetry::default() }, |answer| {
+                    Msg::Done(d, answer.map(|t| how_a_task_stands(&t)))
+                });
+            }
+            Deed::PauseGroup(group) => self.call::<PauseGroup>(GroupTarget { group, key: None }, |answer| {
+                let text = |name: &str| format!("nothing more of the group {name} starts");
+                Msg::Done(d, answer.map(|g| text(&g.name)))
+            }),
+            Deed::ResumeGroup(group) => {
+                self.call::<ResumeGroup>(GroupTarget { group, key: None }, |answer| {
+                    Msg::Done(d, answer.map(|g| format!("the group {} goes on", g.name)))
+                });
+            }
         }
     }
 
@@ -380,6 +410,15 @@ impl Link {
 
 fn target(id: &str) -> ProcessTarget {
     ProcessTarget { workspace: None, process: id.to_owned(), key: None }
+}
+
+fn task(job: Job) -> TaskTarget {
+    TaskTarget { task: job.id, key: None }
+}
+
+fn how_a_task_stands(t: &TaskView) -> String {
+    let why = t.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{} is {}{why}", t.name, t.state)
 }
 
 fn stop(id: String) -> ProcessStop {

@@ -18,6 +18,7 @@ use super::{
     layout::{self, Areas},
     line::Line,
     load::Load,
+    tasks::{self, Tasks},
     view,
 };
 
@@ -50,8 +51,12 @@ pub struct Model {
     pub prompts: Option<(String, Vec<PromptView>)>,
     /// What runs use, by id of the process.
     pub loads: HashMap<String, Load>,
-    /// The table.
+    /// The table of processes.
     pub table: Table,
+    /// All tasks, and their table.
+    pub tasks: Tasks,
+    /// Which of the two tables is shown.
+    pub tab: Tab,
     /// What is on the screen.
     pub page: Page,
     /// What is asked of the user.
@@ -135,6 +140,7 @@ pub enum Row {
 pub enum Id {
     Workspace(String),
     Process(String),
+    Task(String),
 }
 
 /// By what the table is sorted.
@@ -151,6 +157,14 @@ pub enum Sort {
     Memory,
     Restarts,
     Attached,
+}
+
+/// What the table is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tab {
+    #[default]
+    Processes,
+    Tasks,
 }
 
 /// What is on the screen.
@@ -292,6 +306,8 @@ impl Model {
             prompts: None,
             loads: HashMap::new(),
             table: Table::default(),
+            tasks: Tasks::default(),
+            tab: Tab::default(),
             page: Page::Table,
             dialog: None,
             notice: None,
@@ -314,14 +330,20 @@ impl Model {
         daemon.problem.as_ref().or(daemon.config_error.as_ref()).map(String::as_str)
     }
 
-    /// The process in the chosen row.
+    /// The process in the chosen row, where processes are shown.
     pub fn chosen_process(&self) -> Option<&ProcessView> {
+        if self.tab != Tab::Processes {
+            return None;
+        }
         let Some(Id::Process(id)) = &self.table.chosen else { return None };
         self.process(id)
     }
 
-    /// The workspace in the chosen row.
+    /// The workspace in the chosen row, where processes are shown.
     pub fn chosen_workspace(&self) -> Option<&WorkspaceView> {
+        if self.tab != Tab::Processes {
+            return None;
+        }
         let Some(Id::Workspace(id)) = &self.table.chosen else { return None };
         self.workspaces.iter().find(|w| w.id == *id)
     }
@@ -379,6 +401,7 @@ impl Model {
     /// while somebody looks.
     pub fn measured(&self) -> Vec<(String, i32)> {
         let wanted = self.focused && self.link == Link::Here && self.page == Page::Table;
+        let wanted = wanted && self.tab == Tab::Processes;
         let columns = layout::columns(self.areas().table.width);
         let shown = columns.iter().any(|c| matches!(c.sort, Sort::Cpu | Sort::Memory));
         if !(wanted && (shown || self.areas().detail.is_some())) {
@@ -401,15 +424,23 @@ impl Model {
     /// looked at once a minute, all together.
     pub fn changes_in(&self) -> Option<u64> {
         const MINUTE: i64 = 60_000;
-        let mut times = self.shown().iter().filter_map(|row| match row {
-            Row::Process(at) => {
-                let p = &self.processes[*at];
-                p.next_start_at.filter(|_| p.state == State::Backoff).or_else(|| since(p))
+        let times: Vec<i64> = match self.tab {
+            Tab::Processes => {
+                let times = self.shown().iter().filter_map(|row| match row {
+                    Row::Process(at) => {
+                        let p = &self.processes[*at];
+                        p.next_start_at.filter(|_| p.state == State::Backoff).or_else(|| since(p))
+                    }
+                    Row::Workspace(_) => None,
+                });
+                let whole = self.whole.as_ref().filter(|_| self.page != Page::Table).map(|ask| ask.at);
+                times.chain(whole).collect()
             }
-            Row::Workspace(_) => None,
-        });
-        let whole = self.whole.as_ref().filter(|_| self.page != Page::Table).map(|ask| ask.at);
-        let times: Vec<i64> = times.by_ref().chain(whole).collect();
+            Tab::Tasks => {
+                let tasks = self.shown_tasks().iter().map(|at| &self.tasks.all[*at]);
+                tasks.map(|t| t.held_until.unwrap_or_else(|| tasks::since(t))).collect()
+            }
+        };
         if times.is_empty() || self.link != Link::Here {
             return None;
         }

@@ -6,11 +6,15 @@ use wezterm_parallel_schemas::{
     event::{Event, EventKind},
     inbox::AskView,
     process::{State, Status},
+    task::TaskState,
 };
 
 use super::{
     ask::{Deed, Fetch, Fetched},
-    fixtures::{NOW, agent, answer, ask, empty, pass, press, program, question, settle, some, type_in, with},
+    fixtures::{
+        NOW, agent, answer, ask, busy, choose_task, empty, pass, press, program, question, settle, some,
+        task, tasks, type_in, whole, with,
+    },
     input::{Input, Key, Mouse},
     model::{Dialog, Id, Link as Way, Need, Page, Row, Sort, need},
     *,
@@ -477,4 +481,189 @@ fn a_multiplexer_between_is_no_pane_of_wezterm() {
         let lookup = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
         assert_eq!(in_wezterm(lookup), expected, "{set:?}");
     }
+}
+
+/// The names of the tasks in the table, from the top.
+fn task_names(model: &Model) -> Vec<&str> {
+    model.tasks.rows.iter().map(|at| model.tasks.all[*at].name.as_str()).collect()
+}
+
+fn job(name: &str) -> Job {
+    Job { id: format!("t-{name}"), name: name.into() }
+}
+
+fn task_event(kind: EventKind, name: &str) -> Msg {
+    let task = Some(format!("t-{name}"));
+    Msg::Event(Box::new(Event { task, ..Event::new(kind) }))
+}
+
+#[test]
+fn tasks_stand_by_who_needs_somebody_and_what_comes_next() {
+    let mut model = busy(LARGE);
+    let order = [
+        "review of the last commit",
+        "tests",
+        "limited",
+        "sooner",
+        "later",
+        "deploy",
+        "halted",
+        "build",
+        "left out",
+        "of the past",
+    ];
+    assert_eq!(task_names(&model), order);
+    // one minute of waiting is one more of priority
+    model.tasks.all.iter_mut().find(|t| t.name == "later").expect("it is there").added_at -= 10 * 60_000;
+    model.arrange_tasks();
+    assert_eq!(task_names(&model)[3..5], ["later", "sooner"]);
+}
+
+#[test]
+fn keys_do_to_a_task_what_they_say() {
+    let done = |name: &str, key| {
+        let mut model = busy(LARGE);
+        choose_task(&mut model, name);
+        press(&mut model, &[Key::Char(key)])
+    };
+    let cases = [
+        ("later", 'p', Ask::Do(Deed::Pause(job("later")))),
+        ("halted", 'p', Ask::Do(Deed::Resume(job("halted")))),
+        ("build", 'r', Ask::Do(Deed::Retry(job("build")))),
+        ("later", 'g', Ask::Do(Deed::PauseGroup("default".into()))),
+        ("tests", 'g', Ask::Do(Deed::ResumeGroup("nightly".into()))),
+        ("build", 'o', Ask::Run(Verb::Open, job("build"))),
+        ("tests", 'L', Ask::Run(Verb::Logs, job("tests"))),
+    ];
+    for (name, key, wanted) in cases {
+        assert_eq!(done(name, key), [wanted], "{key} on {name}");
+    }
+    let mut model = busy(LARGE);
+    choose_task(&mut model, "tests");
+    assert_eq!(press(&mut model, &[Key::Enter]), [Ask::Run(Verb::Attach, job("tests"))]);
+    choose_task(&mut model, "build");
+    assert_eq!(press(&mut model, &[Key::Enter]), [Ask::Run(Verb::Logs, job("build"))]);
+}
+
+#[test]
+fn a_task_is_canceled_only_when_that_was_meant() {
+    let mut model = busy(LARGE);
+    choose_task(&mut model, "tests");
+    assert_eq!(press(&mut model, &[Key::Char('c'), Key::Char('n')]), []);
+    assert_eq!(notice(&model), "left as it is");
+    let asks = press(&mut model, &[Key::Char('c'), Key::Char('y')]);
+    assert_eq!(asks, [Ask::Do(Deed::Cancel(job("tests")))]);
+    choose_task(&mut model, "build");
+    assert_eq!(press(&mut model, &[Key::Char('c'), Key::Char('y')]), []);
+    assert_eq!(model.dialog, None, "it is over");
+}
+
+#[test]
+fn without_a_daemon_nothing_is_asked_of_it_for_a_task() {
+    let mut model = busy(LARGE);
+    update(&mut model, Msg::Gone("it has ended".into()));
+    assert_eq!(press(&mut model, &[Key::Char('p')]), []);
+    assert_eq!(notice(&model), "there is no daemon to do it");
+}
+
+#[test]
+fn a_task_that_changed_is_asked_for_alone_and_many_at_once_as_a_list() {
+    let mut model = busy(SMALL);
+    let asks = update(&mut model, task_event(EventKind::TaskChanged, "later"));
+    assert_eq!(asks, [Ask::Fetch(Fetch::Task("t-later".into()))]);
+    assert_eq!(update(&mut model, task_event(EventKind::TaskChanged, "later")), [], "it is under way");
+    for n in 0..100 {
+        update(&mut model, task_event(EventKind::TaskAdded, &n.to_string()));
+    }
+    assert!(model.fetches.under_way.contains(&Fetch::Tasks));
+    assert!(model.fetches.under_way.len() < 20, "{:?}", model.fetches.under_way);
+    let detail = whole(&task("later", TaskState::Done, 0));
+    let task = Fetched::Task(Box::new(detail));
+    let asks = update(&mut model, Msg::Fetched(Fetch::Task("t-later".into()), Ok(task)));
+    assert_eq!(asks, [Ask::Fetch(Fetch::Task("t-later".into()))], "it has changed once more since");
+    assert_eq!(model.task("t-later").expect("it is there").state, TaskState::Done);
+}
+
+#[test]
+fn what_a_task_does_stands_in_the_event_and_is_asked_for_only_where_all_of_it_is_shown() {
+    let progress = |model: &mut Model, name: &str| {
+        let Msg::Event(mut event) = task_event(EventKind::TaskProgress, name) else { panic!("an event") };
+        event.message = Some("Read: a.rs".into());
+        update(model, Msg::Event(event))
+    };
+    let mut small = busy(SMALL);
+    choose_task(&mut small, "tests");
+    assert_eq!(progress(&mut small, "tests"), []);
+    assert_eq!(tasks::note(small.task("t-tests").expect("it is there")), "Read: a.rs");
+    let mut large = busy(LARGE);
+    choose_task(&mut large, "tests");
+    assert_eq!(progress(&mut large, "tests"), [Ask::Fetch(Fetch::Task("t-tests".into()))]);
+    choose_task(&mut large, "later");
+    large.fetches = Default::default();
+    assert_eq!(progress(&mut large, "tests"), []);
+}
+
+#[test]
+fn a_task_that_is_gone_is_gone_from_the_table() {
+    let mut model = busy(SMALL);
+    choose_task(&mut model, "limited");
+    let gone = Error::new(Code::NotFound, "there is no task");
+    update(&mut model, Msg::Fetched(Fetch::Task("t-limited".into()), Err(gone)));
+    assert_eq!(model.task("t-limited"), None);
+    assert_eq!(model.chosen_task().map(|t| t.name.as_str()), Some("sooner"), "the next one");
+    assert_eq!(notice(&model), "");
+}
+
+#[test]
+fn a_daemon_without_tasks_is_no_failure() {
+    let mut model = with(SMALL, Vec::new());
+    let unknown = Error::new(Code::UnknownMethod, "no method task.list");
+    for fetch in [Fetch::Tasks, Fetch::Groups] {
+        update(&mut model, Msg::Fetched(fetch, Err(unknown.clone())));
+    }
+    assert_eq!(notice(&model), "");
+}
+
+#[test]
+fn the_mouse_does_in_the_table_of_tasks_what_it_does_in_the_other() {
+    let mut model = busy(LARGE);
+    let areas = model.areas();
+    let click = |model: &mut Model, x, y| update(model, Msg::Input(Input::Mouse(Mouse::Click, x, y)));
+    click(&mut model, 5, areas.table.y + 1);
+    assert_eq!(model.tasks.chosen.as_deref(), Some("t-tests"));
+    let asks = click(&mut model, 5, areas.table.y + 1);
+    assert!(asks.contains(&Ask::Run(Verb::Attach, job("tests"))), "{asks:?}");
+    click(&mut model, layout::MARKS_COLS, areas.heads.y);
+    assert_eq!(task_names(&model)[..2], ["build", "deploy"], "by name");
+    click(&mut model, layout::MARKS_COLS, areas.heads.y);
+    click(&mut model, layout::MARKS_COLS, areas.heads.y);
+    assert_eq!(task_names(&model)[0], "review of the last commit", "as at the beginning");
+    update(&mut model, Msg::Input(Input::Mouse(Mouse::WheelDown, 5, 5)));
+    assert_eq!(model.tasks.cursor, 4);
+}
+
+#[test]
+fn each_view_has_a_filter_of_its_own() {
+    let mut model = busy(SMALL);
+    press(&mut model, &[Key::Char('/')]);
+    type_in(&mut model, "nightly run");
+    press(&mut model, &[Key::Enter]);
+    assert_eq!(task_names(&model), ["tests"]);
+    press(&mut model, &[Key::Char('t')]);
+    assert_eq!((model.tab, model.table.filter.as_str()), (Tab::Processes, ""));
+    press(&mut model, &[Key::Char('t'), Key::Esc]);
+    assert_eq!(task_names(&model).len(), tasks().len());
+}
+
+#[test]
+fn while_tasks_are_shown_no_process_is_measured_and_the_clock_goes_by_the_tasks() {
+    let mut model = busy(LARGE);
+    assert_eq!(model.measured(), []);
+    assert_eq!(model.changes_in(), Some(1_000 - u64::try_from(NOW.rem_euclid(1_000)).expect("it fits")));
+    model.tasks.all.retain(|t| t.name == "halted");
+    model.arrange_tasks();
+    assert!(model.changes_in() > Some(1_000), "minutes only");
+    model.tasks.all.clear();
+    model.arrange_tasks();
+    assert_eq!(model.changes_in(), None);
 }

@@ -4,15 +4,16 @@ use wezterm_parallel_schemas::{
     error::{Code, Error},
     event::{Event, EventKind},
     prompt::PromptView,
+    task::{TaskDetail, TaskProgress, TaskState},
 };
 
 use super::{
     ask::{Ask, Deed, Fetch, Fetched, Msg, Which},
     keys,
-    model::{Link, Model, Notice, Page},
+    model::{Link, Model, Notice, Page, Tab},
 };
 
-/// Processes that are asked for one by one at the same time; if it were more, all are asked for at once.
+/// Processes or tasks that are asked for one by one at the same time; if it were more, all are asked for at once.
 const SINGLE_MAX: usize = 16;
 
 /// Takes in a message; gives what is wanted for it.
@@ -23,6 +24,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Ask> {
         Msg::Resize(cols, rows) => {
             model.size = (cols, rows);
             model.arrange();
+            model.arrange_tasks();
         }
         Msg::Input(input) => asks = keys::input(model, input),
         Msg::Linked(snapshot) => {
@@ -33,7 +35,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Ask> {
             model.workspaces = snapshot.workspaces;
             model.processes = snapshot.processes;
             model.arrange();
-            for fetch in [Fetch::All, Fetch::Asks, Fetch::Accounts] {
+            for fetch in [Fetch::All, Fetch::Asks, Fetch::Accounts, Fetch::Tasks, Fetch::Groups] {
                 want(model, fetch, &mut asks);
             }
         }
@@ -104,11 +106,11 @@ pub fn want(model: &mut Model, fetch: Fetch, asks: &mut Vec<Ask>) {
     if model.link != Link::Here {
         return;
     }
-    let single = |f: &&Fetch| matches!(f, Fetch::Process(_));
+    let many =
+        |single: fn(&&Fetch) -> bool| model.fetches.under_way.iter().filter(single).count() >= SINGLE_MAX;
     let fetch = match fetch {
-        Fetch::Process(_) if model.fetches.under_way.iter().filter(single).count() >= SINGLE_MAX => {
-            Fetch::All
-        }
+        Fetch::Process(_) if many(|f| matches!(f, Fetch::Process(_))) => Fetch::All,
+        Fetch::Task(_) if many(|f| matches!(f, Fetch::Task(_))) => Fetch::Tasks,
         fetch => fetch,
     };
     if model.fetches.under_way.insert(fetch.clone()) {
@@ -134,7 +136,18 @@ fn happened(model: &mut Model, event: &Event, asks: &mut Vec<Ask>) {
         | EventKind::ConfigRefused
         | EventKind::DaemonStarted
         | EventKind::DaemonPanic => want(model, Fetch::All, asks),
-        EventKind::DaemonStopping => {}
+        EventKind::TaskAdded | EventKind::TaskChanged => {
+            if let Some(id) = event.task.clone() {
+                want(model, Fetch::Task(id), asks);
+            }
+        }
+        EventKind::TaskProgress => progress(model, event, asks),
+        EventKind::GroupChanged => {
+            want(model, Fetch::Groups, asks);
+            // why tasks of it do not start is another reason now, which no event tells of each
+            want(model, Fetch::Tasks, asks);
+        }
+        EventKind::DaemonStopping | EventKind::GroupOver => {}
         _ => {
             if let Some(id) = process {
                 want(model, Fetch::Process(id), asks);
@@ -143,7 +156,12 @@ fn happened(model: &mut Model, event: &Event, asks: &mut Vec<Ask>) {
     }
     match event.kind.topic() {
         "inbox" => want(model, Fetch::Asks, asks),
-        "limit" => want(model, Fetch::Accounts, asks),
+        "limit" => {
+            want(model, Fetch::Accounts, asks);
+            if model.tasks.all.iter().any(|t| t.state == TaskState::Queued) {
+                want(model, Fetch::Tasks, asks);
+            }
+        }
         "prompt" => {
             if let Some((id, _)) = &model.prompts {
                 let id = id.clone();
@@ -156,6 +174,39 @@ fn happened(model: &mut Model, event: &Event, asks: &mut Vec<Ask>) {
     if event.kind == EventKind::ProcessUsage && model.areas().second.is_some() {
         want(model, Fetch::Accounts, asks);
     }
+}
+
+/// What a task does now stands in the event; how many tokens that took is asked where it is shown.
+fn progress(model: &mut Model, event: &Event, asks: &mut Vec<Ask>) {
+    let Some(id) = event.task.clone() else { return };
+    let Some(task) = model.tasks.all.iter_mut().find(|t| t.id == id) else {
+        return want(model, Fetch::Task(id), asks);
+    };
+    task.progress.get_or_insert_with(TaskProgress::default).doing.clone_from(&event.message);
+    if model.tasks.chosen.as_ref() == Some(&id) && shows_task(model) {
+        want(model, Fetch::Task(id), asks);
+    }
+}
+
+/// Whether the chosen task is on the screen, whole.
+fn shows_task(model: &Model) -> bool {
+    let details = match model.page {
+        Page::Table => model.areas().detail.is_some(),
+        Page::Detail { .. } => true,
+        Page::Inbox { .. } | Page::Log { .. } | Page::Help { .. } => false,
+    };
+    details && model.tab == Tab::Tasks
+}
+
+fn put_task(model: &mut Model, detail: Box<TaskDetail>) {
+    match model.tasks.all.iter_mut().find(|t| t.id == detail.task.id) {
+        Some(known) => *known = detail.task.clone(),
+        None => model.tasks.all.push(detail.task.clone()),
+    }
+    if model.tasks.chosen.as_ref() == Some(&detail.task.id) {
+        model.tasks.whole = Some(detail);
+    }
+    model.arrange_tasks();
 }
 
 fn remove(model: &mut Model, id: &str) {
@@ -185,7 +236,21 @@ fn fetched(model: &mut Model, fetch: &Fetch, result: Result<Fetched, Error>) {
             let waits = |p: &PromptView| p.process_id == *id;
             model.prompts = Some((id.clone(), list.into_iter().filter(waits).collect()));
         }
+        Ok(Fetched::Tasks(list)) => {
+            model.tasks.all = list;
+            return model.arrange_tasks();
+        }
+        Ok(Fetched::Task(detail)) => return put_task(model, detail),
+        Ok(Fetched::Groups(list)) => {
+            model.tasks.paused = list.into_iter().filter(|g| g.paused).map(|g| g.name).collect();
+        }
         Err(error) => match fetch {
+            Fetch::Task(id) if error.code == Code::NotFound => {
+                model.tasks.all.retain(|t| t.id != *id);
+                return model.arrange_tasks();
+            }
+            // a daemon of a release without tasks has none
+            Fetch::Tasks | Fetch::Groups if error.code == Code::UnknownMethod => {}
             Fetch::Process(id) if error.code == Code::NotFound => return remove(model, id),
             // it was decided meanwhile
             Fetch::Ask(_) | Fetch::Prompts(_) if error.code == Code::NotFound => {}
@@ -194,7 +259,10 @@ fn fetched(model: &mut Model, fetch: &Fetch, result: Result<Fetched, Error>) {
             | Fetch::Asks
             | Fetch::Ask(_)
             | Fetch::Accounts
-            | Fetch::Prompts(_) => fail(model, "failed to ask the daemon", &error),
+            | Fetch::Prompts(_)
+            | Fetch::Tasks
+            | Fetch::Task(_)
+            | Fetch::Groups => fail(model, "failed to ask the daemon", &error),
         },
     }
     model.arrange();
@@ -227,6 +295,13 @@ fn follow(model: &mut Model, asks: &mut Vec<Ask>) {
                 want(model, fetch, asks);
             }
         }
+    }
+    if shows_task(model)
+        && let Some(id) = model.tasks.chosen.clone()
+        && model.task_whole().is_none()
+        && !model.fetches.under_way.contains(&Fetch::Task(id.clone()))
+    {
+        want(model, Fetch::Task(id), asks);
     }
     let decidable = model.decidable().map(|ask| ask.id.clone());
     if model.decidable_since.0 != decidable {

@@ -5,6 +5,7 @@ mod detail;
 mod dialog;
 mod inbox;
 mod table;
+mod tasks;
 
 use std::borrow::Cow;
 
@@ -17,7 +18,7 @@ use ratatui::{
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::model::{Dialog, Link, Look, Model, Need, Page};
+use super::model::{Dialog, Link, Look, Model, Need, Page, Tab};
 use crate::{inbox::clear, limit, time};
 
 /// Draws all of it.
@@ -32,12 +33,18 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     }
     match &model.page {
         Page::Table => {
-            table::draw(buffer, model, pen, &areas);
+            match model.tab {
+                Tab::Processes => table::draw(buffer, model, pen, &areas),
+                Tab::Tasks => tasks::draw(buffer, model, pen, &areas),
+            }
             if let Some(area) = areas.detail {
                 detail::pane(buffer, model, pen, area);
             }
             if let Some(area) = areas.reason {
-                table::reason(buffer, model, pen, area);
+                match model.tab {
+                    Tab::Processes => table::reason(buffer, model, pen, area),
+                    Tab::Tasks => tasks::reason(buffer, model, pen, area),
+                }
             }
         }
         Page::Inbox { cursor, scroll } => inbox::draw(buffer, model, pen, areas.page, *cursor, *scroll),
@@ -49,7 +56,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
             let last = lines.len().saturating_sub(usize::from(areas.page.height));
             pen.lines(buffer, areas.page, &lines, (*scroll).min(last));
         }
-        Page::Help { scroll } => pen.lines(buffer, areas.page, &help(pen, areas.page.width), *scroll),
+        Page::Help { scroll } => {
+            pen.lines(buffer, areas.page, &help(pen, areas.page.width, model.tab), *scroll);
+        }
     }
     if model.link != Link::Here {
         // it is how things were; the header says so in words
@@ -104,7 +113,7 @@ pub fn scrolled_lines(model: &Model) -> usize {
         Page::Inbox { .. } => inbox::lines(model, pen, width).len(),
         Page::Detail { .. } => detail::lines(model, pen, width).len(),
         Page::Log { lines, .. } => log(lines, pen, width).len(),
-        Page::Help { .. } => help(pen, width).len(),
+        Page::Help { .. } => help(pen, width, model.tab).len(),
     }
 }
 
@@ -123,6 +132,7 @@ fn header(buffer: &mut Buffer, model: &Model, pen: Pen, area: Rect) {
         Link::Here if model.areas().second.is_none() && model.problem().is_some() => {
             problem(model, pen).unwrap_or_default()
         }
+        Link::Here if model.tab == Tab::Tasks => task_counts(model, pen),
         Link::Here => counts(model, pen),
     };
     pen.line(buffer, area, 0, line);
@@ -161,6 +171,9 @@ fn counts(model: &Model, pen: Pen) -> Line<'static> {
     if model.processes.iter().any(|p| p.usage.as_ref().is_some_and(|u| u.cost_usd.is_some())) {
         add(limit::cost(model.cost()), Style::new());
     }
+    if let Some(tasks) = tasks_in_short(model) {
+        add(tasks, Style::new());
+    }
     for (n, what, style) in seldom.iter().filter(|(n, ..)| *n > 0) {
         add(format!("{n} {what}"), *style);
     }
@@ -174,6 +187,65 @@ fn counts(model: &Model, pen: Pen) -> Line<'static> {
     }
     if !model.table.marked.is_empty() {
         add(format!("{} marked", model.table.marked.len()), pen.strong());
+    }
+    Line::from(spans)
+}
+
+/// `tasks: 2 running, 5 queued, 1 failed`; nothing where none is left to do and none has failed.
+fn tasks_in_short(model: &Model) -> Option<String> {
+    let counts = model.task_counts();
+    let parts = [
+        (counts.running, "running"),
+        (counts.queued, "queued"),
+        (counts.waiting, "waiting"),
+        (counts.paused, "paused"),
+        (counts.failed, "failed"),
+    ];
+    let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+    let text = parts.collect::<Vec<_>>().join(", ");
+    (!text.is_empty()).then(|| format!("tasks: {text}"))
+}
+
+/// `2 running · 1 failed · 5 queued · $12.34`, and what processes want.
+fn task_counts(model: &Model, pen: Pen) -> Line<'static> {
+    let counts = model.task_counts();
+    let count = |needs: &[Need]| model.count(|n| needs.contains(&n));
+    let needed = count(&[Need::Blocked]);
+    let needs_you = if needed == 1 { "needs you" } else { "need you" };
+    let parts = [
+        (counts.running, "running", pen.good()),
+        (counts.failed, "failed", pen.bad()),
+        // processes, which nobody sees here
+        (u32::try_from(needed).unwrap_or(u32::MAX), needs_you, pen.notable()),
+        (counts.queued, "queued", Style::new()),
+        (counts.waiting, "waiting", Style::new()),
+        (counts.paused, "paused", pen.notable()),
+        (counts.done, "done", pen.faint()),
+    ];
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    let mut add = |text: String, style: Style| {
+        if !spans.is_empty() {
+            spans.push(Span::styled(pen.dot(), pen.faint()));
+        }
+        spans.push(Span::styled(text, style));
+    };
+    if model.tasks.all.is_empty() {
+        add("no tasks".into(), pen.faint());
+    }
+    for (n, what, style) in parts.iter().filter(|(n, ..)| *n > 0) {
+        add(format!("{n} {what}"), *style);
+    }
+    if !model.tasks.filter.is_empty() {
+        add(pen.text(&format!("only \"{}\"", model.tasks.filter)), pen.notable());
+    }
+    if model.tasks_cost() > 0.0 {
+        add(limit::cost(model.tasks_cost()), Style::new());
+    }
+    let rest = [(count(&[Need::Failed, Need::Error]), "failed"), (count(&[Need::Working]), "working")];
+    let rest = rest.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+    let rest = rest.collect::<Vec<_>>().join(", ");
+    if !rest.is_empty() {
+        add(format!("processes: {rest}"), Style::new());
     }
     Line::from(spans)
 }
@@ -241,16 +313,35 @@ const HELP: &[(&str, &str)] = &[
     ("L", "look on, without typing; of one that does not run, its last words"),
     ("/", "only what holds these words; Esc takes it back"),
     ("g", "processes below their workspaces, or all in one list"),
+    ("t", "tasks, and back to processes"),
     ("R", "reload the config"),
     ("Ctrl-Z", "halt it and go back to the shell"),
     ("q", "quit; everything goes on running"),
     ("mouse", "click chooses, two clicks go to it, the wheel scrolls, a head sorts"),
 ];
 
-fn help(pen: Pen, width: u16) -> Vec<Line<'static>> {
+/// What is otherwise where tasks are shown.
+const TASKS_HELP: &[(&str, &str)] = &[
+    ("Enter", "follow the task in this terminal; of one that is over, what it has written"),
+    ("L", "what its last attempt has written"),
+    ("o", "go on with its session, as a process"),
+    ("c", "cancel it"),
+    ("p", "pause it, or have it go on"),
+    ("r", "have it begin again, once it is over"),
+    ("g", "pause its group, so that nothing more of it starts, or have that go on"),
+    ("Tab", "all of the chosen one: what comes before and after it, what it has brought"),
+    ("/", "only what holds these words; Esc takes it back"),
+    ("t", "processes"),
+];
+
+fn help(pen: Pen, width: u16, tab: Tab) -> Vec<Line<'static>> {
     const KEY_COLS: usize = 9;
     let mut lines = Vec::new();
-    for (key, what) in HELP {
+    let keys = match tab {
+        Tab::Processes => HELP,
+        Tab::Tasks => TASKS_HELP,
+    };
+    for (key, what) in keys {
         let mut key = *key;
         for part in pen.fold(what, usize::from(width).saturating_sub(KEY_COLS)) {
             lines.push(Line::from(vec![
@@ -260,11 +351,21 @@ fn help(pen: Pen, width: u16) -> Vec<Line<'static>> {
             key = "";
         }
     }
+    let marks: &[(char, &str)] = match tab {
+        Tab::Processes => {
+            &[('●', "as it should be"), ('▲', "look at it"), ('✗', "failed"), ('○', "does not run")]
+        }
+        Tab::Tasks => &[
+            ('●', "runs"),
+            ('○', "waits for its turn"),
+            ('▲', "is held back"),
+            ('✓', "done"),
+            ('✗', "failed"),
+            ('–', "canceled or skipped"),
+        ],
+    };
     let marks: String =
-        [('●', "as it should be"), ('▲', "look at it"), ('✗', "failed"), ('○', "does not run")]
-            .iter()
-            .map(|(glyph, what)| format!("{} {what}   ", pen.glyph(*glyph)))
-            .collect();
+        marks.iter().map(|(glyph, what)| format!("{} {what}   ", pen.glyph(*glyph))).collect();
     lines.push(Line::raw(""));
     lines.extend(pen.fold(marks.trim_end(), usize::from(width)).into_iter().map(Line::from));
     lines
@@ -309,11 +410,16 @@ impl Pen {
             (true, '●') => '*',
             (true, '○') => 'o',
             (true, '▲') => '!',
+            (true, '✓') => '+',
+            (true, '–') => '-',
             (true, _) => 'x',
         }
     }
     fn dot(self) -> &'static str {
         if self.0.ascii { " | " } else { " · " }
+    }
+    fn bend(self) -> &'static str {
+        if self.0.ascii { "\\_ " } else { "└ " }
     }
     fn cut(self) -> char {
         if self.0.ascii { '~' } else { '…' }

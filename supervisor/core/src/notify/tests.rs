@@ -1,3 +1,5 @@
+use wezterm_parallel_schemas::task::TaskCounts;
+
 use super::*;
 
 /// In words, at a time in milliseconds: `10 blocked "approve Bash: a"`.
@@ -21,6 +23,10 @@ fn event(at: i64, what: &str, message: Option<&str>) -> Event {
         "limit.passed" => (EventKind::LimitPassed, None, None, false),
         "config.refused" => (EventKind::ConfigRefused, None, None, false),
         "config.applied" => (EventKind::ConfigApplied, None, None, false),
+        "task queued" | "task running" | "task failed" | "task done" => {
+            (EventKind::TaskChanged, None, None, false)
+        }
+        "group.over" => (EventKind::GroupOver, None, None, false),
         other => panic!("no such event: {other}"),
     };
     let mut event = Event::new(kind);
@@ -30,6 +36,26 @@ fn event(at: i64, what: &str, message: Option<&str>) -> Event {
         "process" => {
             event.id = Some("P".into());
             (event.workspace, event.process) = (Some("api".into()), Some("lead".into()));
+        }
+        "task" => {
+            (event.task, event.task_name) = (Some("T".into()), Some("tests".into()));
+            event.group = Some("docs".into());
+            event.task_state = match what {
+                "task queued" => Some(TaskState::Queued),
+                "task running" => Some(TaskState::Running),
+                "task failed" => Some(TaskState::Failed),
+                _ => Some(TaskState::Done),
+            };
+        }
+        "group" => {
+            event.group = Some("docs".into());
+            let counts = TaskCounts::default();
+            event.tasks = Some(match message {
+                Some("1 failed") => TaskCounts { failed: 1, ..counts },
+                Some("1 failed, 1 skipped") => TaskCounts { failed: 1, skipped: 1, ..counts },
+                Some("2 canceled") => TaskCounts { canceled: 2, ..counts },
+                _ => TaskCounts { done: 2, ..counts },
+            });
         }
         "limit" => event.account = Some("/home/u/.claude".into()),
         _ => {}
@@ -107,6 +133,50 @@ fn a_failure_is_told_when_it_is_for_good() {
         ),
         (900_000, "crash_loop", Some("failed 6 times in 60s"), &[]),
     ]);
+}
+
+#[test]
+fn a_task_that_failed_and_the_end_of_a_group_are_told() {
+    let rows: &[Row<'_>] = &[
+        (0, "task running", None, &[]),
+        (1_000, "task failed", Some("exit code 1"), &["the task tests failed: exit code 1"]),
+        (1_000, "group.over", Some("1 failed"), &[]),
+        (2_000, "task queued", None, &[]),
+        (2_500, "task failed", Some("exit code 1"), &["the task tests failed: exit code 1"]),
+        (3_000, "task running", None, &[]),
+        (9_000, "task done", None, &[]),
+        (9_000, "group.over", Some("2 done"), &["the tasks of docs are over: 2 done"]),
+        // another one that is added and over at once
+        (9_500, "task queued", None, &[]),
+        (9_600, "task done", None, &[]),
+        (9_600, "group.over", Some("2 done"), &[]),
+        (20_000, "task queued", None, &[]),
+        (30_000, "task done", None, &[]),
+        (30_000, "group.over", Some("2 done"), &["the tasks of docs are over: 2 done"]),
+        (40_000, "task queued", None, &[]),
+        (50_000, "group.over", Some("2 canceled"), &[]),
+        (60_000, "task queued", None, &[]),
+        (
+            70_000,
+            "group.over",
+            Some("1 failed, 1 skipped"),
+            &["the tasks of docs are over: 1 failed, 1 skipped"],
+        ),
+    ];
+    check(rows);
+    let silent = NotifySpec { task_failed: false, tasks_done: false, ..NotifySpec::default() };
+    let rows: Vec<Row<'_>> = rows.iter().map(|(at, what, why, _)| (*at, *what, *why, &[][..])).collect();
+    check_with(&silent, &rows);
+}
+
+#[test]
+fn what_failed_and_is_tried_again_before_it_was_told_is_not_told() {
+    let mut notify = Notify::default();
+    notify.set_spec(NotifySpec { at_most: 1, ..NotifySpec::default() });
+    assert_eq!(notify.hear(&event(0, "failed", None), at(0)).len(), 1);
+    assert!(notify.hear(&event(1, "task failed", Some("exit code 1")), at(1)).is_empty(), "there is no room");
+    notify.hear(&event(2, "task queued", None), at(2));
+    assert_eq!(notify.tick(at(PERIOD_MS)), []);
 }
 
 #[test]

@@ -307,6 +307,9 @@ impl Listener for Ear {
                 | EventKind::LimitPassed
                 | EventKind::ConfigRefused
                 | EventKind::ConfigApplied
+                | EventKind::TaskAdded
+                | EventKind::TaskChanged
+                | EventKind::GroupOver
         );
         if matters {
             self.0.do_send(Happened(Event::clone(event)));

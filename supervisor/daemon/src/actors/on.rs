@@ -14,7 +14,7 @@ use wezterm_parallel_core::{
     spec::OnSpec,
 };
 use wezterm_parallel_schemas::{event::Event, on::OnEvent};
-use wezterm_parallel_store::{ProcessRow, RunRow, RunState};
+use wezterm_parallel_store::{ProcessRow, RunRow, RunState, TaskLoaded};
 
 use crate::{
     board::{Board, Listener},
@@ -37,13 +37,17 @@ pub struct OnActor {
 }
 
 /// How things stood when the daemon before this one ended: what is not new is no news.
-pub fn known(processes: &[ProcessRow], runs: &[RunRow], past: &[Event]) -> Hooks {
+pub fn known(processes: &[ProcessRow], runs: &[RunRow], tasks: &[TaskLoaded], past: &[Event]) -> Hooks {
     let running = runs.iter().filter(|run| run.state == RunState::Running);
     let running: HashMap<&String, &String> = running.map(|run| (&run.process_id, &run.run_id)).collect();
     let mut hooks = Hooks::default();
     for row in processes {
         let run = running.get(&row.id).map(|run| (*run).clone());
         hooks.knew(row.id.clone(), Known::left(row.state, row.unread, run));
+    }
+    // what runs for long is not among the newest events; of what is over nothing more is told
+    for TaskLoaded { row, .. } in tasks.iter().filter(|task| !task.row.state.is_end()) {
+        hooks.knew(row.spec.id.clone(), Known::task(row.state));
     }
     for event in past {
         hooks.past(event);

@@ -18,6 +18,7 @@ use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, SpawnHand
 use indexmap::IndexMap;
 use tokio::sync::oneshot;
 use wezterm_parallel_core::{
+    batch::{self, Batches},
     limit::{self, look_in},
     spec::{AgentSpec, TasksSpec},
     task::{Effect, Input, Outcome, TaskRow, Tasks, attempt_of, run_of},
@@ -57,6 +58,8 @@ pub struct TasksActor {
     shared: Rc<Shared>,
     machine: Tasks,
     shown: HashMap<String, Shown>,
+    /// Which tasks belong together in time, and how they stand.
+    batches: Batches,
     /// Ids of tasks by their names, oldest first.
     names: HashMap<String, Vec<String>>,
     /// Ids of tasks by the idempotency keys that they were added with.
@@ -144,6 +147,7 @@ impl TasksActor {
             shared,
             machine: Tasks::default(),
             shown: HashMap::new(),
+            batches: Batches::default(),
             names: HashMap::new(),
             keys: HashMap::new(),
             runs: HashMap::new(),
@@ -178,6 +182,11 @@ impl TasksActor {
             self.enter(&row.spec.id, Shown { card, cost_usd, told });
             rows.push(row);
         }
+        self.batches = Batches::restore(rows.iter().filter_map(|row| {
+            let added_at = self.shown.get(&row.spec.id)?.card.added_at;
+            Some((row.spec.id.as_str(), row.spec.group.as_str(), added_at, row.ended_at, row.state))
+        }));
+        self.shared.board.put_tasks(self.batches.counts());
         over.sort();
         self.over = over.into_iter().map(|(_, id)| id).collect();
         self.outputs = self.over.iter().rev().take(OUTPUTS_KEPT_MAX).rev().cloned().collect();
@@ -238,6 +247,7 @@ impl TasksActor {
                 saves.push((id, 0));
             }
         }
+        self.shared.board.put_tasks(self.batches.counts());
         self.commit(saves, along, ctx);
         for effect in rest {
             match effect {
@@ -257,13 +267,23 @@ impl TasksActor {
             self.over.push_back(id.clone());
             self.outputs.push_back(id.clone());
         }
+        let said = row.reason.clone().map(|reason| self.with_names(&row, reason));
         let Some(shown) = self.shown.get_mut(&id) else { return };
         let news = shown.told != told;
         shown.told = told;
         let added = along.added.remove(&id);
         if news || added.is_some() {
             let kind = if added.is_some() { EventKind::TaskAdded } else { EventKind::TaskChanged };
-            along.events.push(event(kind, &row, &shown.card));
+            along.events.push(Event { message: said, ..event(kind, &row, &shown.card) });
+        }
+        if let Some(batch::End { group, counts, last }) = self.batches.put(&id, &row.spec.group, row.state) {
+            let more = if last { "; no task is left" } else { "" };
+            along.events.push(Event {
+                group: Some(group),
+                message: Some(format!("{}{more}", batch::text(counts))),
+                tasks: Some(counts),
+                ..Event::new(EventKind::GroupOver)
+            });
         }
         let brought = along.brought.remove(&id);
         along.changes.push(match added {
@@ -403,6 +423,7 @@ impl TasksActor {
                 self.remove_outputs(id, 1, row.attempt);
             }
             self.leave(id);
+            self.batches.remove(id);
         }
         self.input(Input::Forget(gone), Along { changes, ..Along::default() }, ctx);
     }
@@ -614,7 +635,10 @@ impl Handler<Committed> for TasksActor {
                     match self.machine.row(&id) {
                         Some(_) => drop(self.refused.insert(id)),
                         // it was never accepted
-                        None => self.leave(&id),
+                        None => {
+                            self.leave(&id);
+                            self.batches.remove(&id);
+                        }
                     }
                 }
             }

@@ -13,7 +13,7 @@ use wezterm_parallel_schemas::{
 
 use super::{Pen, table};
 use crate::{
-    dashboard::model::{Model, need, word},
+    dashboard::model::{Model, Tab, need, word},
     limit, time,
 };
 
@@ -50,6 +50,10 @@ pub fn decided_by(model: &Model, pen: Pen, width: u16) -> usize {
 
 fn all(model: &Model, pen: Pen, width: u16) -> Out {
     let mut out = Out::new(pen, width);
+    if model.tab == Tab::Tasks {
+        super::tasks::detail(&mut out, model);
+        return out;
+    }
     match (model.chosen_process(), model.chosen_workspace()) {
         (Some(p), _) => process(&mut out, model, p),
         (None, Some(w)) => {
@@ -173,8 +177,9 @@ fn request(out: &mut Out, ask: &AskView, now: i64) {
     }
 }
 
-struct Out {
-    pen: Pen,
+/// Lines that are written one below the other.
+pub struct Out {
+    pub pen: Pen,
     width: usize,
     lines: Vec<Line<'static>>,
     decided_by: usize,
@@ -186,7 +191,7 @@ impl Out {
     }
 
     /// A name, a word on how it stands, and facts.
-    fn head(&mut self, name: &str, word: &str, style: Style, facts: &str) {
+    pub fn head(&mut self, name: &str, word: &str, style: Style, facts: &str) {
         let whole = format!("{name}  {word}  {facts}");
         let folded = self.pen.fold(&whole, self.width);
         if let [_] = &folded[..] {
@@ -205,7 +210,7 @@ impl Out {
     }
 
     /// A value with its name, if there is one.
-    fn named(&mut self, name: &str, value: &str) {
+    pub fn named(&mut self, name: &str, value: &str) {
         if value.trim().is_empty() {
             return;
         }
@@ -217,6 +222,18 @@ impl Out {
                 Span::raw(part),
             ]));
         }
+    }
+
+    /// The same of what is coloured and fits on a line.
+    pub fn named_spans(&mut self, name: &str, spans: Vec<Span<'static>>) {
+        let mut line = vec![Span::styled(format!("{name:NAME_COLS$}"), self.pen.faint())];
+        line.extend(spans);
+        self.lines.push(Line::from(line));
+    }
+
+    /// A line as it is.
+    pub fn line(&mut self, line: Line<'static>) {
+        self.lines.push(line);
     }
 
     fn text(&mut self, text: &str, style: Style) {

@@ -8,13 +8,13 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use wezterm_parallel_schemas::inbox::AskKind;
+use wezterm_parallel_schemas::{inbox::AskKind, task::TaskState};
 
 use super::Pen;
 use crate::dashboard::{
     answer::Answering,
     line,
-    model::{Dialog, Link, Model, Page},
+    model::{Dialog, Link, Model, Page, Tab},
 };
 
 /// Draws the foot; gives where the cursor is, if something is typed there.
@@ -75,6 +75,9 @@ fn keys(model: &Model) -> Vec<(&'static str, &'static str)> {
         Some(_) => &[("a", "allow"), ("d", "deny")],
     };
     let mut keys = Vec::new();
+    if model.tab == Tab::Tasks && matches!(model.page, Page::Table | Page::Detail { .. }) {
+        return task_keys(model);
+    }
     match model.page {
         Page::Table => {
             if model.link == Link::Here && !model.table.rows.is_empty() {
@@ -85,7 +88,7 @@ fn keys(model: &Model) -> Vec<(&'static str, &'static str)> {
                 } else {
                     keys.extend([("Enter", go), ("p", "prompt"), ("s/S", "start/stop"), ("r", "restart")]);
                 }
-                keys.extend([("n", "next"), ("i", "inbox"), ("/", "filter"), ("g", "group")]);
+                keys.extend([("n", "next"), ("i", "inbox"), ("t", "tasks"), ("/", "filter"), ("g", "group")]);
             }
             keys.extend([("?", "help"), ("q", "quit")]);
         }
@@ -98,6 +101,34 @@ fn keys(model: &Model) -> Vec<(&'static str, &'static str)> {
             keys.extend([("Enter", "go to"), ("PgDn", "scroll"), ("Esc", "back"), ("?", "help")]);
         }
         Page::Log { .. } | Page::Help { .. } => keys.extend([("PgDn", "scroll"), ("Esc", "back")]),
+    }
+    keys
+}
+
+fn task_keys(model: &Model) -> Vec<(&'static str, &'static str)> {
+    let mut keys = Vec::new();
+    if let (Some(t), Link::Here) = (model.chosen_task(), &model.link) {
+        let pause = if t.state == TaskState::Paused { "resume" } else { "pause" };
+        let group = if model.tasks.paused.contains(&t.group) { "resume group" } else { "pause group" };
+        if t.state.is_end() {
+            keys.extend([("Enter", "logs"), ("r", "retry"), ("o", "open")]);
+        } else {
+            keys.extend([("Enter", "attach"), ("c", "cancel"), ("p", pause)]);
+        }
+        if model.page == Page::Table {
+            keys.push(("t", "processes"));
+        }
+        keys.push(("g", group));
+    }
+    if model.page == Page::Table {
+        if model.tasks.all.is_empty() {
+            keys.push(("t", "processes"));
+        } else {
+            keys.push(("/", "filter"));
+        }
+        keys.extend([("?", "help"), ("q", "quit")]);
+    } else {
+        keys.extend([("PgDn", "scroll"), ("Esc", "back"), ("?", "help")]);
     }
     keys
 }

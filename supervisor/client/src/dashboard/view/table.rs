@@ -4,7 +4,7 @@ use ratatui::{
     buffer::Buffer,
     layout::Rect,
     style::{Modifier, Style},
-    text::{Line, Span},
+    text::Line,
 };
 use unicode_width::UnicodeWidthStr;
 use wezterm_parallel_schemas::{
@@ -130,7 +130,8 @@ fn workspace(
     }
 }
 
-fn cell(buffer: &mut Buffer, pen: Pen, area: Rect, column: &Column, text: &str, style: Style) {
+/// Writes into a column, as much as fits.
+pub fn cell<S>(buffer: &mut Buffer, pen: Pen, area: Rect, column: &Column<S>, text: &str, style: Style) {
     let width = usize::from(column.width).min(usize::from(area.width.saturating_sub(column.x)));
     if width == 0 || area.height == 0 {
         return;
@@ -144,29 +145,32 @@ fn cell(buffer: &mut Buffer, pen: Pen, area: Rect, column: &Column, text: &str, 
 
 /// The chosen row's reason on lines of its own, and what else is left out above.
 pub fn reason(buffer: &mut Buffer, model: &Model, pen: Pen, area: Rect) {
-    let text = match (model.chosen_process(), model.chosen_workspace()) {
+    match (model.chosen_process(), model.chosen_workspace()) {
         (Some(p), _) => {
             let reason = reason_of(model, p);
             let reason = if reason.is_empty() { p.cwd.display().to_string() } else { reason };
-            let name = format!("{}/{}", p.workspace, p.name);
-            vec![Span::styled(pen.text(&name), pen.strong()), Span::raw(" "), Span::raw(pen.text(&reason))]
+            reason_lines(buffer, pen, area, &format!("{}/{}", p.workspace, p.name), &reason);
         }
         (None, Some(w)) => {
             let text = w.problem.clone().unwrap_or_else(|| w.cwd.display().to_string());
-            vec![Span::styled(pen.text(&w.name), pen.strong()), Span::raw(" "), Span::raw(pen.text(&text))]
+            reason_lines(buffer, pen, area, &w.name, &text);
         }
-        (None, None) => return,
-    };
-    let (name, rest) = (text[0].clone(), text[2].content.clone());
+        (None, None) => {}
+    }
+}
+
+/// A name and what there is to say of it, on as many lines as there are.
+pub fn reason_lines(buffer: &mut Buffer, pen: Pen, area: Rect, name: &str, reason: &str) {
+    let name = pen.text(name);
     let width = usize::from(area.width);
-    let whole = format!("{} {rest}", name.content);
+    let whole = format!("{name} {}", pen.text(reason));
     for (y, line) in (0..area.height).zip(pen.fold(&whole, width)) {
         let more = y + 1 == area.height && pen.fold(&whole, width).len() > usize::from(area.height);
         let line = if more { pen.fit(&format!("{line}    "), width).into_owned() } else { line };
         buffer.set_stringn(area.x, area.y + y, line, width, Style::new());
     }
     if area.height > 0 {
-        let cols = name.content.width().min(width);
+        let cols = name.width().min(width);
         let cols = u16::try_from(cols).unwrap_or(area.width);
         buffer.set_style(Rect::new(area.x, area.y, cols, 1), pen.strong());
     }

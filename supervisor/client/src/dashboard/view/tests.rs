@@ -9,7 +9,10 @@ use wezterm_parallel_schemas::{
 use super::*;
 use crate::dashboard::{
     ask::Msg,
-    fixtures::{NOW, agent, daemon, empty, pass, press, processes, settle, some, type_in, with},
+    fixtures::{
+        NOW, agent, busy, choose_task, daemon, empty, pass, press, processes, settle, some, tasks, type_in,
+        with,
+    },
     input::Key,
     update::update,
 };
@@ -81,6 +84,89 @@ fn all_of_one_process() {
         settle(&mut model);
         model
     }));
+}
+
+#[test]
+fn tasks_that_need_somebody_stand_first_and_what_is_over_last() {
+    insta::assert_snapshot!(pictures(busy));
+}
+
+#[test]
+fn all_of_a_task_that_runs_and_of_one_that_failed() {
+    let page = |name: &'static str| {
+        pictures(move |size| {
+            let mut model = busy(size);
+            choose_task(&mut model, name);
+            press(&mut model, &[Key::Tab]);
+            settle(&mut model);
+            model
+        })
+    };
+    insta::assert_snapshot!([page("tests"), page("review of the last commit")].concat());
+}
+
+#[test]
+fn processes_say_in_one_line_how_tasks_stand() {
+    let head = |size| {
+        let mut model = busy(size);
+        press(&mut model, &[Key::Char('t')]);
+        picture(&model).lines().next().unwrap_or_default().to_owned()
+    };
+    insta::assert_snapshot!(SIZES.map(head).join("\n"));
+}
+
+#[test]
+fn what_is_asked_about_tasks_stands_at_the_foot() {
+    let foot = |name: &str, keys: &[Key], text: &str| {
+        let line = |size| {
+            let mut model = busy(size);
+            choose_task(&mut model, name);
+            press(&mut model, keys);
+            type_in(&mut model, text);
+            picture(&model).lines().last().unwrap_or_default().to_owned()
+        };
+        SIZES.map(line).join("\n")
+    };
+    let all = [
+        foot("tests", &[], ""),
+        foot("halted", &[], ""),
+        foot("build", &[], ""),
+        foot("tests", &[Key::Char('c')], ""),
+        foot("build", &[Key::Char('c')], ""),
+        foot("later", &[Key::Char('p')], ""),
+        foot("later", &[Key::Char('/')], "limit"),
+        foot("tests", &[Key::Tab], ""),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn the_help_of_tasks_has_every_key() {
+    insta::assert_snapshot!(pictures(|size| {
+        let mut model = busy(size);
+        press(&mut model, &[Key::Char('?')]);
+        model
+    }));
+}
+
+#[test]
+fn no_tasks_at_all_say_how_to_begin() {
+    let mut model = with((40, 12), Vec::new());
+    press(&mut model, &[Key::Char('t')]);
+    insta::assert_snapshot!(picture(&model));
+}
+
+#[test]
+fn tasks_in_ascii_are_ascii_and_colours_say_nothing_of_their_own() {
+    let mut model = busy((120, 40));
+    model.look.ascii = true;
+    let plain = buffer(&model);
+    assert!(picture(&model).is_ascii(), "{}", picture(&model));
+    model.look.plain = false;
+    let coloured = buffer(&model);
+    assert!(coloured.content.iter().any(|c| c.fg != Color::Reset), "colours");
+    let symbols = |b: &Buffer| b.content.iter().map(|c| c.symbol().to_owned()).collect::<Vec<_>>();
+    assert_eq!(symbols(&plain), symbols(&coloured));
 }
 
 #[test]
@@ -244,6 +330,26 @@ fn nothing_that_steers_a_terminal_gets_to_it() {
             check(&model);
         }
         assert!(!title(&model).contains(char::is_control));
+        let mut list = tasks();
+        for t in &mut list {
+            (t.name, t.text, t.group) = (format!("{}{EVIL}", t.name), EVIL.into(), EVIL.into());
+            (t.reason, t.cwd, t.workspace) = (Some(EVIL.into()), EVIL.into(), Some(EVIL.into()));
+            (t.session_id, t.added_by) = (Some(EVIL.into()), Some(EVIL.into()));
+            if let Some(p) = &mut t.progress {
+                (p.doing, p.text) = (Some(EVIL.into()), Some(EVIL.into()));
+            }
+        }
+        let mut model = busy(size);
+        crate::dashboard::fixtures::answer(
+            &mut model,
+            crate::dashboard::ask::Fetch::Tasks,
+            crate::dashboard::ask::Fetched::Tasks(list),
+        );
+        for key in [Key::Home, Key::End, Key::Tab, Key::Char('c'), Key::Char('/')] {
+            settle(&mut model);
+            press(&mut model, &[key]);
+            check(&model);
+        }
     }
 }
 
@@ -255,6 +361,11 @@ fn at_no_size_is_there_a_panic() {
             for key in
                 [Key::Char('g'), Key::End, Key::Tab, Key::Char('i'), Key::Char('?'), Key::Esc, Key::Char('p')]
             {
+                press(&mut model, &[key]);
+                buffer(&model);
+            }
+            let mut model = busy((cols, rows));
+            for key in [Key::End, Key::Tab, Key::Esc, Key::Char('?'), Key::Esc, Key::Char('/')] {
                 press(&mut model, &[key]);
                 buffer(&model);
             }
