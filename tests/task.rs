@@ -424,3 +424,41 @@ fn a_stop_ends_what_runs_and_the_next_daemon_has_it_go_on() {
     });
     assert_eq!(events.task_name.as_deref(), Some("a"));
 }
+
+#[test]
+fn a_command_that_ends_well_when_it_is_told_to_is_not_done() {
+    let site = site("{}");
+    let script = "trap 'exit 0' TERM; echo x >> begun; sleep 600 & wait";
+    let begun = |count: usize| {
+        site.wait_file(&site.path("work/begun"), |text| text.lines().count() == count);
+    };
+    add(&site, command(&site, "canceled", script));
+    add(&site, after(command(&site, "behind", "true"), &["canceled"]));
+    begun(1);
+    assert_eq!(call::<CancelTask>(&site, target("canceled")).expect("an end").state, TaskState::Canceled);
+    assert_eq!(wait(&site, &["behind"])["behind"].state, TaskState::Skipped);
+    add(&site, TaskAdd { timeout_ms: Some(500), ..command(&site, "slow", script) });
+    let slow = &wait(&site, &["slow"])["slow"];
+    assert_eq!((slow.state, slow.reason.as_deref()), (TaskState::Failed, Some("it took too long")));
+    add(&site, command(&site, "stopped", script));
+    begun(3);
+    site.run(&["stop", "--yes"]).ok();
+    site.daemon();
+    begun(4);
+    assert_eq!(show(&site, "stopped").task.attempt, 2, "the next daemon begins it anew");
+    call::<CancelTask>(&site, target("stopped")).expect("an end");
+}
+
+#[test]
+fn an_import_with_a_key_is_taken_once() {
+    let site = site("{ parallel: 0 }");
+    let import = || TaskImport {
+        tasks: vec![command(&site, "a", "true"), after(command(&site, "b", "true"), &["a"])],
+        key: Some("k".into()),
+        ..TaskImport::default()
+    };
+    let ids = |views: Vec<TaskView>| views.into_iter().map(|v| v.id).collect::<Vec<_>>();
+    let first = ids(call::<ImportTasks>(&site, import()).expect("they are added"));
+    assert_eq!(ids(call::<ImportTasks>(&site, import()).expect("they are there")), first);
+    assert_eq!(call::<ListTasks>(&site, TaskList::default()).expect("a list").len(), 2);
+}

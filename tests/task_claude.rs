@@ -14,10 +14,10 @@ use wezterm_parallel_schemas::{
     inbox::{InboxList, InboxTarget},
     limit::LimitOpen,
     method::{
-        AddTask, AllowAsk, CancelTask, ListAsks, ListEvents, ListLimits, Method, OpenLimit, PauseTask,
-        ResumeTask, ShowTask, WaitForTasks,
+        AddTask, AllowAsk, CancelTask, EditTask, ListAsks, ListEvents, ListLimits, Method, OpenLimit,
+        PauseTask, ResumeTask, ShowTask, WaitForTasks,
     },
-    task::{TaskAdd, TaskDetail, TaskState, TaskTarget, TaskView, TaskWait},
+    task::{TaskAdd, TaskDetail, TaskEdit, TaskState, TaskTarget, TaskView, TaskWait},
 };
 
 use crate::support::site::{Site, kill, lives};
@@ -268,6 +268,12 @@ fn an_account_that_is_not_logged_in_starts_nothing_until_somebody_says_so() {
     let second = show(&site, "second").task;
     assert_eq!((second.state, second.attempt), (TaskState::Queued, 0), "{second:?}");
     assert!(second.reason.as_deref().is_some_and(|r| r.contains("limit open")), "{second:?}");
+    let accounts = call::<ListLimits>(&site, Empty {}).expect("a list");
+    assert!(accounts.iter().any(|a| a.reason.as_deref().is_some_and(|r| r.contains("login was refused"))));
+    site.wait_event(0, "word of it", |e| {
+        e.kind.name() == "limit.reached"
+            && e.message.as_deref().is_some_and(|m| m.contains("login was refused"))
+    });
     call::<OpenLimit>(&site, LimitOpen::default()).expect("it is tried again");
     let views = wait(&site, &["first", "second"]);
     assert_eq!((views["first"].state, views["second"].state), (TaskState::Done, TaskState::Done));
@@ -313,4 +319,19 @@ fn a_claude_goes_on_over_a_daemon_that_is_killed_and_its_progress_is_known_again
     let done = &wait(&site, &["long"])["long"];
     assert_eq!((done.state, done.attempt), (TaskState::Done, 1));
     assert_eq!(show(&site, "long").result.expect("a result").text.as_deref(), Some("over"));
+}
+
+#[test]
+fn a_prompt_that_is_changed_after_it_has_begun_begins_anew() {
+    let Some(site) = site("{}") else { return };
+    add(&site, with_shell("long", "[[bash:echo x >> tool; timeout 600 tail -f /dev/null]][[text:over]]"));
+    site.wait_file(&site.path("work/api/tool"), |text| !text.is_empty());
+    let paused = call::<PauseTask>(&site, target("long")).expect("it is paused");
+    let prompt = Some("[[text:another answer]]".to_owned());
+    call::<EditTask>(&site, TaskEdit { task: "long".into(), prompt, ..TaskEdit::default() })
+        .expect("changed");
+    call::<ResumeTask>(&site, target("long")).expect("it goes on");
+    let done = &wait(&site, &["long"])["long"];
+    assert_eq!(show(&site, "long").result.expect("a result").text.as_deref(), Some("another answer"));
+    assert_ne!(done.session_id, paused.session_id);
 }

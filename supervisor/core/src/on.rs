@@ -102,7 +102,7 @@ pub fn names(event: &Event, known: &Known) -> Vec<OnEvent> {
         EventKind::ConfigApplied => vec![OnEvent::ConfigApplied],
         EventKind::ConfigRefused => vec![OnEvent::ConfigRefused],
         // told again where only the reason is another one
-        EventKind::TaskChanged if known.task != event.task_state => {
+        EventKind::TaskChanged | EventKind::TaskAdded if known.task != event.task_state => {
             event.task_state.and_then(task).into_iter().collect()
         }
         _ => Vec::new(),
@@ -175,7 +175,7 @@ impl Known {
 
     fn learn(&mut self, event: &Event) {
         match event.kind {
-            EventKind::TaskChanged => self.task = event.task_state,
+            EventKind::TaskChanged | EventKind::TaskAdded => self.task = event.task_state,
             EventKind::ProcessState => {
                 self.state = event.state;
                 if event.state == Some(State::Running) {
@@ -277,7 +277,7 @@ impl Hooks {
 
     /// What the event is for hooks; from now on it is known.
     fn learn(&mut self, event: &Event) -> Vec<OnEvent> {
-        if let (EventKind::TaskChanged, Some(task)) = (event.kind, &event.task) {
+        if let (EventKind::TaskChanged | EventKind::TaskAdded, Some(task)) = (event.kind, &event.task) {
             let known = self.known.entry(task.clone()).or_default();
             let names = names(event, known);
             known.learn(event);

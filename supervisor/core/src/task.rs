@@ -39,6 +39,8 @@ pub const PUSHBACKS_MAX: u32 = 10;
 pub const GAP_MS: Millis = 250;
 /// Longest time between two starts of an account whose API is busy.
 pub const GAP_MS_MAX: Millis = 60_000;
+/// Shortest wait at a usage limit.
+const LIMIT_MS_MIN: i64 = 5_000;
 /// What the disk has refused to keep is tried again after this long.
 const REFUSED_MS: i64 = 5_000;
 
@@ -216,7 +218,12 @@ pub enum Input {
         fresh: bool,
     },
     /// A task that neither runs nor is over is another one: the same id, the same tasks that come first.
-    Edit(Box<TaskSpec>),
+    Edit {
+        /// What it is from now on.
+        spec: Box<TaskSpec>,
+        /// It is asked something else: it goes on with nothing of before.
+        fresh: bool,
+    },
     /// Tasks that are over are not remembered any more.
     Forget(Vec<String>),
     /// Time has passed.
@@ -436,7 +443,7 @@ impl Tasks {
             Input::Saved { id, number } => self.saved(&id, number, now, &mut out),
             Input::Unsaved(rows) => {
                 for (id, number) in rows {
-                    self.unsaved(&id, number, now);
+                    self.unsaved(&id, number, now, &mut out);
                 }
             }
             Input::Lives { run, session } => self.lives(&run, session, &mut out),
@@ -447,7 +454,7 @@ impl Tasks {
             }
             Input::Lost { run } => {
                 if let Some(id) = self.alive(&run) {
-                    self.lost(&id, now, &mut out);
+                    self.lost(&id, now, chance, &mut out);
                 }
             }
             Input::Cancel(id) => self.cancel(&id, now, &mut out),
@@ -466,7 +473,7 @@ impl Tasks {
                 account.closed_until = Some(account.closed_until.unwrap_or(0).max(until));
             }
             Input::Retry { id, fresh } => self.retry(&id, fresh, now, &mut out),
-            Input::Edit(spec) => self.edit(*spec, now, &mut out),
+            Input::Edit { spec, fresh } => self.edit(*spec, fresh, now, &mut out),
             Input::Forget(ids) => {
                 for id in ids {
                     if self.tasks.get(&id).is_some_and(|task| task.stage == Stage::Over) {
@@ -582,6 +589,13 @@ impl Tasks {
     fn retry(&mut self, id: &str, fresh: bool, now: i64, out: &mut Vec<Effect>) {
         let mut again = Vec::new();
         let mut next = vec![id.to_owned()];
+        // only a person asks for this, and not often: all tasks are looked at, once
+        let mut behind: HashMap<String, Vec<String>> = HashMap::new();
+        for task in self.tasks.values() {
+            for other in &task.row.spec.after {
+                behind.entry(other.clone()).or_default().push(task.row.spec.id.clone());
+            }
+        }
         while let Some(id) = next.pop() {
             let Some(task) = self.tasks.get_mut(&id).filter(|task| task.stage == Stage::Over) else {
                 continue;
@@ -594,15 +608,26 @@ impl Tasks {
             if fresh || task.row.state == TaskState::Done {
                 (task.row.session, task.row.first) = (None, task.row.attempt + 1);
             }
-            // only a person asks for this, and not often: all tasks are looked at
-            let skipped = self.tasks.values().filter(|task| {
-                task.row.state == TaskState::Skipped
-                    && task.stage == Stage::Over
-                    && task.row.spec.after.contains(&id)
-            });
-            let mut skipped: Vec<String> = skipped.map(|task| task.row.spec.id.clone()).collect();
-            skipped.sort();
-            next.extend(skipped);
+            let mut others = behind.remove(&id).unwrap_or_default();
+            others.sort();
+            for other in others {
+                let Some(task) = self.tasks.get_mut(&other) else { continue };
+                match task.stage {
+                    Stage::Over if task.row.state == TaskState::Skipped => next.push(other),
+                    // it waits for others still: from now on for this one too
+                    Stage::Behind(open) => {
+                        if self.dependents.entry(id.clone()).or_default().insert(other) {
+                            task.stage = Stage::Behind(open + 1);
+                        }
+                    }
+                    Stage::Over
+                    | Stage::Held
+                    | Stage::Queued
+                    | Stage::Paused
+                    | Stage::Saving
+                    | Stage::Alive => {}
+                }
+            }
             again.push(id);
         }
         for id in again {
@@ -610,7 +635,7 @@ impl Tasks {
         }
     }
 
-    fn edit(&mut self, spec: TaskSpec, now: i64, out: &mut Vec<Effect>) {
+    fn edit(&mut self, spec: TaskSpec, fresh: bool, now: i64, out: &mut Vec<Effect>) {
         let id = spec.id.clone();
         let Some(task) =
             self.tasks.get_mut(&id).filter(|task| !task.stage.runs() && task.stage != Stage::Over)
@@ -623,6 +648,9 @@ impl Tasks {
         }
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.row.spec = TaskSpec { after: task.row.spec.after.clone(), ..spec };
+        if fresh {
+            (task.row.session, task.row.first) = (None, task.row.attempt + 1);
+        }
         let (state, reason) = (task.row.state, task.row.reason.clone());
         self.set_stage(&id, stage);
         self.set(&id, state, reason, out);
@@ -661,12 +689,19 @@ impl Tasks {
 
     /// One that was never kept is none. A run that cannot be kept is not asked for, as a daemon after this one
     /// would not know of it: the attempt is taken back.
-    fn unsaved(&mut self, id: &str, number: u64, now: i64) {
+    fn unsaved(&mut self, id: &str, number: u64, now: i64, out: &mut Vec<Effect>) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         if !task.kept {
             self.set_stage(id, Stage::Over);
             self.disarm(id);
             self.tasks.remove(id);
+            // one that has been put behind it meanwhile would wait for ever
+            for dependent in self.dependents.remove(id).unwrap_or_default() {
+                if self.tasks.get(&dependent).is_some_and(|t| t.kept && matches!(t.stage, Stage::Behind(_))) {
+                    let why = format!("{id} comes first, and could not be kept");
+                    self.end(&dependent, TaskState::Skipped, Some(why), now, out);
+                }
+            }
         } else if task.stage == Stage::Saving && task.number == number {
             task.row.attempt -= 1;
             task.row.state = TaskState::Waiting;
@@ -724,11 +759,13 @@ impl Tasks {
             None => {}
         }
         if overdue {
-            return self.failed(id, "it took too long".into(), now, chance, out);
+            return self.failed(id, TOO_LONG.into(), now, chance, out);
         }
         match outcome {
             Outcome::Success => unreachable!("handled above"),
             Outcome::UsageLimit { until } => {
+                // an API that still refuses when its own time has come is not asked again at once
+                let until = until.max(now + LIMIT_MS_MIN);
                 if let Some(name) = account {
                     let account = self.accounts.entry(name).or_default();
                     account.closed_until = Some(account.closed_until.unwrap_or(0).max(until));
@@ -774,15 +811,17 @@ impl Tasks {
     }
 
     /// Its run went with the machine, or has never begun. That is no failure of the task's.
-    fn lost(&mut self, id: &str, now: i64, out: &mut Vec<Effect>) {
+    fn lost(&mut self, id: &str, now: i64, chance: f64, out: &mut Vec<Effect>) {
         let Some(task) = self.tasks.get_mut(id) else { return };
-        task.overdue = false;
+        let overdue = std::mem::take(&mut task.overdue);
         match task.row.wish.take() {
             Some(Wish::Cancel) => self.end(id, TaskState::Canceled, None, now, out),
             Some(Wish::Pause) => {
                 self.set_stage(id, Stage::Paused);
                 self.set(id, TaskState::Paused, None, out);
             }
+            // it waited so long for its start
+            None if overdue => self.failed(id, TOO_LONG.into(), now, chance, out),
             None => self.queue(id, now, out),
         }
     }
@@ -1009,6 +1048,7 @@ impl Tasks {
     }
 }
 
+const TOO_LONG: &str = "it took too long";
 const DEADLINE: &str = "its deadline has passed";
 
 /// Where a task stands in its lane; the smallest goes first.

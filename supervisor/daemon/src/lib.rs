@@ -318,6 +318,10 @@ async fn serve_here(places: Places, ready: &Ready) -> Result<(), String> {
     } else {
         // what the store knows of goes on; nothing is taken away because a file cannot be read
         tracing::error!("no config is in force");
+        if let Some(tasks) = shared.tasks.get() {
+            let (tasks_spec, agents) = (Default::default(), Default::default());
+            tasks.do_send(actors::task::Config { tasks: tasks_spec, agents });
+        }
     }
     if let Some(e) = &refused {
         let event = Event { message: Some(e.to_string()), ..Event::new(EventKind::ConfigRefused) };

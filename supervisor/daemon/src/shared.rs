@@ -94,6 +94,8 @@ pub struct TaskHome {
     pub command: bool,
     /// How many tasks stand above it that have added one another.
     pub depth: u32,
+    /// Id of the process or task at which it began that agents added tasks.
+    pub root: Option<String>,
     /// Options that it has from the agent that has added it.
     pub inherited: Vec<String>,
     /// The agent that is asked.

@@ -301,6 +301,10 @@ pub struct TaskCard {
     pub added_at: i64,
     /// The agent that has added it: `WORKSPACE/PROCESS` or a task's id.
     pub added_by: Option<String>,
+    /// Id of the process or task that has added it.
+    pub adder: Option<String>,
+    /// Id of the process or task at which it began that agents added tasks.
+    pub root: Option<String>,
     /// The agent that is asked; `claude` if none.
     pub agent: Option<String>,
     /// How many tasks stand above it that have added one another.

@@ -10,8 +10,8 @@ use wezterm_parallel_schemas::{
 use super::{PRIORITY_MAX, TaskSpec, Tasks};
 use crate::spec::is_name;
 
-/// Tasks that are remembered at the same time, over and not over: their rows stay below a hundred megabytes.
-pub const TASKS_MAX: usize = 100_000;
+/// Tasks that are remembered at the same time, over and not over: a listing of all of them fits an answer.
+pub const TASKS_MAX: usize = 30_000;
 
 /// Something is wrong with a task.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -470,15 +470,15 @@ fn a_task_that_is_tried_again_brings_back_what_was_skipped_because_of_it() {
 fn a_task_is_changed_where_it_waits_and_not_where_it_runs_or_is_over() {
     let mut bench = Bench::new(1);
     bench.add(vec![task("a"), task("b"), task("c")]);
-    bench.step(Input::Edit(Box::new(TaskSpec { priority: 9, ..task("c") })));
-    bench.step(Input::Edit(Box::new(TaskSpec { priority: 9, ..task("a") })));
+    bench.step(Input::Edit { spec: Box::new(TaskSpec { priority: 9, ..task("c") }), fresh: false });
+    bench.step(Input::Edit { spec: Box::new(TaskSpec { priority: 9, ..task("a") }), fresh: false });
     assert_eq!(bench.tasks.row("a").expect("it is known").spec.priority, 0, "it runs");
     bench.launched();
     bench.end("a-1", Outcome::Success);
     assert_eq!(bench.launched(), "c-1");
-    bench.step(Input::Edit(Box::new(TaskSpec { deadline: Some(NOW), ..task("b") })));
+    bench.step(Input::Edit { spec: Box::new(TaskSpec { deadline: Some(NOW), ..task("b") }), fresh: false });
     assert_eq!(bench.state("b"), TaskState::Failed, "its deadline has passed");
-    bench.step(Input::Edit(Box::new(TaskSpec { priority: 9, ..task("b") })));
+    bench.step(Input::Edit { spec: Box::new(TaskSpec { priority: 9, ..task("b") }), fresh: false });
     assert_eq!(bench.tasks.row("b").expect("it is known").spec.priority, 0, "it is over");
 }
 
@@ -505,4 +505,41 @@ fn what_is_over_can_be_forgotten_and_nothing_else() {
     bench.end("b-1", Outcome::Success);
     bench.end("c-1", Outcome::Success);
     assert_eq!((bench.state("b"), bench.state("c")), (TaskState::Done, TaskState::Done));
+}
+
+#[test]
+fn one_that_took_too_long_before_its_start_has_failed() {
+    let mut bench = Bench::new(1);
+    bench.add(vec![TaskSpec { timeout: Some(1_000), ..task("a") }]);
+    bench.wait(1_000);
+    assert_eq!(bench.stopped, ["a-1"]);
+    bench.step(Input::Lost { run: "a-1".into() });
+    assert_eq!(bench.state("a"), TaskState::Failed);
+}
+
+#[test]
+fn what_waits_for_one_that_is_tried_again_waits_for_it_once_more() {
+    let mut bench = Bench::new(2);
+    bench.add(vec![task("a"), task("b"), after("c", &["a", "b"])]);
+    bench.end("a-1", Outcome::Success);
+    bench.step(Input::Retry { id: "a".into(), fresh: false });
+    bench.launched();
+    bench.end("b-1", Outcome::Success);
+    assert_eq!((bench.state("c"), bench.launched().as_str()), (TaskState::Waiting, ""));
+    bench.end("a-2", Outcome::Success);
+    assert_eq!(bench.launched(), "c-1");
+}
+
+#[test]
+fn one_behind_a_task_that_could_not_be_kept_does_not_wait_for_ever() {
+    let mut tasks = Tasks::default();
+    let a = tasks.step(Input::Add(vec![task("a")]), NOW, 0.5);
+    let number = |effects: &[Effect]| match &effects[0] {
+        Effect::Save { number, .. } => *number,
+        other => panic!("{other:?}"),
+    };
+    let b = tasks.step(Input::Add(vec![after("b", &["a"])]), NOW, 0.5);
+    tasks.step(Input::Saved { id: "b".into(), number: number(&b) }, NOW, 0.5);
+    tasks.step(Input::Unsaved(vec![("a".into(), number(&a))]), NOW, 0.5);
+    assert_eq!((tasks.row("a"), tasks.row("b").map(|r| r.state)), (None, Some(TaskState::Skipped)));
 }

@@ -1100,6 +1100,18 @@ impl ProcessActor {
     }
 }
 
+/// The environment that it runs in.
+#[derive(Message)]
+#[rtype(result = "IndexMap<String, String>")]
+pub struct Surroundings;
+
+impl Handler<Surroundings> for ProcessActor {
+    type Result = actix::MessageResult<Surroundings>;
+    fn handle(&mut self, _: Surroundings, _: &mut Context<Self>) -> Self::Result {
+        actix::MessageResult(self.environment())
+    }
+}
+
 /// What somebody wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

@@ -37,8 +37,8 @@ use crate::shared::{Shared, TaskHome};
 
 pub use find::{Find, List, Show};
 pub use orders::{
-    Add, Edit, EndRuns, GoOn, Group, GroupOrder, Groups, Limited, New, Open, Order, Target, Wait, name_of,
-    text_of,
+    Add, Edit, EndRuns, GoOn, Group, GroupOrder, Groups, Limited, New, NoLogin, Open, Order, Target, Wait,
+    name_of, text_of,
 };
 pub use run::beginning;
 
@@ -50,6 +50,8 @@ const OUTPUTS_KEPT_MAX: usize = 2_000;
 const ATTEMPTS_KEPT_MAX: u32 = 3;
 /// What the disk has refused is handed to it again after this long.
 const RESAVE_MS: u64 = 5_000;
+/// Why an account starts nothing whose login was refused.
+pub const NO_LOGIN: &str = "its login was refused: log in, then `wezterm-parallel limit open`";
 /// The agent that is asked where none is named.
 const AGENT_DEFAULT: &str = "claude";
 
@@ -76,6 +78,12 @@ pub struct TasksActor {
     unsaved: HashMap<String, u64>,
     /// Tasks whose newest row the disk has refused.
     refused: HashSet<String>,
+    /// What the disk has refused and no row can say again, in its order.
+    lost: Vec<Change>,
+    /// The same, on its way to the disk, by the number of the commit.
+    at_stake: HashMap<u64, Vec<Change>>,
+    /// When what was refused is handed to the disk again, in milliseconds since 1970.
+    resave_at: Option<i64>,
     waits: Vec<Waiting>,
     commits: u64,
     /// What follows commits that are under way.
@@ -157,6 +165,9 @@ impl TasksActor {
             outputs: VecDeque::new(),
             unsaved: HashMap::new(),
             refused: HashSet::new(),
+            lost: Vec::new(),
+            at_stake: HashMap::new(),
+            resave_at: None,
             waits: Vec::new(),
             commits: 0,
             replies: HashMap::new(),
@@ -198,6 +209,14 @@ impl TasksActor {
             self.machine.step(Input::PauseGroup(group), 0, 0.0);
         }
         self.pending = effects;
+        // from the first call on it is known who calls, also before a run is found again
+        for row in self.machine.runs() {
+            let run = row.run();
+            let meta = rundir::read_meta(&rundir::run_dir(&self.shared.places.runs(), &run));
+            if let Ok(Some(meta)) = meta {
+                self.put_home_of(&row.spec.id, &run, None, Some(meta.keeper_pid));
+            }
+        }
     }
 
     fn enter(&mut self, id: &str, shown: Shown) {
@@ -240,7 +259,12 @@ impl TasksActor {
                 other => rest.push(other),
             }
         }
-        for id in self.refused.drain() {
+        let resave = self.resave_at.is_some_and(|at| at <= self.shared.clock.at());
+        if resave {
+            self.resave_at = None;
+            along.changes.append(&mut self.lost);
+        }
+        for id in if resave { std::mem::take(&mut self.refused) } else { HashSet::new() } {
             // the disk did not take what came before
             if let Some(row) = self.machine.row(&id) {
                 along.changes.push(Change::PutTask(Box::new(TaskPut { row: row.clone(), brought: None })));
@@ -251,6 +275,8 @@ impl TasksActor {
         self.commit(saves, along, ctx);
         for effect in rest {
             match effect {
+                // its row says that it runs: the next daemon finds that it has not begun
+                Effect::Launch { .. } if self.ending => {}
                 Effect::Launch { run, session } => self.launch(&run, session, ctx),
                 Effect::Stop { run } => self.stop(&run),
                 Effect::Save { .. } => {}
@@ -304,6 +330,15 @@ impl TasksActor {
         let number = self.commits;
         if let Some(reply) = reply {
             self.replies.insert(number, reply);
+        }
+        let only_here = |change: &&Change| match change {
+            Change::PutTask(put) => put.brought.is_some(),
+            Change::EditTask(_) => true,
+            _ => false,
+        };
+        let at_stake: Vec<Change> = changes.iter().filter(only_here).cloned().collect();
+        if !at_stake.is_empty() {
+            self.at_stake.insert(number, at_stake);
         }
         let me = ctx.address();
         let then: Box<dyn FnOnce(Result<(), Error>)> =
@@ -361,8 +396,8 @@ impl TasksActor {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        let resave = (!self.refused.is_empty()).then_some(RESAVE_MS);
         let now = self.shared.clock.at();
+        let resave = self.resave_at.map(|at| u64::try_from(at - now).unwrap_or(0));
         let due = self.machine.wake_at().filter(|_| !self.ending).map(|at| look_in(at, now));
         let Some(wait) = resave.into_iter().chain(due).min() else { return };
         self.timer = Some(ctx.run_later(Duration::from_millis(wait), |actor, ctx| {
@@ -374,6 +409,10 @@ impl TasksActor {
     /// Answers those whose wait is over.
     fn answer(&mut self) {
         for mut wait in std::mem::take(&mut self.waits) {
+            if wait.reply.is_closed() {
+                // nobody waits any more
+                continue;
+            }
             let until = wait.until;
             let is_done = |id: &String| {
                 let Some(row) = self.machine.row(id) else { return true };
@@ -501,22 +540,28 @@ impl TasksActor {
         })
     }
 
-    /// Where tasks live, for who asks which agent a caller is.
+    /// Where a task lives, for who asks which agent a caller is.
     fn put_home(&self, task: &str) {
-        let (Some(shown), Some(living)) = (self.shown.get(task), self.runs.get(task)) else { return };
+        let Some(living) = self.runs.get(task) else { return };
+        self.put_home_of(task, &living.run, living.pid, living.keeper_pid);
+    }
+
+    fn put_home_of(&self, task: &str, run: &str, pid: Option<i32>, keeper_pid: Option<i32>) {
+        let Some(shown) = self.shown.get(task) else { return };
         let card = &shown.card;
         let home = TaskHome {
             id: task.to_owned(),
             name: card.name.clone(),
-            run_id: living.run.clone(),
+            run_id: run.to_owned(),
             workspace: card.workspace.clone(),
             cwd: card.cwd.clone(),
             command: card.command,
             depth: card.depth,
+            root: card.root.clone(),
             inherited: card.inherited.clone(),
             agent: card.agent.clone(),
-            pid: living.pid,
-            keeper_pid: living.keeper_pid,
+            pid,
+            keeper_pid,
         };
         self.shared.task_homes.borrow_mut().insert(task.to_owned(), home);
     }
@@ -551,6 +596,9 @@ impl Supervised for TasksActor {
         self.replies.clear();
         self.unsaved.clear();
         self.refused.clear();
+        self.lost.clear();
+        self.at_stake.clear();
+        self.resave_at = None;
         self.timer = None;
         match self.shared.board.store().tasks() {
             Ok((loaded, paused)) => self.restore(loaded, paused),
@@ -563,6 +611,9 @@ impl Supervised for TasksActor {
 impl TasksActor {
     /// Does what was left to do, and looks for the runs of before.
     fn begin(&mut self, ctx: &mut Context<Self>) {
+        if self.ending {
+            return;
+        }
         let runs: Vec<(String, String, Option<String>)> = self
             .machine
             .runs()
@@ -623,6 +674,11 @@ impl Handler<Committed> for TasksActor {
         let mut step = |machine: &mut Tasks, input| {
             effects.extend(machine.step(input, now.at.cast_signed(), now.chance));
         };
+        let at_stake = self.at_stake.remove(&m.number).unwrap_or_default();
+        if m.result.is_err() {
+            self.lost.extend(at_stake);
+            self.resave_at = Some(now.at.cast_signed() + RESAVE_MS.cast_signed());
+        }
         match &m.result {
             Ok(()) => {
                 for (id, number) in m.saves {
@@ -743,7 +799,13 @@ impl Handler<FromRun> for TasksActor {
             News::Abandoned => {
                 self.runs.remove(&task);
                 let session = self.machine.row(&task).and_then(|row| row.session.clone());
-                self.start_run(&task, &run, session, Begin::Adopt, ctx);
+                // what makes it fail each time is not to use up a processor
+                ctx.run_later(Duration::from_millis(RESAVE_MS), move |actor, ctx| {
+                    if actor.machine.is_running(&task) && !actor.runs.contains_key(&task) {
+                        actor.start_run(&task, &run, session, Begin::Adopt, ctx);
+                    }
+                });
+                return;
             }
         }
         self.answer_ended();
@@ -751,6 +813,13 @@ impl Handler<FromRun> for TasksActor {
 }
 
 impl TasksActor {
+    /// What is told when the API has refused the login of an account: nothing of it starts from here on.
+    fn no_login(&self, task: &str) -> Option<Event> {
+        let account = self.machine.row(task)?.spec.account.clone();
+        let message = Some(NO_LOGIN.to_owned());
+        Some(Event { account, message, task: Some(task.to_owned()), ..Event::new(EventKind::LimitReached) })
+    }
+
     /// All of the account hear of a limit that a task has met.
     fn tell_limit(&self, task: &str, until: i64) {
         let Some(account) = self.machine.row(task).and_then(|row| row.spec.account.clone()) else { return };
@@ -788,8 +857,10 @@ impl TasksActor {
         }
         // ended by the daemon before this one as it ended itself: no failure of the task's
         let with_the_daemon = over.stopped && !self.machine.is_unwanted(task);
-        if let Outcome::UsageLimit { until } = over.outcome {
-            self.tell_limit(task, until);
+        match over.outcome {
+            Outcome::UsageLimit { until } => self.tell_limit(task, until),
+            Outcome::Auth => along.events.extend(self.no_login(task)),
+            Outcome::Success | Outcome::Busy { .. } | Outcome::Crash(_) | Outcome::Final(_) => {}
         }
         let input = match over.outcome {
             outcome if !with_the_daemon || outcome == Outcome::Success => {

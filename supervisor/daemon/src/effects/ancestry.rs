@@ -175,6 +175,7 @@ mod tests {
             cwd: "/src".into(),
             command,
             depth: 0,
+            root: None,
             inherited: Vec::new(),
             agent: None,
             pid: Some(1),

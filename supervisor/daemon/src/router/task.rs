@@ -21,6 +21,7 @@ use wezterm_parallel_store::TaskCard;
 
 use super::{Router, fault, gone, off_thread};
 use crate::{
+    actors::process::Surroundings,
     actors::task::{
         self as tasks, Add, Edit, EndRuns, Find, Group, GroupOrder, Groups, List, New, Open, Order, Show,
         Target, Wait, beginning, name_of, text_of,
@@ -64,13 +65,18 @@ enum Values {
 
 /// An agent that adds tasks, or processes.
 pub(super) struct Adder {
+    id: String,
     name: String,
+    /// The one at which it began that agents added tasks.
+    root: String,
     depth: u32,
+    /// The environment that it runs in, as the daemon knows it.
+    environment: IndexMap<String, String>,
     pub(super) workspace: Option<String>,
     pub(super) cwd: PathBuf,
     pub(super) agent: Option<String>,
     pub(super) inherited: Vec<String>,
-    budget_usd: Option<f64>,
+    has_budget: bool,
 }
 
 impl Router {
@@ -96,7 +102,12 @@ impl Router {
         for (n, task) in p.tasks.into_iter().enumerate() {
             let name = task.name.clone().unwrap_or_else(|| format!("task {}", n + 1));
             let one = self.new_task(task, None, shared.clone(), &mut environments).await;
-            new.push(one.map_err(|e| Error { message: format!("{name}: {}", e.message), ..e })?);
+            let mut one = one.map_err(|e| Error { message: format!("{name}: {}", e.message), ..e })?;
+            if let Some(key) = &p.key {
+                // whoever asks again, since the answer was lost, gets the tasks of before
+                one.card.key = Some(format!("{key}#{n}"));
+            }
+            new.push(one);
         }
         self.add_tasks(new, environments).await
     }
@@ -143,10 +154,13 @@ impl Router {
             cwd,
             added_at: 0,
             added_by: adder.map(|a| a.name.clone()),
+            adder: adder.map(|a| a.id.clone()),
+            root: adder.map(|a| a.root.clone()),
             agent: p.agent.clone(),
             depth: adder.map_or(0, |a| a.depth),
             inherited: adder.map(|a| a.inherited.clone()).unwrap_or_default(),
-            key: p.key.take(),
+            // a key of an agent's means nothing to others
+            key: p.key.take().map(|key| adder.map_or(key.clone(), |a| format!("{}:{key}", a.id))),
         };
         Ok(New { asked: p, card, environment: own.or(shared) })
     }
@@ -158,7 +172,10 @@ impl Router {
             Ancestry::Unknown => {
                 Err(Error::new(Code::Forbidden, "a caller that nobody knows may not add anything"))
             }
-            Ancestry::Process(view) => Ok(Some(of_process(&view))),
+            Ancestry::Process(view) => {
+                let environment = self.process_actor(&view).await?.send(Surroundings).await.map_err(gone)?;
+                Ok(Some(of_process(&view, environment)))
+            }
             Ancestry::Task(home) => Ok(Some(self.of_task(&home).await?)),
         }
     }
@@ -166,8 +183,9 @@ impl Router {
     async fn of_task(&self, home: &TaskHome) -> Result<Adder, Error> {
         let (store, id) = (self.shared.board.store().clone(), home.id.clone());
         let read = off_thread(move || store.task_asked(&id)).await?;
-        let asked = read.map_err(|e| Error::new(Code::Storage, e.to_string()))?.map(|(asked, _)| asked);
-        let asked = asked.unwrap_or_default();
+        let (asked, own) = read.map_err(|e| Error::new(Code::Storage, e.to_string()))?.unwrap_or_default();
+        let mut environment = own.unwrap_or_else(|| (**self.shared.environment.borrow()).clone());
+        environment.extend(asked.env.clone());
         let mut inherited = home.inherited.clone();
         let mut add = |name: &str, value: &str| inherited.extend([name.to_owned(), value.to_owned()]);
         if let Some(model) = &asked.model {
@@ -180,13 +198,16 @@ impl Router {
             add("--allowedTools", tool);
         }
         Ok(Adder {
+            id: home.id.clone(),
             name: home.id.clone(),
+            root: home.root.clone().unwrap_or_else(|| home.id.clone()),
             depth: home.depth + 1,
+            environment,
             workspace: home.workspace.clone(),
             cwd: home.cwd.clone(),
             agent: home.agent.clone(),
             inherited,
-            budget_usd: asked.budget_usd,
+            has_budget: asked.budget_usd.is_some(),
         })
     }
 
@@ -214,7 +235,7 @@ impl Router {
 
     async fn order_task(&self, caller: &Caller, task: String, order: Order) -> Result<TaskView, Error> {
         let by = match order {
-            Order::Cancel => self.adder(caller).await?.map(|adder| adder.name),
+            Order::Cancel => self.adder(caller).await?.map(|adder| adder.id),
             // no agent comes here
             Order::Pause | Order::Resume | Order::Retry { .. } => None,
         };
@@ -326,15 +347,18 @@ impl Router {
     }
 }
 
-fn of_process(view: &ProcessView) -> Adder {
+fn of_process(view: &ProcessView, environment: IndexMap<String, String>) -> Adder {
     Adder {
+        id: view.id.clone(),
         name: format!("{}/{}", view.workspace, view.name),
+        root: view.id.clone(),
         depth: 1,
+        environment,
         workspace: Some(view.workspace.clone()),
         cwd: view.cwd.clone(),
         agent: view.agent.clone(),
         inherited: leave_of(&view.command),
-        budget_usd: None,
+        has_budget: false,
     }
 }
 
@@ -372,6 +396,7 @@ fn within_leave(p: &mut TaskAdd, adder: &Adder) -> Result<(), Error> {
         ("add tasks in another directory", p.cwd.as_ref().is_some_and(|cwd| *cwd != adder.cwd)),
         ("choose another agent for a task", other(adder.agent.as_ref(), &p.agent)),
         ("give a task a budget", p.budget_usd.is_some()),
+        ("add tasks beyond the budget that it has itself", adder.has_budget),
         ("put its tasks before others", p.priority > 0),
     ];
     if let Some((what, _)) = refused.iter().find(|(_, refused)| *refused) {
@@ -380,12 +405,11 @@ fn within_leave(p: &mut TaskAdd, adder: &Adder) -> Result<(), Error> {
             "an agent may add prompts that have no more leave than itself; ask your user for the rest",
         ));
     }
-    // what it is itself in is said in the environment of its own, which it could have changed
-    p.environment.clear();
+    // not what it says of it, which it could have changed
+    p.environment.clone_from(&adder.environment);
     p.workspace.clone_from(&adder.workspace);
     p.cwd = Some(adder.cwd.clone());
     p.agent.clone_from(&adder.agent);
-    p.budget_usd = adder.budget_usd;
     Ok(())
 }
 
@@ -426,13 +450,16 @@ mod tests {
 
     fn adder() -> Adder {
         Adder {
+            id: "p".into(),
             name: "api/lead".into(),
+            root: "p".into(),
             depth: 1,
+            environment: [("PATH".into(), "/usr/bin".into())].into(),
             workspace: Some("api".into()),
             cwd: "/src/api".into(),
             agent: Some("claude".into()),
             inherited: Vec::new(),
-            budget_usd: Some(2.0),
+            has_budget: false,
         }
     }
 
@@ -446,8 +473,11 @@ mod tests {
             ..prompt.clone()
         };
         within_leave(&mut good, &adder()).expect("it may");
-        assert_eq!((good.cwd, good.budget_usd), (Some("/src/api".into()), Some(2.0)));
-        assert!(good.environment.is_empty(), "it has not the environment that the agent says");
+        assert_eq!((good.cwd, good.budget_usd), (Some("/src/api".into()), None));
+        assert_eq!(good.environment["PATH"], "/usr/bin", "not the environment that the agent says");
+        let mut bounded = prompt.clone();
+        let error = within_leave(&mut bounded, &Adder { has_budget: true, ..adder() });
+        assert!(error.is_err_and(|e| e.message.contains("beyond the budget")));
         for (bad, what) in [
             (TaskAdd { command: vec!["rm".into()], prompt: None, ..prompt.clone() }, "run commands"),
             (TaskAdd { permission_mode: Some("bypassPermissions".into()), ..prompt.clone() }, "may do"),

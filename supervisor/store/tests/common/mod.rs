@@ -355,6 +355,8 @@ pub fn task(id: &str) -> TaskKept {
         cwd: "/home/me/src/api".into(),
         added_at: 1_795_000_000_000,
         added_by: Some("api/lead".into()),
+        adder: Some("p".into()),
+        root: Some("p".into()),
         agent: Some("claude".into()),
         depth: 1,
         inherited: vec!["--model".into(), "opus".into()],

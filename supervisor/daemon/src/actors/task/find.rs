@@ -12,6 +12,8 @@ use super::TasksActor;
 
 /// Shortest end of an id that names a task: by fewer characters one meets another by chance.
 const ID_CHARS_MIN: usize = 4;
+/// So much of an id stands in listings.
+const ID_CHARS_SHOWN: usize = 6;
 /// Tasks that are over are listed at most this many, if nobody says.
 const OVER_LISTED: u32 = 200;
 /// Names that an error lists.
@@ -24,6 +26,13 @@ impl TasksActor {
             return Ok(target.to_owned());
         }
         if let Some(ids) = self.names.get(target) {
+            // a name that looks like the end of another's id must not be taken for it
+            let end = target.to_ascii_uppercase();
+            let other =
+                |id: &&String| target.len() >= ID_CHARS_SHOWN && id.ends_with(&end) && !ids.contains(id);
+            if let Some(other) = self.shown.keys().find(other) {
+                return Err(ambiguous(target, &[other, &ids[ids.len() - 1]]));
+            }
             let is_over = |id: &&String| self.machine.row(id).is_none_or(|row| row.state.is_end());
             let (over, open): (Vec<_>, Vec<_>) = ids.iter().partition(is_over);
             return match (&open[..], over.last()) {

@@ -57,11 +57,10 @@ impl Handler<Add> for TasksActor {
     type Result = ();
     fn handle(&mut self, m: Add, ctx: &mut Context<Self>) {
         let Add { tasks, environments, reply } = m;
-        if let [one] = &tasks[..]
-            && let Some(id) = one.card.key.as_ref().and_then(|key| self.keys.get(key)).cloned()
-        {
+        let known = |new: &New| new.card.key.as_ref().and_then(|key| self.keys.get(key)).cloned();
+        if let Some(tasks) = tasks.iter().map(known).collect::<Option<Vec<String>>>() {
             // added by a call whose answer was lost
-            self.waits.push(Waiting { tasks: vec![id], found: 0, until: Until::Saved, reply });
+            self.waits.push(Waiting { tasks, found: 0, until: Until::Saved, reply });
             return self.answer();
         }
         match self.kept(tasks, &environments) {
@@ -146,15 +145,16 @@ impl TasksActor {
         if faults.is_empty() { Ok(kept) } else { Err(faulty(&faults)) }
     }
 
-    /// An agent has only so many tasks under way, and tasks do not add tasks without end.
+    /// An agent has only so many tasks under way, with those that these have added, and tasks do not add tasks
+    /// without end.
     fn not_too_many(&self, tasks: &[New]) -> Result<(), Error> {
-        let Some(by) = tasks.first().and_then(|new| new.card.added_by.clone()) else { return Ok(()) };
+        let Some(root) = tasks.first().and_then(|new| new.card.root.clone()) else { return Ok(()) };
         if tasks.iter().any(|new| new.card.depth > DEPTH_MAX) {
             let message = format!("tasks add tasks at most {DEPTH_MAX} deep");
             return Err(Error::new(Code::Forbidden, message).hint("do it in this task"));
         }
         let open = |row: &&TaskRow| {
-            let own = self.shown.get(&row.spec.id).is_some_and(|s| s.card.added_by.as_ref() == Some(&by));
+            let own = self.shown.get(&row.spec.id).is_some_and(|s| s.card.root.as_ref() == Some(&root));
             own && !row.state.is_end()
         };
         if self.machine.rows().filter(open).count() + tasks.len() > OF_AN_AGENT_MAX {
@@ -272,7 +272,7 @@ pub struct Target {
     pub task: String,
     /// What.
     pub order: Order,
-    /// The agent that wants it: it may touch only what it has added.
+    /// Id of the agent that wants it: it may touch only what it has added.
     pub by: Option<String>,
     /// Where the answer goes, when it is so.
     pub reply: One,
@@ -301,7 +301,7 @@ impl TasksActor {
         let (Some(row), Some(shown)) = (self.machine.row(&id), self.shown.get(&id)) else {
             return Err(Error::new(Code::NotFound, format!("there is no task {target}")));
         };
-        if by.is_some() && shown.card.added_by.as_deref() != by {
+        if by.is_some() && shown.card.adder.as_deref() != by {
             return Err(Error::new(Code::Forbidden, "an agent may only touch tasks that it has added"));
         }
         let (state, runs) = (row.state, self.machine.is_running(&id));
@@ -455,7 +455,8 @@ impl TasksActor {
             events: vec![changed],
             ..Along::default()
         };
-        self.input(Input::Edit(Box::new(spec)), along, ctx);
+        let fresh = edit.prompt.is_some() && row.attempt > 0;
+        self.input(Input::Edit { spec: Box::new(spec), fresh }, along, ctx);
         Ok(id)
     }
 }
@@ -480,6 +481,21 @@ pub enum GroupOrder {
     Pause,
     /// That it does again.
     Resume,
+}
+
+/// Accounts whose login was refused: nothing of them starts.
+#[derive(Message)]
+#[rtype(result = "Vec<String>")]
+pub struct NoLogin;
+
+impl Handler<NoLogin> for TasksActor {
+    type Result = MessageResult<NoLogin>;
+    fn handle(&mut self, _: NoLogin, _: &mut Context<Self>) -> Self::Result {
+        let closed = self.machine.closed(self.shared.clock.at());
+        MessageResult(
+            closed.filter(|(_, until)| *until == i64::MAX).map(|(name, _)| name.to_owned()).collect(),
+        )
+    }
 }
 
 /// Something is wanted of a group.
@@ -580,8 +596,11 @@ pub struct Limited {
 impl Handler<Limited> for TasksActor {
     type Result = ();
     fn handle(&mut self, m: Limited, ctx: &mut Context<Self>) {
+        let no_login = self.machine.closed(0).any(|(name, until)| name == m.account && until == i64::MAX);
         let input = match m.until {
             Some(until) => Input::Close { account: m.account, until },
+            // a limit that has passed is no login
+            None if no_login => return,
             None => Input::Open(m.account),
         };
         self.input(input, Along::default(), ctx);

@@ -218,18 +218,13 @@ impl RunActor {
             gate::Told::AskAgain => me.do_send(AskAgain),
         });
         self.shared.gate.do_send(gate::Ask(ticket, ear));
-        // one that says nothing must not keep all others from starting
-        ctx.run_later(Duration::from_millis(START_MS_MAX), |actor, _| {
-            if actor.asked {
-                actor.leave_gate(true);
-            }
-        });
     }
 
     fn leave_gate(&mut self, through: bool) {
         if std::mem::take(&mut self.at_gate) {
             let process = self.plan.task.clone();
-            self.shared.gate.do_send(gate::Leave { process, through, prompt: through });
+            // it shows no prompt: what it was not asked, another one may be
+            self.shared.gate.do_send(gate::Leave { process, through, prompt: false });
         }
     }
 
@@ -375,7 +370,7 @@ impl RunActor {
             let now = actor.shared.clock.at();
             let over = if claude {
                 // lines that the log has dropped were heard as they came
-                if output.attempt.session().is_none() && actor.attempt.session().is_some() {
+                if actor.attempt.progress().turns > output.attempt.progress().turns {
                     output.attempt = std::mem::take(&mut actor.attempt);
                 }
                 of_claude(&output, exit, now)
@@ -422,7 +417,8 @@ impl Default for Over {
 
 fn of_command(output: print::Output, exit: ExitRecord) -> Over {
     let outcome = match exit.code {
-        Some(0) => Outcome::Success,
+        // many programs end well when they are told to, in the middle of what they do
+        Some(0) if !exit.stopped => Outcome::Success,
         _ => Outcome::Crash(exit.text()),
     };
     let stopped = exit.stopped;
@@ -647,6 +643,8 @@ impl Handler<Admitted> for RunActor {
         if self.unwanted {
             return self.seal(ctx);
         }
+        // one that says nothing must not keep all others from starting
+        ctx.run_later(Duration::from_millis(START_MS_MAX), |actor, _| actor.leave_gate(true));
         self.launch(*m.0, ctx);
     }
 }
