@@ -471,17 +471,22 @@ fn an_agent_may_not_send_commands_that_nobody_is_asked_about() {
     site.script(
         "agent",
         &format!(
-            "#!/bin/sh\n{us} process send --now --command api/lead '!touch made' > said 2>&1\n{us} process send --now api/lead 'mere words' >> said 2>&1\necho over >> said\nexec cat\n"
+            "#!/bin/sh\n{us} process send --now --command api/lead '!touch made' > said 2>&1\n{us} process send --now api/lead 'mere words' >> said 2>&1\n{us} process send --now api/shell 'touch made' >> said 2>&1\necho over >> said\nexec cat\n"
         ),
     );
     site.config(
-        "version: 1\nagents: { other: { command: [agent] } }\nworkspaces: { api: { cwd: $WORK/api, processes: {\n  lead: { command: [cat, -u] }, help: { agent: other, after: { lead: started } } } } }\n",
+        "version: 1\nagents: { other: { command: [agent] }, echo: { command: [cat, -u] } }\nworkspaces: { api: { cwd: $WORK/api, processes: {\n  lead: { agent: echo }, shell: { command: [sh] }, help: { agent: other, after: { lead: started, shell: started } } } } }\n",
     );
     site.daemon();
     let said = site.wait_file(&site.path("work/api/said"), |text| text.contains("over\n"));
     assert!(said.contains("the agent api/help may not send commands"), "{said}");
-    // words are another thing
+    // each line would be a command in the user's own shell
+    assert!(said.contains("the agent api/help may not type into a program that is no agent"), "{said}");
+    assert!(!site.path("work/api/made").exists());
+    // words to an agent are another thing, and it sees whose they are
     let list = PromptList { all: true, ..PromptList::default() };
     let list = site.client().call::<ListPrompts>(list).expect("a list");
-    assert_eq!(list.iter().map(|p| p.text.as_str()).collect::<Vec<_>>(), ["mere words"], "{said}");
+    assert_eq!(list.len(), 1, "{said}");
+    let text = &list[0].text;
+    assert!(text.starts_with("Message from api/help. ") && text.ends_with("\n\nmere words"), "{text}");
 }

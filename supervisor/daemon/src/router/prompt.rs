@@ -7,7 +7,7 @@ use wezterm_parallel_core::prompt::text;
 use wezterm_parallel_schemas::{
     error::{Code, Error},
     event::{Event, EventKind},
-    process::Status,
+    process::{Kind, Status},
     prompt::{
         Answer, PROMPT_BYTES_MAX, ProcessSend, PromptList, PromptState, PromptTarget, PromptView, PromptWait,
     },
@@ -43,6 +43,10 @@ impl Router {
             None => text,
         };
         let view = self.process_view(p.workspace.as_deref(), &p.process)?;
+        if view.kind == Kind::Command && view.agent.is_none() {
+            // a line that is typed into a shell of the user's is a command, whoever's name stands before it
+            self.only_user(caller, "type into a program that is no agent")?;
+        }
         if let Some(key) = &p.key {
             // sent by a daemon that ended before it had answered
             let key = key.clone();

@@ -46,7 +46,7 @@ pub const RIGHTS: &[(&str, Right)] = &[
     (call::AttachProcess::NAME, All),
     (call::SeeProcess::NAME, Users("say what its user has seen")),
     (call::ExplainProcess::NAME, All),
-    (call::SendPrompt::NAME, Own("words, with its name before them; no commands")),
+    (call::SendPrompt::NAME, Own("words to other agents, with its name before them; no commands")),
     (call::AdoptProcess::NAME, Users("take over a session")),
     (call::ListPrompts::NAME, All),
     (call::CancelPrompt::NAME, Users("take back a prompt")),
