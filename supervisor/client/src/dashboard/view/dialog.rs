@@ -8,7 +8,10 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use wezterm_parallel_schemas::{inbox::AskKind, task::TaskState};
+use wezterm_parallel_schemas::{
+    inbox::AskKind,
+    task::{TaskKind, TaskState},
+};
 
 use super::Pen;
 use crate::dashboard::{
@@ -113,7 +116,11 @@ fn task_keys(model: &Model) -> Vec<(&'static str, &'static str)> {
         if t.state.is_end() {
             keys.extend([("Enter", "logs"), ("r", "retry"), ("o", "open")]);
         } else {
-            keys.extend([("Enter", "attach"), ("c", "cancel"), ("p", pause)]);
+            keys.extend([("Enter", "attach"), ("c", "cancel")]);
+            // a command that runs cannot go on where it was ended
+            if t.state != TaskState::Running || t.kind == TaskKind::Prompt {
+                keys.push(("p", pause));
+            }
         }
         if model.page == Page::Table {
             keys.push(("t", "processes"));
