@@ -390,7 +390,7 @@ fn span(ms: i64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
-        7_200.. => format!("{} h", seconds / 3_600),
+        _ => format!("{} h", seconds / 3_600),
     }
 }
 
