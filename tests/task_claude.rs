@@ -69,21 +69,21 @@ fn wait(site: &Site, tasks: &[&str]) -> BTreeMap<String, TaskView> {
 }
 
 fn wait_until(site: &Site, task: &str, wanted: impl Fn(&TaskView) -> bool) -> TaskView {
-    let since = site.seq();
-    let now = show(site, task).task;
-    if wanted(&now) {
-        return now;
+    let first = show(site, task);
+    if wanted(&first.task) {
+        return first.task;
     }
+    let mut since = first.seq;
     loop {
-        let event =
-            site.wait_event(since.max(show(site, task).seq.saturating_sub(1)), "word of the task", |e| {
-                e.task.as_deref() == Some(&*now.id)
-            });
+        let event = site.wait_event(since, "word of the task", |e| {
+            e.seq > since && e.task.as_deref() == Some(&*first.task.id)
+        });
+        since = event.seq;
         let last = show(site, task).task;
         if wanted(&last) {
             return last;
         }
-        assert!(!last.state.is_end() || event.seq == 0, "it has ended otherwise: {last:?}");
+        assert!(!last.state.is_end(), "it has ended otherwise: {last:?}");
     }
 }
 

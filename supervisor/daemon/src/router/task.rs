@@ -216,8 +216,9 @@ impl Router {
     }
 
     pub(super) async fn show_task(&self, caller: &Caller, p: TaskTarget) -> Result<TaskDetail, Error> {
-        let task = self.tasks()?.send(Show(p.task)).await.map_err(gone)??;
+        // before it is looked at: what happens meanwhile is told again, and not missed
         let seq = self.shared.board.seq();
+        let task = self.tasks()?.send(Show(p.task)).await.map_err(gone)??;
         // what is told of it is on the disk
         self.shared.board.commit_and_wait(Vec::new(), Vec::new()).await?;
         let (store, id) = (self.shared.board.store().clone(), task.id.clone());
