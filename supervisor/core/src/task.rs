@@ -109,6 +109,25 @@ pub struct TaskRow {
 }
 
 impl TaskRow {
+    /// That of a task that has just been added.
+    pub fn new(spec: TaskSpec, now: i64) -> Self {
+        Self {
+            spec,
+            state: TaskState::Waiting,
+            reason: None,
+            attempt: 0,
+            failures: 0,
+            pushbacks: 0,
+            queued_at: now,
+            held_until: None,
+            session: None,
+            first: 0,
+            wish: None,
+            started_at: None,
+            ended_at: None,
+        }
+    }
+
     /// The name of the run of its present or last attempt.
     pub fn run(&self) -> String {
         run_of(&self.spec.id, self.attempt)
@@ -505,21 +524,7 @@ impl Tasks {
     fn add(&mut self, specs: Vec<TaskSpec>, now: i64, out: &mut Vec<Effect>) {
         let ids: Vec<String> = specs.iter().map(|spec| spec.id.clone()).collect();
         for spec in specs {
-            let row = TaskRow {
-                spec,
-                state: TaskState::Waiting,
-                reason: None,
-                attempt: 0,
-                failures: 0,
-                pushbacks: 0,
-                queued_at: now,
-                held_until: None,
-                session: None,
-                first: 0,
-                wish: None,
-                started_at: None,
-                ended_at: None,
-            };
+            let row = TaskRow::new(spec, now);
             self.tasks.insert(row.spec.id.clone(), Task::new(row, Stage::Behind(0), false));
         }
         for id in ids {

@@ -14,7 +14,7 @@ use crate::{
 /// Files and denials that are listed for a person; `--json` has all.
 const LISTED_MAX: usize = 20;
 /// What shells add to the number of a signal.
-const CODE_OF_SIGNAL: i32 = 128;
+pub const CODE_OF_SIGNAL: i32 = 128;
 
 /// The answer alone on standard output, so that it can be used; what else there is to say on the other.
 pub fn print(detail: &TaskDetail) -> Outcome {

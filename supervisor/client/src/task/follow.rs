@@ -32,8 +32,6 @@ use crate::{
 
 /// How often the line of an attached task is drawn anew while nothing happens: it shows the time.
 const DRAW: Duration = Duration::from_secs(1);
-/// What shells add to the number of a signal.
-const CODE_OF_SIGNAL: i32 = 128;
 
 /// `task logs`.
 pub fn logs(app: &App, args: &TaskLogs) -> Outcome {
@@ -140,7 +138,7 @@ pub fn attach(app: &App, name: &str) -> Outcome<i32> {
                 line.clear();
                 let short = show::short(&detail.task.id);
                 output::note(format_args!("it goes on; `wezterm-parallel task attach {short}` comes back"));
-                return Ok(CODE_OF_SIGNAL + signal);
+                return Ok(brought::CODE_OF_SIGNAL + signal);
             }
             Err(RecvTimeoutError::Disconnected) => unreachable!("its senders live as long as this"),
         }

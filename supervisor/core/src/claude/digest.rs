@@ -140,16 +140,21 @@ pub(super) fn millis(text: &str) -> Option<i64> {
 
 /// A text on one line, without what could steer a terminal or turn the direction of writing round.
 pub fn one_line(text: &str) -> Option<String> {
+    Some(line(text, TEXT_CHARS_MAX)).filter(|line| !line.is_empty())
+}
+
+/// The same, of at most so many characters; empty if there is nothing in it.
+pub fn line(text: &str, chars_max: usize) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     let plain: String =
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !turns(*c)).collect();
     let words: String = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = words.chars().take(TEXT_CHARS_MAX).collect();
+    let mut short: String = words.chars().take(chars_max).collect();
     if short.len() < words.len() {
         short.pop();
         short.push('…');
     }
-    (!short.is_empty()).then_some(short)
+    short
 }
 
 /// The directory below `projects` in which Claude keeps transcripts of this directory. Others may share it.

@@ -565,7 +565,7 @@ impl ProcessActor {
             !go
         });
         changes.extend(gone.iter().cloned().map(Change::DeleteRun));
-        remove_run_dirs(self.shared.places.runs(), gone);
+        keeper::remove(self.shared.places.runs(), gone);
     }
 
     /// Puts what changed on the board, and into what is about to be saved.
@@ -726,7 +726,7 @@ impl ProcessActor {
         });
         board.commit(vec![Change::DeleteProcess(self.row.id.clone())], vec![event], Some(gone));
         let runs = self.runs.drain(..).map(|r| r.run_id).collect();
-        remove_run_dirs(self.shared.places.runs(), runs);
+        keeper::remove(self.shared.places.runs(), runs);
         let settings = settings::file(&self.shared.places, &self.row.id);
         tokio::task::spawn_blocking(move || settings::remove(&settings));
         ctx.stop();
@@ -809,22 +809,6 @@ impl ProcessActor {
             }
         }
     }
-}
-
-fn remove_run_dirs(runs: PathBuf, ids: Vec<String>) {
-    if ids.is_empty() {
-        return;
-    }
-    tokio::task::spawn_blocking(move || {
-        for id in ids {
-            let dir = rundir::run_dir(&runs, &id);
-            if let Err(e) = std::fs::remove_dir_all(&dir)
-                && e.kind() != std::io::ErrorKind::NotFound
-            {
-                tracing::warn!(run = id, error = %e, "cannot remove the directory of an old run");
-            }
-        }
-    });
 }
 
 /// Runs that these changes delete.

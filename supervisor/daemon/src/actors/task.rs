@@ -33,14 +33,16 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, TaskBrought, TaskCard, TaskKept, TaskLoaded, TaskPut};
 
 use self::run::{Begin, Plan, RunActor};
-use crate::shared::{Shared, TaskHome};
+use crate::{
+    effects::keeper,
+    shared::{Shared, TaskHome},
+};
 
 pub use find::{Find, List, Show};
 pub use orders::{
     Add, Edit, EndRuns, GoOn, Group, GroupOrder, Groups, Limited, New, NoLogin, Open, Order, Target, Wait,
     name_of, text_of,
 };
-pub use run::beginning;
 
 /// Tasks that are remembered when they are over, the newest ones.
 const OVER_KEPT_MAX: usize = 10_000;
@@ -48,6 +50,8 @@ const OVER_KEPT_MAX: usize = 10_000;
 const OUTPUTS_KEPT_MAX: usize = 2_000;
 /// Attempts of a task whose output is kept.
 const ATTEMPTS_KEPT_MAX: u32 = 3;
+/// A run whose actor was given up is looked at anew after this long.
+const ABANDONED_MS: u64 = 5_000;
 /// What the disk has refused is handed to it again after this long.
 const RESAVE_MS: u64 = 5_000;
 /// Why an account starts nothing whose login was refused.
@@ -469,18 +473,8 @@ impl TasksActor {
 
     /// Removes the directories of attempts, from the first to the last.
     fn remove_outputs(&self, task: &str, first: u32, last: u32) {
-        let names: Vec<String> = (first..=last).map(|n| run_of(task, n)).collect();
-        let runs = self.shared.places.runs();
-        tokio::task::spawn_blocking(move || {
-            for name in names {
-                let dir = rundir::run_dir(&runs, &name);
-                if let Err(e) = std::fs::remove_dir_all(&dir)
-                    && e.kind() != std::io::ErrorKind::NotFound
-                {
-                    tracing::warn!(run = name, error = %e, "cannot remove the directory of an old run");
-                }
-            }
-        });
+        let names = (first..=last).map(|n| run_of(task, n)).collect();
+        keeper::remove(self.shared.places.runs(), names);
     }
 
     /// What is shown of a task.
@@ -800,7 +794,7 @@ impl Handler<FromRun> for TasksActor {
                 self.runs.remove(&task);
                 let session = self.machine.row(&task).and_then(|row| row.session.clone());
                 // what makes it fail each time is not to use up a processor
-                ctx.run_later(Duration::from_millis(RESAVE_MS), move |actor, ctx| {
+                ctx.run_later(Duration::from_millis(ABANDONED_MS), move |actor, ctx| {
                     if actor.machine.is_running(&task) && !actor.runs.contains_key(&task) {
                         actor.start_run(&task, &run, session, Begin::Adopt, ctx);
                     }

@@ -126,6 +126,23 @@ pub fn all(runs: &Path) -> Vec<String> {
     entries.flatten().filter_map(name).filter(|n| !n.starts_with('.')).collect()
 }
 
+/// Removes the directories of runs that are over, on another thread.
+pub fn remove(runs: PathBuf, ids: Vec<String>) {
+    if ids.is_empty() {
+        return;
+    }
+    tokio::task::spawn_blocking(move || {
+        for id in ids {
+            let dir = rundir::run_dir(&runs, &id);
+            if let Err(e) = std::fs::remove_dir_all(&dir)
+                && e.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(run = id, error = %e, "cannot remove the directory of an old run");
+            }
+        }
+    });
+}
+
 /// What a keeper says.
 #[derive(Debug)]
 pub enum Said {

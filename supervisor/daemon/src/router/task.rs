@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 use indexmap::IndexMap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
-use wezterm_parallel_core::task;
+use wezterm_parallel_core::{claude::digest::line, task};
 use wezterm_parallel_keeper::rundir;
 use wezterm_parallel_schemas::{
     environment,
@@ -24,7 +24,7 @@ use crate::{
     actors::process::Surroundings,
     actors::task::{
         self as tasks, Add, Edit, EndRuns, Find, Group, GroupOrder, Groups, List, New, Open, Order, Show,
-        Target, Wait, beginning, name_of, text_of,
+        Target, Wait, name_of, text_of,
     },
     caller::Caller,
     effects::ancestry::Ancestry,
@@ -149,7 +149,7 @@ impl Router {
         let card = TaskCard {
             name: p.name.clone().unwrap_or_else(|| name_of(&p)),
             command: p.prompt.is_none(),
-            text: beginning(&text_of(&p), TEXT_CHARS_MAX),
+            text: line(&text_of(&p), TEXT_CHARS_MAX),
             workspace: p.workspace.clone(),
             cwd,
             added_at: 0,

@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 use actix::{Context, Handler, Message, MessageResult};
 use indexmap::IndexMap;
 use tokio::sync::oneshot;
-use wezterm_parallel_core::task::{self, Input, TaskRow, TaskSpec};
+use wezterm_parallel_core::{
+    claude::digest::line,
+    task::{self, Input, TaskRow, TaskSpec},
+};
 use wezterm_parallel_schemas::{
     error::{Code, Error},
     event::{Event, EventKind},
@@ -15,7 +18,7 @@ use wezterm_parallel_schemas::{
 use wezterm_parallel_store::{Change, TaskCard, TaskKept};
 
 use super::{Along, TasksActor, Until, Waiting, run};
-use crate::{actors::task::beginning, effects::claude};
+use crate::effects::claude;
 
 /// Tasks of one agent that are not over.
 pub const OF_AN_AGENT_MAX: usize = 20;
@@ -134,7 +137,7 @@ impl TasksActor {
                 deadline: asked.deadline,
                 account,
             };
-            kept.push(TaskKept { row: new_row(spec, now), card, asked, environment });
+            kept.push(TaskKept { row: TaskRow::new(spec, now), card, asked, environment });
         }
         if faults.is_empty() {
             let specs: Vec<TaskSpec> = kept.iter().map(|k| k.row.spec.clone()).collect();
@@ -218,24 +221,6 @@ impl TasksActor {
             let _ = reply.send(result.and_then(|()| views()));
         }));
         self.input(Input::Add(specs), along, ctx);
-    }
-}
-
-fn new_row(spec: TaskSpec, now: i64) -> TaskRow {
-    TaskRow {
-        spec,
-        state: TaskState::Waiting,
-        reason: None,
-        attempt: 0,
-        failures: 0,
-        pushbacks: 0,
-        queued_at: now,
-        held_until: None,
-        session: None,
-        first: 0,
-        wish: None,
-        started_at: None,
-        ended_at: None,
     }
 }
 
@@ -429,7 +414,7 @@ impl TasksActor {
         }
         let text = text_of(&asked);
         card.name = asked.name.clone().unwrap_or_else(|| name_of(&asked));
-        card.text = beginning(&text, TEXT_CHARS_MAX);
+        card.text = line(&text, TEXT_CHARS_MAX);
         let spec = TaskSpec {
             group: asked.group.clone().unwrap_or_else(|| GROUP_DEFAULT.into()),
             priority: asked.priority,
@@ -463,7 +448,7 @@ impl TasksActor {
 
 /// What a task is called that was given no name: the beginning of what was asked.
 pub fn name_of(asked: &TaskAdd) -> String {
-    beginning(&text_of(asked), NAME_CHARS)
+    line(&text_of(asked), NAME_CHARS)
 }
 
 /// What was asked, as a text.

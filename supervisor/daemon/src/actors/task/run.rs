@@ -14,6 +14,7 @@ use indexmap::IndexMap;
 use wezterm_parallel_core::{
     claude::{
         attempt::{Attempt, End},
+        digest,
         stream::Line,
     },
     gate::Ticket,
@@ -451,7 +452,7 @@ fn of_claude(output: &print::Output, exit: ExitRecord, now: i64) -> Over {
         denials: report
             .denied
             .into_iter()
-            .map(|d| Denial { tool: d.name, what: beginning(&d.what, TEXT_CHARS_MAX) })
+            .map(|d| Denial { tool: d.name, what: digest::line(&d.what, TEXT_CHARS_MAX) })
             .collect(),
         turns: report.turns,
         input_tokens: report.tokens.input,
@@ -475,20 +476,11 @@ fn progress(attempt: &Attempt) -> TaskProgress {
         (None, None) => None,
     };
     TaskProgress {
-        doing: doing.map(|text| beginning(&text, DOING_CHARS_MAX)),
+        doing: doing.map(|text| digest::line(&text, DOING_CHARS_MAX)),
         turns: now.turns,
         input_tokens: now.tokens.input,
         output_tokens: now.tokens.output,
-        text: now.text.map(|text| beginning(&text, TEXT_CHARS_MAX)),
-    }
-}
-
-/// The beginning of a text, as one line.
-pub fn beginning(text: &str, chars_max: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(chars_max) {
-        Some(_) => line.chars().take(chars_max - 1).chain(['…']).collect(),
-        None => line,
+        text: now.text.map(|text| digest::line(&text, TEXT_CHARS_MAX)),
     }
 }
 
