@@ -80,7 +80,7 @@ printf '\033[?1049h\033[2J\033[?1h\033[?2004h\033[5;5H\033[44mfull screen\033[0m
     let mut first = attach(&site, 80, 24);
     first.wait_for("the cursor", |s| s.contents().contains("full screen") && s.cursor_position() == (5, 5));
     first.wait_for("the modes", |s| s.alternate_screen() && s.application_cursor() && s.bracketed_paste());
-    let seen = first.formatted();
+    let seen = first.looks();
     first.type_keys(DETACH);
     assert_eq!(first.wait_for_end(), Some(0));
 
@@ -89,7 +89,7 @@ printf '\033[?1049h\033[2J\033[?1h\033[?2004h\033[5;5H\033[44mfull screen\033[0m
         s.alternate_screen() && s.application_cursor() && s.bracketed_paste()
     });
     second.wait_for("the same cursor", |s| s.cursor_position() == (5, 5));
-    assert_eq!(second.formatted(), seen);
+    assert_eq!(second.looks(), seen);
 }
 
 #[test]

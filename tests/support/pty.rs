@@ -29,6 +29,9 @@ const REST_MAX: Duration = Duration::from_secs(2);
 /// was meant may choose something else.
 const PRESS_AGAIN: Duration = Duration::from_secs(10);
 
+/// Two terminals are compared this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// A terminal, and the program that runs in it, which is killed when this is dropped.
 pub struct Pty {
     child: Child,
@@ -47,6 +50,42 @@ struct State {
     raw: Vec<u8>,
     ended: bool,
     stalled: bool,
+}
+
+/// What can be seen of a screen, and its modes. A blank that was written looks like one where nothing ever
+/// was.
+#[derive(PartialEq, Eq)]
+pub struct Looks(Vec<String>);
+
+impl Looks {
+    /// Those of this screen.
+    pub fn of(screen: &vt100::Screen) -> Self {
+        let (rows, cols) = screen.size();
+        let cell = |row, col| {
+            let cell = screen.cell(row, col)?;
+            let blank = matches!(cell.contents(), "" | " ") && !cell.is_wide_continuation();
+            let drawn = (cell.underline(), cell.inverse(), cell.bgcolor());
+            let ink = (cell.fgcolor(), cell.bold(), cell.dim(), cell.italic());
+            // of a blank in reverse the ink is the ground
+            let ink = (!blank || cell.underline() || cell.inverse()).then_some(ink);
+            Some(format!("{:?} {drawn:?} {ink:?}", if blank { " " } else { cell.contents() }))
+        };
+        let cells =
+            (0..rows).flat_map(|row| (0..cols).filter_map(move |col| Some((row, col, cell(row, col)?))));
+        let mut all: Vec<String> = cells.map(|(row, col, cell)| format!("{row},{col}: {cell}")).collect();
+        all.push(format!("cursor at {:?}, hidden: {}", screen.cursor_position(), screen.hide_cursor()));
+        all.push(format!(
+            "modes: {}",
+            String::from_utf8_lossy(&screen.input_mode_formatted()).escape_debug()
+        ));
+        Self(all)
+    }
+}
+
+impl std::fmt::Debug for Looks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.join("\n").fmt(f)
+    }
 }
 
 impl State {
@@ -140,6 +179,16 @@ impl Pty {
         self.count(bytes) > 0
     }
 
+    /// Waits until two terminals look the same; either may be the later one.
+    pub fn wait_to_look_like(&self, other: &Self) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.looks() != other.looks() {
+            let (left, right) = (self.contents(), other.contents());
+            assert!(Instant::now() < deadline, "two terminals differ:\n{left}\n\nand\n{right}");
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
     /// Waits until the program has ended, and returns its exit code; none if a signal ended it.
     pub fn wait_for_end(&mut self) -> Option<i32> {
         self.wait("the end of the program", |state| state.ended);
@@ -156,10 +205,9 @@ impl Pty {
         self.shared.lock().parser.screen().contents()
     }
 
-    /// The screen with its attributes and its cursor, as escape sequences.
-    pub fn formatted(&self) -> String {
-        let state = self.shared.lock();
-        String::from_utf8_lossy(&state.parser.screen().state_formatted()).escape_debug().to_string()
+    /// Everything that can be seen of the screen, and its modes.
+    pub fn looks(&self) -> Looks {
+        Looks::of(self.shared.lock().parser.screen())
     }
 
     /// Closes the window as WezTerm closes a pane: first it types Enter and the terminal's end-of-file key,
@@ -253,6 +301,9 @@ fn failure(state: &State, what: &str) -> String {
 
 impl Drop for Pty {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("a terminal showed:\n{}", self.contents());
+        }
         self.stall(false);
         let _ = self.child.kill();
         let _ = self.child.wait();

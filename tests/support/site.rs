@@ -256,7 +256,8 @@ impl Site {
             let event = events.event_before(deadline).unwrap_or_else(|| {
                 panic!("{name} does not come to what is waited for: {last:#?}\n{}", self.log())
             });
-            if event.kind.topic() == "process" {
+            // a process that goes into another session may have no other change to tell of
+            if matches!(event.kind.topic(), "process" | "session") {
                 let all =
                     calls.call::<ListProcesses>(ProcessList::default()).expect("processes can be listed");
                 last = find(&all, name).cloned();

@@ -167,7 +167,7 @@ fn lock(places: &Places, path: &Path, mut pause: impl FnMut()) -> Result<File, S
         let who = std::fs::read_to_string(places.info()).ok();
         let who = who.and_then(|t| serde_json::from_str::<DaemonInfo>(&t).ok());
         tries += 1;
-        if tries < LOCK_TRIES && who.as_ref().is_some_and(|i| !lives(i.pid)) {
+        if tries < LOCK_TRIES && who.as_ref().is_some_and(|i| effects::pid::began(i.pid).is_none()) {
             pause();
             continue;
         }
@@ -177,12 +177,6 @@ fn lock(places: &Places, path: &Path, mut pause: impl FnMut()) -> Result<File, S
             path.parent().unwrap_or(path).display()
         ));
     }
-}
-
-/// Whether there is a process of this id.
-fn lives(pid: i32) -> bool {
-    let pid = rustix::process::Pid::from_raw(pid);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 fn serve(places: Places, ready: &Ready) -> Result<(), String> {
@@ -473,6 +467,20 @@ mod tests {
         let got = lock(&places, &places.lock(), || drop(holder.take()));
         assert!(got.is_ok(), "{got:?}");
         assert!(holder.is_none(), "it was held at first");
+    }
+
+    #[test]
+    fn a_killed_daemon_that_nobody_has_asked_how_it_ended_is_no_daemon() {
+        let mut child = std::process::Command::new("true").spawn().expect("true runs");
+        rustix::process::waitid(
+            rustix::process::WaitId::Pid(rustix::process::Pid::from_child(&child)),
+            rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT,
+        )
+        .expect("it ends");
+        let (_dir, places, mut holder) = held(child.id().cast_signed());
+        let got = lock(&places, &places.lock(), || drop(holder.take()));
+        assert!(got.is_ok(), "{got:?}");
+        child.wait().expect("it has ended");
     }
 
     #[test]
