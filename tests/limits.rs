@@ -260,6 +260,42 @@ fn cost_tokens_and_context_are_shown_and_a_window_that_fills_up_warns_once() {
     assert_eq!((window.name.as_str(), window.used_percent), ("five_hour", Some(92.0)));
 }
 
+/// Claude runs its status line at the end of a turn, and writes the turn down a moment later.
+#[test]
+fn tokens_that_are_written_down_after_the_last_status_line_are_counted() {
+    let site = Site::new();
+    site.project("api");
+    let id = "0f2c8f0e-8d2c-4a43-9d4c-6f6f0a3b7a11";
+    let line = format!(r#"{{"session_id":"{id}","transcript_path":"%s","cost":{{"total_cost_usd":1.5}}}}"#);
+    let message = r#"{"type":"assistant","message":{"id":"m","model":"x","usage":{"input_tokens":7,"output_tokens":3}}}"#;
+    let agent = site.script(
+        "agent",
+        &format!(
+            "#!/bin/sh\ndir=$HOME/.claude/projects/x; mkdir -p $dir; file=$dir/{id}.jsonl\n\
+             printf '{line}' $file | {} statusline --state {}\n\
+             while ! [ -e go ]; do sleep 0.05; done\n\
+             echo '{message}' > $file; exec sleep 1000\n",
+            executable(),
+            site.path("state/wezterm-parallel").display(),
+        ),
+    );
+    site.config(&format!(
+        "version: 1
+agents: {{ late: {{ kind: claude, command: [{}] }} }}
+workspaces: {{ api: {{ cwd: $WORK/api, processes: {{ lead: {{ agent: late }} }} }} }}
+",
+        agent.display()
+    ));
+    site.daemon();
+    let before =
+        site.wait_process("api/lead", |p| p.usage.as_ref().is_some_and(|u| u.input_tokens == Some(0)));
+    assert_eq!(before.usage.and_then(|u| u.cost_usd), Some(1.5));
+    fs::write(site.path("work/api/go"), "").expect("a file of ours");
+    let after =
+        site.wait_process("api/lead", |p| p.usage.as_ref().is_some_and(|u| u.input_tokens == Some(7)));
+    assert_eq!(after.usage.and_then(|u| u.output_tokens), Some(3));
+}
+
 #[test]
 fn what_a_session_cost_is_counted_once_over_restarts_of_daemon_and_claude() {
     let Some(site) = site("lead: { agent: claude }") else { return };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use wezterm_parallel_core::claude::{
-    transcript::{self, Line, Tally},
+    transcript::{self, Line, Tally, Tokens},
     usage_limit::RateLimit,
 };
 
@@ -33,6 +33,11 @@ impl Reader {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What has been counted so far.
+    pub fn tokens(&self) -> Tokens {
+        self.tally.tokens()
     }
 
     /// Reads what has been added. One that is not there yet has nothing in it.
@@ -95,8 +100,6 @@ pub fn last_failure(path: &Path) -> Option<(String, Option<RateLimit>)> {
 #[cfg(test)]
 mod tests {
     use std::{fs::File, io::Write as _};
-
-    use wezterm_parallel_core::claude::transcript::Tokens;
 
     use super::*;
 

@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{
+    ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, SpawnHandle, WrapFuture as _,
+};
 use tokio::sync::oneshot;
 use wezterm_parallel_core::{
     claude::{
@@ -37,6 +39,11 @@ use crate::{
 const USAGE_EVENT_MS: u64 = 5_000;
 /// How long Claude may take to write a failed turn into its transcript, in milliseconds: some 100.
 const TRANSCRIPT_MS: u64 = 500;
+/// Claude runs its status line first and writes down what it tells of later, mostly some milliseconds. So the
+/// transcript is looked at again after this, and after twice as long each time, until something has come or
+/// it has been looked at so often: half a minute.
+const LATE: Duration = Duration::from_millis(500);
+const LATE_LOOKS: u32 = 6;
 /// What Claude calls the error that a usage limit is, and every other 429.
 const RATE_LIMIT: &str = "rate_limit";
 
@@ -53,6 +60,19 @@ pub struct Own {
     /// The transcript of the session; away while it is read.
     reader: Option<Reader>,
     reading: bool,
+    /// What was spoken of meanwhile.
+    next: Option<Transcript>,
+    /// The next look at it, if more is to be expected.
+    late: Option<SpawnHandle>,
+}
+
+/// What a session wrote, and where.
+#[derive(Clone)]
+struct Transcript {
+    session: String,
+    path: PathBuf,
+    /// When it was last spoken of, in milliseconds since 1970.
+    at: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,7 +132,10 @@ impl Handler<StatusLined> for ProcessActor {
         self.tell_account(Input::Used { session: session.clone(), usage: usage.clone() });
         self.tell_account(Input::Windows { session: session.clone(), windows: m.line.windows });
         self.take_usage(&session, usage, ctx);
-        self.count_tokens(session, m.line.transcript_path, m.at, ctx);
+        let path = m.line.transcript_path.filter(|p| self.is_transcript(p));
+        if let Some(path) = path {
+            self.count_tokens(Transcript { session, path, at: m.at }, 0, ctx);
+        }
     }
 }
 
@@ -219,24 +242,30 @@ impl ProcessActor {
         self.shared.board.commit(Vec::new(), vec![event], None);
     }
 
-    /// Counts the tokens in the session's transcript, of which the status line says nothing.
-    fn count_tokens(&mut self, session: String, path: Option<PathBuf>, at: i64, ctx: &mut Context<Self>) {
-        let Some(path) = path.filter(|p| self.is_transcript(p)) else { return };
+    /// Counts the tokens in the session's transcript, of which the status line says nothing. It has been
+    /// looked at `looks` times since that was last told.
+    fn count_tokens(&mut self, transcript: Transcript, looks: u32, ctx: &mut Context<Self>) {
+        if let Some(late) = self.limits.late.take() {
+            ctx.cancel_future(late);
+        }
         if self.limits.reading {
-            // what is added meanwhile is read with the next word
+            self.limits.next = Some(transcript);
             return;
         }
-        let reader = self.limits.reader.take().filter(|r| r.path() == path);
-        let mut reader = reader.unwrap_or_else(|| Reader::new(path));
+        let reader = self.limits.reader.take().filter(|r| r.path() == transcript.path);
+        let mut reader = reader.unwrap_or_else(|| Reader::new(transcript.path.clone()));
         self.limits.reading = true;
         let read = tokio::task::spawn_blocking(move || {
+            let before = reader.tokens();
             let tokens = reader.read().map(|tally| tally.tokens());
-            (reader, tokens)
+            (before, reader, tokens)
         });
         ctx.spawn(read.into_actor(self).map(move |read, actor, ctx| {
             actor.limits.reading = false;
-            let Ok((reader, Ok(tokens))) = read else { return };
+            let next = actor.limits.next.take();
+            let Ok((before, reader, Ok(tokens))) = read else { return };
             actor.limits.reader = Some(reader);
+            let Transcript { session, at, .. } = transcript.clone();
             let usage = Usage {
                 input_tokens: Some(tokens.input),
                 output_tokens: Some(tokens.output),
@@ -246,6 +275,14 @@ impl ProcessActor {
             actor.tell_account(Input::Used { session: session.clone(), usage: usage.clone() });
             if actor.limits.session.as_ref() == Some(&session) {
                 actor.take_usage(&session, usage, ctx);
+            }
+            if let Some(next) = next {
+                actor.count_tokens(next, 0, ctx);
+            } else if looks == 0 || (looks < LATE_LOOKS && tokens == before) {
+                let late = ctx.run_later(LATE * 2_u32.pow(looks), move |actor, ctx| {
+                    actor.count_tokens(transcript, looks + 1, ctx);
+                });
+                actor.limits.late = Some(late);
             }
         }));
     }
