@@ -272,6 +272,7 @@ fn tokens_that_are_written_down_after_the_last_status_line_are_counted() {
         "agent",
         &format!(
             "#!/bin/sh\ndir=$HOME/.claude/projects/x; mkdir -p $dir; file=$dir/{id}.jsonl\n\
+             while ! [ -e begin ]; do sleep 0.05; done\n\
              printf '{line}' $file | {} statusline --state {}\n\
              while ! [ -e go ]; do sleep 0.05; done\n\
              echo '{message}' > $file; exec sleep 1000\n",
@@ -287,6 +288,9 @@ workspaces: {{ api: {{ cwd: $WORK/api, processes: {{ lead: {{ agent: late }} }} 
         agent.display()
     ));
     site.daemon();
+    // a real one needs longer for its start than the daemon to know of it
+    site.wait_state("api/lead", State::Running);
+    fs::write(site.path("work/api/begin"), "").expect("a file of ours");
     let before =
         site.wait_process("api/lead", |p| p.usage.as_ref().is_some_and(|u| u.input_tokens == Some(0)));
     assert_eq!(before.usage.and_then(|u| u.cost_usd), Some(1.5));
@@ -318,6 +322,9 @@ fn what_a_session_cost_is_counted_once_over_restarts_of_daemon_and_claude() {
     let second = turn("two", first);
     site.kill_daemon();
     site.daemon();
+    // a real one needs longer for its start than the daemon to know of it
+    site.wait_state("api/lead", State::Running);
+    fs::write(site.path("work/api/begin"), "").expect("a file of ours");
     let before = site.wait_process("api/lead", |p| p.usage.is_some());
     site.run(&["process", "restart", "api/lead"]).ok();
     site.wait_process("api/lead", |p| p.pid != before.pid && p.status == Some(Status::Idle));

@@ -58,8 +58,11 @@ const BEGIN_MS: i64 = 3_000;
 /// An agent at rest for this long has ended its turn, also if no hook said so: between two turns it rests
 /// for some 10 ms, and a hook comes 20 ms before the rest.
 const SETTLE_MS: u64 = 1_000;
-/// The figures of a turn's cost come so long after its end, and its status 20 ms after it.
-const COST_MS: u64 = 700;
+/// The figures of a turn's cost come 300 to 700 ms after its end, and later from a busy machine. Those of a
+/// turn that has cost nothing are those of before it.
+const COST_MS: u64 = 1_500;
+/// After its end an agent is at rest within some 20 ms. One that is not after so long does something else.
+const REST_MS: u64 = 5_000;
 /// A proof that comes later than this is of something else.
 const LATE_MS_MAX: i64 = 120_000;
 /// Clears the input box: on an idle agent, once.
@@ -286,6 +289,7 @@ impl Prompts {
                         worked: true,
                         last_message: None,
                         ended: false,
+                        overdue: false,
                         failed: false,
                         timer,
                         look: None,
@@ -386,7 +390,7 @@ impl Prompts {
             Input::Looked { order, found } => self.looked(order, found, scene, &mut out),
             Input::Cost(total) => {
                 self.cost = Some(total);
-                self.turn_over(|turn| turn.ended, scene, &mut out);
+                self.rested(scene, &mut out);
             }
             Input::Exited(why) => self.exited(&why, scene, &mut out),
             Input::Timer(number) => self.timer(number, scene, &mut out),
@@ -539,7 +543,9 @@ impl Prompts {
             let since = waiting.prompt.view.typed_at.unwrap_or(waiting.prompt.view.at);
             out.push(Effect::Look { order, text: waiting.prompt.text.clone(), since });
         }
-        self.turn_over(|turn| turn.timer == Some(number), scene, out);
+        if !self.waits_for_rest(number, scene, out) {
+            self.turn_over(|turn| turn.timer == Some(number), scene, out);
+        }
     }
 
     fn looked(&mut self, order: u64, found: Option<Found>, scene: &Scene, out: &mut Vec<Effect>) {

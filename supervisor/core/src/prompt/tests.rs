@@ -642,6 +642,49 @@ fn an_agent_that_begins_before_its_keeper_has_said_that_enter_was_typed_has_begu
     assert_eq!(s.state("a"), PromptState::Undelivered);
 }
 
+/// What Claude says of one end comes by three ways: a hook, its status, and its status line.
+#[test]
+fn an_answer_is_told_when_the_next_prompt_can_be_sent_and_what_it_cost_is_known() {
+    let turn = || {
+        let mut s = Stand::new(Status::Idle);
+        s.input(Input::Cost(1.0));
+        s.send("a", WhileWorking::Refuse).expect("it is idle");
+        s.deliver("a");
+        s.status(Status::Working);
+        s.ended("a", "done");
+        assert_eq!(s.state("a"), PromptState::Delivered);
+        s
+    };
+    let cost = |s: &Stand| s.view("a").answer.as_ref().expect("it was answered").cost_usd;
+    let figures = |s: &mut Stand| {
+        s.input(Input::Cost(1.0));
+        assert_eq!(s.state("a"), PromptState::Delivered, "those of before its end");
+        s.input(Input::Cost(1.5));
+    };
+    let mut s = turn();
+    figures(&mut s);
+    assert_eq!(s.state("a"), PromptState::Delivered, "it does not take the next one");
+    s.status(Status::Idle);
+    assert_eq!((s.state("a"), cost(&s)), (PromptState::Answered, Some(0.5)));
+    s.send("b", WhileWorking::Refuse).expect("it is idle");
+
+    let mut s = turn();
+    s.status(Status::Idle);
+    figures(&mut s);
+    assert_eq!((s.state("a"), cost(&s)), (PromptState::Answered, Some(0.5)));
+
+    // one that never says what it cost, and one that works on
+    let mut s = turn();
+    s.status(Status::Idle);
+    s.run_out();
+    assert_eq!((s.state("a"), cost(&s)), (PromptState::Answered, None));
+    let mut s = turn();
+    let ended = s.scene.at;
+    s.run_out();
+    let answered = s.view("a").answer.as_ref().expect("it was answered").at;
+    assert_eq!(answered - ended, 6_500);
+}
+
 #[test]
 fn an_interrupted_turn_is_answered_without_words() {
     let mut s = Stand::new(Status::Idle);

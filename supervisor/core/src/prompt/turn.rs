@@ -10,6 +10,8 @@ pub(super) struct Turn {
     pub(super) worked: bool,
     pub(super) last_message: Option<String>,
     pub(super) ended: bool,
+    /// It has ended for so long that its figures are not waited for, only the rest of its agent.
+    pub(super) overdue: bool,
     pub(super) failed: bool,
     /// Its end is known and not told yet.
     pub(super) timer: Option<u64>,
@@ -59,6 +61,7 @@ impl Prompts {
             worked: working,
             last_message: None,
             ended: false,
+            overdue: false,
             failed: false,
             timer: None,
             look: None,
@@ -102,16 +105,27 @@ impl Prompts {
     /// Turns that have ended are over when the agent takes a prompt again: who was told of the end may send
     /// the next. Where figures of their cost are to come, they are waited for.
     pub(super) fn rested(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
-        if self.cost.is_none()
-            && matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited))
-        {
-            self.turn_over(|turn| turn.ended, scene, out);
+        let cost = self.cost;
+        let told = |turn: &Turn| turn.overdue || cost.is_none() || cost != turn.cost_before;
+        if at_rest(scene) {
+            self.turn_over(|turn| turn.ended && told(turn), scene, out);
         }
+    }
+
+    /// Whether a turn whose time is up has ended and only its agent's rest is waited for, a while longer.
+    pub(super) fn waits_for_rest(&mut self, timer: u64, scene: &Scene, out: &mut Vec<Effect>) -> bool {
+        let waits = |t: &Turn| {
+            t.timer == Some(timer) && t.ended && !t.overdue && !at_rest(scene) && !t.is_gone(scene)
+        };
+        let Some(i) = self.turns.iter().position(waits) else { return false };
+        let timer = self.arm(REST_MS, out);
+        (self.turns[i].overdue, self.turns[i].timer) = (true, Some(timer));
+        true
     }
 
     pub(super) fn changed_turns(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let working = matches!(scene.status, Some(Status::Working | Status::Blocked(_)));
-        let at_rest = matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited));
+        let at_rest = at_rest(scene);
         for i in 0..self.turns.len() {
             let turn = &mut self.turns[i];
             if turn.is_gone(scene) {
@@ -130,7 +144,7 @@ impl Prompts {
 
     /// The turns of which this is true are over, if the agent rests or their run is over.
     pub(super) fn turn_over(&mut self, which: impl Fn(&Turn) -> bool, scene: &Scene, out: &mut Vec<Effect>) {
-        let at_rest = matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited));
+        let at_rest = at_rest(scene);
         let mut i = 0;
         while i < self.turns.len() {
             if !which(&self.turns[i]) {
@@ -165,8 +179,9 @@ impl Prompts {
         let why = why.or_else(|| gone.then(|| "its run is over".to_owned()));
         let mut prompt = turn.prompt;
         let cost = match (turn.cost_before, self.cost) {
-            (Some(before), Some(after)) if after >= before => Some(after - before),
-            // without the figures of before it is not known which part of them is its
+            (Some(before), Some(after)) if after > before => Some(after - before),
+            // without the figures of before it is not known which part of them is its, and without new ones
+            // nothing at all
             _ => None,
         };
         // that a turn has ended may be told of before the agent's status is
@@ -187,6 +202,11 @@ impl Prompts {
         prompt.view.state = PromptState::Answered;
         out.push(Effect::Put(Box::new(prompt), Some(EventKind::PromptAnswered)));
     }
+}
+
+/// The agent takes a prompt.
+fn at_rest(scene: &Scene) -> bool {
+    matches!(scene.status, Some(Status::Idle | Status::Error | Status::RateLimited))
 }
 
 pub(super) fn begun_late(turn: &Turn, at: i64) -> bool {
