@@ -260,24 +260,21 @@ fn cost_tokens_and_context_are_shown_and_a_window_that_fills_up_warns_once() {
     assert_eq!((window.name.as_str(), window.used_percent), ("five_hour", Some(92.0)));
 }
 
-/// Claude runs its status line at the end of a turn, and writes the turn down a moment later.
-#[test]
-fn tokens_that_are_written_down_after_the_last_status_line_are_counted() {
+/// A place with an agent that runs this script, in the place of a Claude that writes its transcript late.
+/// Its arguments begin with `--session-id`, and `$transcript` is where its conversation is written down.
+fn late(script: &str) -> Site {
     let site = Site::new();
     site.project("api");
-    let id = "0f2c8f0e-8d2c-4a43-9d4c-6f6f0a3b7a11";
-    let line = format!(r#"{{"session_id":"{id}","transcript_path":"%s","cost":{{"total_cost_usd":1.5}}}}"#);
-    let message = r#"{"type":"assistant","message":{"id":"m","model":"x","usage":{"input_tokens":7,"output_tokens":3}}}"#;
     let agent = site.script(
-        "agent",
+        "late",
         &format!(
-            "#!/bin/sh\ndir=$HOME/.claude/projects/x; mkdir -p $dir; file=$dir/{id}.jsonl\n\
-             while ! [ -e begin ]; do sleep 0.05; done\n\
-             printf '{line}' $file | {} statusline --state {}\n\
-             while ! [ -e go ]; do sleep 0.05; done\n\
-             echo '{message}' > $file; exec sleep 1000\n",
-            executable(),
-            site.path("state/wezterm-parallel").display(),
+            "#!/bin/sh
+while [ \"$1\" != --session-id ]; do shift; done
+mkdir -p $HOME/.claude/projects/x; transcript=$HOME/.claude/projects/x/$2.jsonl
+wait_for() {{ while ! [ -e $1 ]; do sleep 0.05; done; }}
+{script}
+wait_for line; mv line $transcript; exec sleep 1000
+"
         ),
     );
     site.config(&format!(
@@ -290,14 +287,61 @@ workspaces: {{ api: {{ cwd: $WORK/api, processes: {{ lead: {{ agent: late }} }} 
     site.daemon();
     // a real one needs longer for its start than the daemon to know of it
     site.wait_state("api/lead", State::Running);
+    site
+}
+
+/// Has the agent of [`late`] write this line down.
+fn write_down(site: &Site, line: &serde_json::Value) {
+    fs::write(site.path("work/api/new"), format!("{line}\n")).expect("a file of ours");
+    fs::rename(site.path("work/api/new"), site.path("work/api/line")).expect("a file of ours");
+}
+
+/// Claude runs its status line at the end of a turn, and writes the turn down a moment later.
+#[test]
+fn tokens_that_are_written_down_after_the_last_status_line_are_counted() {
+    let line = r#"{"session_id":"%s","transcript_path":"%s","cost":{"total_cost_usd":1.5}}"#;
+    let site = late(&format!(
+        "wait_for begin; printf '{line}' $2 $transcript | {} statusline --state $XDG_STATE_HOME/wezterm-parallel",
+        executable()
+    ));
     fs::write(site.path("work/api/begin"), "").expect("a file of ours");
-    let before =
-        site.wait_process("api/lead", |p| p.usage.as_ref().is_some_and(|u| u.input_tokens == Some(0)));
-    assert_eq!(before.usage.and_then(|u| u.cost_usd), Some(1.5));
-    fs::write(site.path("work/api/go"), "").expect("a file of ours");
-    let after =
-        site.wait_process("api/lead", |p| p.usage.as_ref().is_some_and(|u| u.input_tokens == Some(7)));
-    assert_eq!(after.usage.and_then(|u| u.output_tokens), Some(3));
+    let tokens = |input: u64| {
+        site.wait_process("api/lead", |p| p.usage.as_ref().is_some_and(|u| u.input_tokens == Some(input)))
+    };
+    assert_eq!(tokens(0).usage.and_then(|u| u.cost_usd), Some(1.5));
+    let usage = serde_json::json!({ "input_tokens": 7, "output_tokens": 3 });
+    let message = serde_json::json!({ "id": "m", "model": "x", "usage": usage });
+    write_down(&site, &serde_json::json!({ "type": "assistant", "message": message }));
+    assert_eq!(tokens(7).usage.and_then(|u| u.output_tokens), Some(3));
+}
+
+/// Claude says the time in words, cut to the minute, and writes the exact one down later: this one a second.
+#[test]
+fn the_exact_time_of_a_limit_counts_also_if_it_is_written_down_late() {
+    let text = "You've hit your limit · resets 3am (UTC)";
+    let site = late(
+        "wait_for said
+printf '\\033]7501;state=working:app=claude-code\\007'
+printf '\\033]7501;state=error:app=claude-code:msg=%s\\007' $(base64 -w 0 said)
+sleep 1",
+    );
+    fs::write(site.path("work/api/new"), text).expect("a file of ours");
+    fs::rename(site.path("work/api/new"), site.path("work/api/said")).expect("a file of ours");
+    let by_words = site.wait_process("api/lead", |p| p.limited_until.is_some()).limited_until;
+    let at = seconds_from_now(3_601);
+    let until = i64::try_from(at * 1_000).ok();
+    assert_ne!(by_words, until);
+    let content = serde_json::json!([{ "type": "text", "text": text }]);
+    write_down(
+        &site,
+        &serde_json::json!({
+            "type": "assistant",
+            "isApiErrorMessage": true,
+            "message": { "id": "m", "model": "<synthetic>", "content": content },
+            "quotaLimits": { "status": "rejected", "resetsAt": at },
+        }),
+    );
+    site.wait_process("api/lead", |p| p.limited_until == until);
 }
 
 #[test]

@@ -37,11 +37,9 @@ use crate::{
 
 /// What a process has used is told at most this often, in milliseconds: a person reads no quicker.
 const USAGE_EVENT_MS: u64 = 5_000;
-/// How long Claude may take to write a failed turn into its transcript, in milliseconds: some 100.
-const TRANSCRIPT_MS: u64 = 500;
-/// Claude runs its status line first and writes down what it tells of later, mostly some milliseconds. So the
-/// transcript is looked at again after this, and after twice as long each time, until something has come or
-/// it has been looked at so often: half a minute.
+/// Claude first shows and tells, and writes down later, mostly after some milliseconds. So a transcript is
+/// looked at again after this, and after twice as long each time, until something has come or it has been
+/// looked at so often: half a minute.
 const LATE: Duration = Duration::from_millis(500);
 const LATE_LOOKS: u32 = 6;
 /// What Claude calls the error that a usage limit is, and every other 429.
@@ -404,17 +402,23 @@ impl ProcessActor {
         let dir = self.limits.joined.as_ref().map(|j| j.dir.clone());
         let session = self.session.clone();
         let exact = async move {
-            tokio::time::sleep(Duration::from_millis(TRANSCRIPT_MS)).await;
-            let look = move || {
-                let path = path.or_else(|| claude::transcript(&dir?, &session?))?;
+            let look = std::sync::Arc::new(move || {
+                let path = path.clone().or_else(|| claude::transcript(dir.as_ref()?, session.as_ref()?))?;
                 let (said, limit) = transcript::last_failure(&path)?;
                 let limit = limit.filter(|l| l.rejected() && same_text(&said, &text))?;
-                limit.resets_at.map(|until| (until, text))
-            };
-            tokio::task::spawn_blocking(look).await
+                limit.resets_at.map(|until| (until, text.clone()))
+            });
+            for looks in 0..LATE_LOOKS {
+                tokio::time::sleep(LATE * 2_u32.pow(looks)).await;
+                let look = look.clone();
+                if let Ok(Some(found)) = tokio::task::spawn_blocking(move || look()).await {
+                    return Some(found);
+                }
+            }
+            None
         };
         ctx.spawn(exact.into_actor(self).map(move |found, actor, _| {
-            if let Ok(Some((until, text))) = found {
+            if let Some((until, text)) = found {
                 actor.tell_account(reached(Some(Until::Exactly(until)), text));
             }
         }));
