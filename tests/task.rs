@@ -462,3 +462,63 @@ fn an_import_with_a_key_is_taken_once() {
     assert_eq!(ids(call::<ImportTasks>(&site, import()).expect("they are there")), first);
     assert_eq!(call::<ListTasks>(&site, TaskList::default()).expect("a list").len(), 2);
 }
+
+/// What is paused is known to the next daemon before it starts anything, and starting waits for its limits.
+#[test]
+fn a_daemon_that_finds_a_paused_group_starts_no_more_than_may_run_and_forgets_nothing() {
+    let site = site("{ parallel: 1, groups: { docs: { parallel: 1 } } }");
+    let docs = || GroupTarget { group: "docs".into(), key: None };
+    call::<PauseGroup>(&site, docs()).expect("it is paused");
+    add(&site, command(&site, "long", "while ! [ -e go ]; do sleep 0.05; done"));
+    wait_for(&site, "long", TaskState::Running);
+    for name in ["one", "two", "three"] {
+        add(&site, command(&site, name, "true"));
+    }
+    add(&site, TaskAdd { group: Some("docs".into()), ..command(&site, "held", "true") });
+    site.kill_daemon();
+    site.daemon();
+    let states = || -> Vec<(String, TaskState)> {
+        let all = call::<ListTasks>(&site, TaskList::default()).expect("a list");
+        all.into_iter().map(|task| (task.name, task.state)).collect()
+    };
+    let running = states().into_iter().filter(|(_, state)| *state == TaskState::Running).count();
+    assert_eq!(running, 1, "{:?}", states());
+    fs::write(site.path("work/go"), "").expect("a file of ours");
+    let over = wait(&site, &["long", "one", "two", "three"]);
+    assert!(over.values().all(|task| task.state == TaskState::Done && task.attempt == 1), "{over:#?}");
+    assert_eq!(show(&site, "held").task.state, TaskState::Queued);
+    call::<ResumeGroup>(&site, docs()).expect("it goes on");
+    assert_eq!(wait(&site, &["held"])["held"].state, TaskState::Done);
+}
+
+#[test]
+fn what_an_agent_was_asked_that_is_taken_out_of_the_config_waits_until_it_is_back() {
+    let site = Site::new();
+    let agent = site.script("agent", "#!/bin/sh\nexec sleep 1000\n");
+    let with = format!(
+        "version: 1\ntasks: {{ parallel: 1 }}\nagents: {{ other: {{ kind: claude, command: [{}] }} }}\n",
+        agent.display()
+    );
+    site.config(&with);
+    site.daemon();
+    add(&site, command(&site, "first", "while ! [ -e go ]; do sleep 0.05; done"));
+    let asked = TaskAdd { agent: Some("other".into()), ..prompt(&site, "asked", "do it") };
+    add(&site, asked);
+    site.config("version: 1\ntasks: { parallel: 1 }\n");
+    site.run(&["config", "reload"]).ok();
+    let why = || show(&site, "asked").task.reason;
+    assert_eq!(why().as_deref(), Some("the config has no agent other"));
+    fs::write(site.path("work/go"), "").expect("a file of ours");
+    add(&site, command(&site, "second", "true"));
+    wait(&site, &["first", "second"]);
+    assert_eq!(show(&site, "asked").task.state, TaskState::Queued);
+    // the next daemon knows it too
+    site.kill_daemon();
+    site.daemon();
+    let now = show(&site, "asked").task;
+    assert_eq!((now.state, now.reason), (TaskState::Queued, Some("the config has no agent other".into())));
+    site.config(&with);
+    let runs = wait_for(&site, "asked", TaskState::Running);
+    assert_eq!((runs.attempt, runs.reason), (1, None));
+    call::<CancelTask>(&site, target("asked")).expect("it is canceled");
+}

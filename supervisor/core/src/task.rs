@@ -65,6 +65,9 @@ pub struct TaskSpec {
     pub deadline: Option<i64>,
     /// The account whose limits it shares; none for a command.
     pub account: Option<String>,
+    /// The agent of the config that is asked; none for a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 /// What somebody wants of a task that runs: it is kept, so that it is not forgotten with the daemon.
@@ -213,12 +216,14 @@ pub enum Input {
     PauseGroup(String),
     /// It does again.
     ResumeGroup(String),
-    /// How many may run at once: together, and of a group.
+    /// What the config says of what may run.
     Limits {
-        /// Together.
+        /// How many at once, together.
         parallel: usize,
-        /// By group.
+        /// How many at once of a group.
         groups: HashMap<String, usize>,
+        /// Of which agents. What another one is to be asked waits until there is one of its name.
+        agents: HashSet<String>,
     },
     /// The account may be used again, whatever was said before.
     Open(String),
@@ -349,6 +354,8 @@ pub struct Tasks {
     paused_groups: HashSet<String>,
     parallel: usize,
     groups: HashMap<String, usize>,
+    /// Those of the config; none before it was read.
+    agents: Option<HashSet<String>>,
     /// How many run, by group.
     running: HashMap<String, usize>,
     saves: u64,
@@ -365,6 +372,7 @@ impl Default for Tasks {
             paused_groups: HashSet::new(),
             parallel: TASKS_PARALLEL_DEFAULT as usize,
             groups: HashMap::new(),
+            agents: None,
             running: HashMap::new(),
             saves: 0,
         }
@@ -372,7 +380,8 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// What was kept, as a daemon finds it that begins, and what follows. For each run of [`Tasks::runs`] must
+    /// What was kept, as a daemon finds it that begins, and what follows. Nothing starts before the first
+    /// [`Input::Limits`]. For each run of [`Tasks::runs`] must
     /// come [`Input::Lives`], [`Input::Ended`] or [`Input::Lost`]; until then it takes its room.
     pub fn restore(rows: Vec<TaskRow>, now: i64) -> (Self, Vec<Effect>) {
         let mut tasks = Self::default();
@@ -485,7 +494,10 @@ impl Tasks {
             Input::ResumeGroup(group) => {
                 self.paused_groups.remove(&group);
             }
-            Input::Limits { parallel, groups } => (self.parallel, self.groups) = (parallel, groups),
+            Input::Limits { parallel, groups, agents } => {
+                (self.parallel, self.groups) = (parallel, groups);
+                self.know_agents(agents, &mut out);
+            }
             Input::Open(account) => self.open(&account, now, &mut out),
             Input::Close { account, until } => {
                 let account = self.accounts.entry(account).or_default();
@@ -511,7 +523,10 @@ impl Tasks {
     pub fn wake_at(&self) -> Option<i64> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let has_room = self.running.values().sum::<usize>() < self.parallel;
-        let opens = self.lanes.lanes().filter(|lane| has_room && self.group_has_room(&lane.group));
+        let may = |lane: &&Lane| {
+            has_room && self.agents.is_some() && self.group_has_room(&lane.group) && self.has_agent(lane)
+        };
+        let opens = self.lanes.lanes().filter(may);
         let opens = opens.filter_map(|lane| {
             let account = self.accounts.get(lane.account.as_ref()?)?;
             Some(account.next_at.max(account.closed_until.unwrap_or(0)))
@@ -661,6 +676,37 @@ impl Tasks {
         self.set(&id, state, reason, out);
         self.arm(&id);
         self.look_at_times(now, out);
+    }
+
+    /// The config has these agents now. What waits for one says so.
+    fn know_agents(&mut self, agents: HashSet<String>, out: &mut Vec<Effect>) {
+        if self.agents.as_ref() == Some(&agents) {
+            return;
+        }
+        self.agents = Some(agents);
+        let queued = self.tasks.iter().filter(|(_, task)| task.stage == Stage::Queued);
+        let mut queued: Vec<String> = queued.map(|(id, _)| id.clone()).collect();
+        queued.sort();
+        for id in queued {
+            let (why, said) = (self.without_agent(&id), self.tasks[&id].row.reason.as_deref());
+            // another reason stays while its agent is there
+            let gone = why.is_none() && said.is_some_and(|said| said.starts_with(NO_AGENT));
+            if gone || why.as_deref().is_some_and(|why| said != Some(why)) {
+                self.set(&id, TaskState::Queued, why, out);
+            }
+        }
+    }
+
+    /// Why a task waits that the config has no agent for.
+    fn without_agent(&self, id: &str) -> Option<String> {
+        let agent = self.tasks.get(id)?.row.spec.agent.as_ref()?;
+        let known = self.agents.as_ref().is_none_or(|agents| agents.contains(agent));
+        (!known).then(|| format!("{NO_AGENT} {agent}"))
+    }
+
+    fn has_agent(&self, lane: &Lane) -> bool {
+        let known = |agent: &String| self.agents.as_ref().is_none_or(|agents| agents.contains(agent));
+        lane.agent.as_ref().is_none_or(known)
     }
 
     fn open(&mut self, name: &str, now: i64, out: &mut Vec<Effect>) {
@@ -886,7 +932,7 @@ impl Tasks {
             }
         }
         self.set_stage(id, Stage::Queued);
-        self.set(id, TaskState::Queued, None, out);
+        self.set(id, TaskState::Queued, self.without_agent(id), out);
         self.arm(id);
     }
 
@@ -926,11 +972,15 @@ impl Tasks {
         }
     }
 
-    /// Starts what has room, in its order.
+    /// Starts what has room, in its order: nothing before it is known what the config says.
     fn start(&mut self, now: i64, out: &mut Vec<Effect>) {
+        if self.agents.is_none() {
+            return;
+        }
         while self.running.values().sum::<usize>() < self.parallel {
             let may = |lane: &Lane| {
                 self.group_has_room(&lane.group)
+                    && self.has_agent(lane)
                     && lane
                         .account
                         .as_ref()
@@ -989,7 +1039,8 @@ impl Tasks {
             self.lanes.remove(id);
         }
         if stage == Stage::Queued {
-            let lane = Lane { group: spec.group.clone(), account: spec.account.clone() };
+            let lane =
+                Lane { group: spec.group.clone(), account: spec.account.clone(), agent: spec.agent.clone() };
             self.lanes.put(lane, Place { rank: rank(&task.row), id: id.to_owned() });
         }
         if before.runs() != stage.runs() {
@@ -1055,6 +1106,7 @@ impl Tasks {
 
 const TOO_LONG: &str = "it took too long";
 const DEADLINE: &str = "its deadline has passed";
+const NO_AGENT: &str = "the config has no agent";
 
 /// Where a task stands in its lane; the smallest goes first.
 fn rank(row: &TaskRow) -> i64 {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub struct Lane {
     pub group: String,
     pub account: Option<String>,
+    pub agent: Option<String>,
 }
 
 /// A place in a lane. The smallest rank goes first; of two equal ones the older task.

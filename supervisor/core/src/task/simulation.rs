@@ -14,6 +14,7 @@ const SEEDS: u64 = 2_000;
 const STEPS: usize = 400;
 const GROUPS: [&str; 3] = ["default", "docs", "tests"];
 const ACCOUNTS: [&str; 2] = ["me", "work"];
+const AGENTS: [&str; 2] = ["claude", "other"];
 
 /// xorshift64*: the same numbers everywhere.
 struct Dice(u64);
@@ -68,6 +69,7 @@ struct World {
     ends: BTreeMap<String, TaskState>,
     parallel: usize,
     groups: HashMap<String, usize>,
+    agents: HashSet<String>,
     added: usize,
 }
 
@@ -90,6 +92,7 @@ impl World {
             ends: BTreeMap::new(),
             parallel: TASKS_PARALLEL_DEFAULT as usize,
             groups: HashMap::new(),
+            agents: AGENTS.map(String::from).into(),
             added: 0,
         };
         world.limits();
@@ -252,8 +255,8 @@ impl World {
     }
 
     fn limits(&mut self) {
-        let (parallel, groups) = (self.parallel, self.groups.clone());
-        self.tell(Input::Limits { parallel, groups });
+        let (parallel, groups, agents) = (self.parallel, self.groups.clone(), self.agents.clone());
+        self.tell(Input::Limits { parallel, groups, agents });
     }
 
     fn add(&mut self) {
@@ -282,6 +285,7 @@ impl World {
                 timeout: self.dice.one_in(4).then(|| 1_000 + self.dice.below(20_000) as u64),
                 deadline: self.dice.one_in(8).then(|| self.now + self.dice.below(200_000) as i64),
                 account: self.dice.one_in(2).then(|| (*self.dice.pick(&ACCOUNTS)).into()),
+                agent: self.dice.one_in(2).then(|| (*self.dice.pick(&AGENTS)).into()),
             });
         }
         assert_eq!(check(&self.tasks, &specs), Ok(()));
@@ -327,6 +331,10 @@ impl World {
                 self.parallel = self.dice.below(5);
                 let limit = self.dice.below(3);
                 self.groups.insert((*self.dice.pick(&GROUPS)).into(), limit);
+                let agent = (*self.dice.pick(&AGENTS)).to_owned();
+                if !self.agents.remove(&agent) {
+                    self.agents.insert(agent);
+                }
                 self.limits();
             }
             36 => {
@@ -341,6 +349,7 @@ impl World {
     fn come_to_rest(&mut self) {
         self.parallel = 3;
         self.groups.clear();
+        self.agents = AGENTS.map(String::from).into();
         self.limits();
         for group in GROUPS {
             self.tell(Input::ResumeGroup(group.into()));
@@ -409,11 +418,14 @@ impl World {
             let limit = self.tasks.groups.get(group).copied().unwrap_or(usize::MAX);
             assert!(of_group <= limit, "{of_group} run of {group}, of {limit}");
             assert!(!self.tasks.paused_groups.contains(group), "{group} is paused");
+            let agent = task.row.spec.agent.as_ref();
+            assert!(agent.is_none_or(|agent| self.agents.contains(agent)), "there is no {agent:?}");
             // one that still waits and shares all limits with it comes behind it
             let same = self.tasks.tasks.values().filter(|t| {
                 t.stage == Stage::Queued
                     && t.row.spec.group == *group
                     && t.row.spec.account == task.row.spec.account
+                    && t.row.spec.agent == task.row.spec.agent
             });
             for other in same {
                 assert!(
@@ -480,7 +492,7 @@ fn whatever_happens_each_task_comes_to_one_end_and_no_run_begins_twice() {
 #[test]
 fn one_of_the_lowest_priority_has_its_turn_though_others_never_cease() {
     let mut tasks = Tasks::default();
-    tasks.step(Input::Limits { parallel: 1, groups: HashMap::new() }, 0, 0.5);
+    tasks.step(Input::Limits { parallel: 1, groups: HashMap::new(), agents: HashSet::new() }, 0, 0.5);
     let spec = |id: String, priority| TaskSpec { priority, ..tests::task(&id) };
     let mut inputs = VecDeque::from([Input::Add(vec![spec("last".into(), -PRIORITY_MAX)])]);
     inputs.push_front(Input::Add(vec![spec("first".into(), 0)]));

@@ -16,7 +16,13 @@ pub(super) fn task(id: &str) -> TaskSpec {
         timeout: None,
         deadline: None,
         account: None,
+        agent: None,
     }
+}
+
+/// So many may run at once.
+fn room(parallel: usize) -> Input {
+    Input::Limits { parallel, groups: HashMap::new(), agents: HashSet::new() }
 }
 
 fn after(id: &str, others: &[&str]) -> TaskSpec {
@@ -34,7 +40,7 @@ struct Bench {
 impl Bench {
     fn new(parallel: usize) -> Self {
         let mut bench = Self { tasks: Tasks::default(), now: NOW, launched: Vec::new(), stopped: Vec::new() };
-        bench.step(Input::Limits { parallel, groups: HashMap::new() });
+        bench.step(room(parallel));
         bench
     }
 
@@ -95,7 +101,11 @@ fn no_more_run_than_may_and_the_next_one_follows() {
 fn a_group_has_a_limit_of_its_own_and_costs_no_other_group_its_turn() {
     let mut bench = Bench::new(3);
     let docs = |id| TaskSpec { group: "docs".into(), ..task(id) };
-    bench.step(Input::Limits { parallel: 3, groups: HashMap::from([("docs".into(), 1)]) });
+    bench.step(Input::Limits {
+        parallel: 3,
+        groups: HashMap::from([("docs".into(), 1)]),
+        agents: HashSet::new(),
+    });
     bench.add(vec![docs("d1"), docs("d2"), docs("d3"), task("x")]);
     assert_eq!(bench.launched(), "d1-1 x-1");
     bench.end("d1-1", Outcome::Success);
@@ -321,6 +331,7 @@ fn one_that_was_paused_behind_others_is_still_behind_them_also_after_a_restart()
     bench.step(Input::Pause("b".into()));
     let rows = bench.tasks.rows().cloned().collect();
     bench.tasks = Tasks::restore(rows, bench.now).0;
+    bench.step(room(1));
     bench.step(Input::Resume("b".into()));
     assert_eq!(bench.state("b"), TaskState::Waiting);
     bench.end("a-1", Outcome::Success);
@@ -330,6 +341,7 @@ fn one_that_was_paused_behind_others_is_still_behind_them_also_after_a_restart()
 #[test]
 fn a_run_is_asked_for_only_when_the_disk_knows_its_name() {
     let mut tasks = Tasks::default();
+    tasks.step(room(1), NOW, 0.5);
     let out = tasks.step(Input::Add(vec![task("a")]), NOW, 0.5);
     let numbers: Vec<u64> = out
         .iter()
@@ -345,6 +357,7 @@ fn a_run_is_asked_for_only_when_the_disk_knows_its_name() {
 #[test]
 fn one_that_the_disk_never_took_is_none_and_one_whose_start_it_refuses_waits() {
     let mut tasks = Tasks::default();
+    tasks.step(room(1), NOW, 0.5);
     let save = |out: &[Effect]| match out.last() {
         Some(Effect::Save { number, .. }) => *number,
         other => panic!("{other:?}"),
@@ -369,7 +382,7 @@ fn after_a_restart_everything_goes_on_where_it_was() {
     let (tasks, _) = Tasks::restore(rows, bench.now);
     bench.tasks = tasks;
     bench.launched();
-    bench.step(Input::Limits { parallel: 2, groups: HashMap::new() });
+    bench.step(room(2));
     assert_eq!(bench.launched(), "", "what may live takes its room");
     let mut runs: Vec<String> = bench.tasks.runs().map(TaskRow::run).collect();
     runs.sort();
@@ -542,4 +555,50 @@ fn one_behind_a_task_that_could_not_be_kept_does_not_wait_for_ever() {
     tasks.step(Input::Saved { id: "b".into(), number: number(&b) }, NOW, 0.5);
     tasks.step(Input::Unsaved(vec![("a".into(), number(&a))]), NOW, 0.5);
     assert_eq!((tasks.row("a"), tasks.row("b").map(|r| r.state)), (None, Some(TaskState::Skipped)));
+}
+
+#[test]
+fn what_an_agent_is_asked_that_the_config_has_not_waits_for_it() {
+    let limits = |agents: &[&str]| Input::Limits {
+        parallel: 1,
+        groups: HashMap::new(),
+        agents: agents.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let asks = |id: &str, agent: &str| TaskSpec { agent: Some(agent.into()), ..task(id) };
+    let mut bench = Bench::new(1);
+    bench.step(limits(&["claude", "other"]));
+    bench.add(vec![asks("a", "claude"), asks("b", "other"), asks("c", "claude"), task("d")]);
+    assert_eq!(bench.launched(), "a-1");
+    bench.step(limits(&["claude"]));
+    let said = |bench: &Bench, id: &str| bench.tasks.row(id).expect("it is known").reason.clone();
+    assert_eq!(said(&bench, "b").as_deref(), Some("the config has no agent other"));
+    assert_eq!((said(&bench, "c"), said(&bench, "d")), (None, None));
+    bench.end("a-1", Outcome::Success);
+    assert_eq!(bench.launched(), "c-1", "it keeps nobody from starting");
+    bench.end("c-1", Outcome::Success);
+    bench.end("d-1", Outcome::Success);
+    assert_eq!(bench.tasks.wake_at(), None, "nothing but the config changes it");
+    // as it is read again from the disk
+    let rows = bench.tasks.rows().cloned().collect();
+    (bench.tasks, _) = Tasks::restore(rows, bench.now);
+    bench.step(limits(&["claude"]));
+    assert_eq!((bench.state("b"), bench.launched()), (TaskState::Queued, "d-1".into()));
+    assert_eq!(said(&bench, "b").as_deref(), Some("the config has no agent other"));
+    bench.step(limits(&["claude", "other"]));
+    assert_eq!((bench.state("b"), bench.launched()), (TaskState::Running, "b-1".into()));
+    assert_eq!(said(&bench, "b"), None);
+}
+
+#[test]
+fn nothing_starts_before_it_is_known_what_may() {
+    let mut bench = Bench::new(0);
+    bench.add(vec![task("a"), TaskSpec { group: "docs".into(), ..task("b") }]);
+    let rows = bench.tasks.rows().cloned().collect();
+    (bench.tasks, _) = Tasks::restore(rows, bench.now);
+    bench.step(Input::PauseGroup("docs".into()));
+    bench.wait(1_000);
+    assert_eq!((bench.state("a"), bench.launched().as_str()), (TaskState::Queued, ""));
+    assert_eq!(bench.tasks.wake_at(), None);
+    bench.step(room(2));
+    assert_eq!((bench.state("b"), bench.launched().as_str()), (TaskState::Queued, "a-1"));
 }

@@ -189,7 +189,9 @@ impl TasksActor {
         (self.shown, self.names, self.keys) = (HashMap::new(), HashMap::new(), HashMap::new());
         let mut rows = Vec::new();
         let mut over = Vec::new();
-        for TaskLoaded { row, card, cost_usd } in loaded {
+        for TaskLoaded { mut row, card, cost_usd } in loaded {
+            // a row of an older release does not say it
+            row.spec.agent = agent_of(&card);
             if row.state.is_end() {
                 over.push((row.ended_at, row.spec.id.clone()));
             }
@@ -207,10 +209,12 @@ impl TasksActor {
         self.outputs = self.over.iter().rev().take(OUTPUTS_KEPT_MAX).rev().cloned().collect();
         // a dependency may have ended without those behind it having been told: what comes of that is done
         // when the limits are known
-        let (machine, effects) = Tasks::restore(rows, self.shared.clock.at());
+        let now = self.shared.clock.now();
+        let at = now.at.cast_signed();
+        let (machine, mut effects) = Tasks::restore(rows, at);
         self.machine = machine;
         for group in paused {
-            self.machine.step(Input::PauseGroup(group), 0, 0.0);
+            effects.extend(self.machine.step(Input::PauseGroup(group), at, now.chance));
         }
         self.pending = effects;
         // from the first call on it is known who calls, also before a run is found again
@@ -221,6 +225,12 @@ impl TasksActor {
                 self.put_home_of(&row.spec.id, &run, None, Some(meta.keeper_pid));
             }
         }
+    }
+
+    /// The agents of the config that can be asked.
+    fn known_agents(&self) -> HashSet<String> {
+        let asked = self.agents.iter().filter(|(_, agent)| agent.kind == Kind::Claude);
+        asked.map(|(name, _)| name.clone()).collect()
     }
 
     fn enter(&mut self, id: &str, shown: Shown) {
@@ -352,6 +362,11 @@ impl TasksActor {
 
     fn launch(&mut self, run: &str, session: Option<String>, ctx: &mut Context<Self>) {
         let Some((task, _)) = attempt_of(run) else { return };
+        let agent = self.shown.get(task).and_then(|shown| agent_of(&shown.card));
+        if agent.is_some_and(|agent| !self.known_agents().contains(&agent)) {
+            // it was taken out of the config just now: nothing has begun
+            return self.input(Input::Lost { run: run.to_owned() }, Along::default(), ctx);
+        }
         self.start_run(task, run, session, Begin::Launch, ctx);
     }
 
@@ -365,7 +380,7 @@ impl TasksActor {
     ) {
         let (Some(row), Some(shown)) = (self.machine.row(task), self.shown.get(task)) else { return };
         let card = &shown.card;
-        let agent_name = card.agent.clone().unwrap_or_else(|| AGENT_DEFAULT.into());
+        let agent_name = agent_of(card).unwrap_or_default();
         let plan = Plan {
             run_id: run.to_owned(),
             task: task.to_owned(),
@@ -575,6 +590,11 @@ fn event(kind: EventKind, row: &TaskRow, card: &TaskCard) -> Event {
     }
 }
 
+/// The agent of the config that a task asks; none for a command.
+fn agent_of(card: &TaskCard) -> Option<String> {
+    (!card.command).then(|| card.agent.clone().unwrap_or_else(|| AGENT_DEFAULT.into()))
+}
+
 impl Actor for TasksActor {
     type Context = Context<Self>;
 }
@@ -622,6 +642,7 @@ impl TasksActor {
         let limits = Input::Limits {
             parallel: self.limits.parallel as usize,
             groups: self.limits.groups.iter().map(|(name, n)| (name.clone(), *n as usize)).collect(),
+            agents: self.known_agents(),
         };
         self.input(limits, Along::default(), ctx);
     }

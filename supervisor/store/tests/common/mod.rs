@@ -331,6 +331,7 @@ pub fn task(id: &str) -> TaskKept {
         timeout: Some(60_000),
         deadline: Some(4_102_444_800_000),
         account: Some("/home/me/.claude".into()),
+        agent: None,
     };
     let row = TaskRow {
         spec,

@@ -136,6 +136,7 @@ impl TasksActor {
                 timeout: asked.timeout_ms,
                 deadline: asked.deadline,
                 account,
+                agent: super::agent_of(&card),
             };
             kept.push(TaskKept { row: TaskRow::new(spec, now), card, asked, environment });
         }
@@ -175,11 +176,8 @@ impl TasksActor {
         environment: Option<&String>,
         environments: &HashMap<String, IndexMap<String, String>>,
     ) -> Result<Option<String>, String> {
-        if card.command {
-            return Ok(None);
-        }
-        let name = card.agent.as_deref().unwrap_or(super::AGENT_DEFAULT);
-        let agent = self.agents.get(name).filter(|agent| agent.kind == Kind::Claude);
+        let Some(name) = super::agent_of(card) else { return Ok(None) };
+        let agent = self.agents.get(&name).filter(|agent| agent.kind == Kind::Claude);
         let agent = agent.ok_or_else(|| format!("the config has no agent {name} that is a Claude"))?;
         let mut env = match environment.and_then(|id| environments.get(id)) {
             Some(own) => own.clone(),
@@ -633,7 +631,8 @@ impl Handler<EndRuns> for TasksActor {
     type Result = ();
     fn handle(&mut self, m: EndRuns, ctx: &mut Context<Self>) {
         self.ending = true;
-        let none = Input::Limits { parallel: 0, groups: HashMap::new() };
+        let agents = self.known_agents();
+        let none = Input::Limits { parallel: 0, groups: HashMap::new(), agents };
         self.input(none, Along::default(), ctx);
         for living in self.runs.values() {
             living.address.do_send(run::Stop);
