@@ -4,6 +4,7 @@
 use wezterm_parallel_schemas::{
     daemon::Empty,
     error::Code,
+    event::EventKind,
     gui::{GuiFocus, GuiNews, GuiShow, GuiView, GuiWait, IntentDone, IntentKind, ToastAbout},
     method::{AddTask, FocusGui, ImportTasks, ListGuis, ShowTask, WaitForTasks},
     process::State,
@@ -420,6 +421,8 @@ workspaces:
     assert_eq!(title, "api/lead asks");
     assert!(text.contains("echo hi > made"), "{text}");
     gui.done(&news.intents[0].id, None);
+    // it may be seen to ask before its request is there
+    site.wait_event(0, "its request", |e| e.kind == EventKind::InboxAsked);
     site.run(&["inbox", "allow", "api/lead"]).ok();
     let heard = gui.until("it goes on", |news| news.processes.iter().any(|p| p.asks == 0));
     assert_eq!(toasts(&heard), [], "it is told once");
