@@ -366,9 +366,6 @@ fn what_a_session_cost_is_counted_once_over_restarts_of_daemon_and_claude() {
     let second = turn("two", first);
     site.kill_daemon();
     site.daemon();
-    // a real one needs longer for its start than the daemon to know of it
-    site.wait_state("api/lead", State::Running);
-    fs::write(site.path("work/api/begin"), "").expect("a file of ours");
     let before = site.wait_process("api/lead", |p| p.usage.is_some());
     site.run(&["process", "restart", "api/lead"]).ok();
     site.wait_process("api/lead", |p| p.pid != before.pid && p.status == Some(Status::Idle));

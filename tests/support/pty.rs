@@ -29,7 +29,7 @@ const REST_MAX: Duration = Duration::from_secs(2);
 /// was meant may choose something else.
 const PRESS_AGAIN: Duration = Duration::from_secs(10);
 
-/// Two terminals are compared this often.
+/// The other one of two terminals is looked at this often, as only one can be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A terminal, and the program that runs in it, which is killed when this is dropped.
@@ -182,10 +182,16 @@ impl Pty {
     /// Waits until two terminals look the same; either may be the later one.
     pub fn wait_to_look_like(&self, other: &Self) {
         let deadline = Instant::now() + DEADLINE;
-        while self.looks() != other.looks() {
-            let (left, right) = (self.contents(), other.contents());
-            assert!(Instant::now() < deadline, "two terminals differ:\n{left}\n\nand\n{right}");
-            thread::sleep(LOOK_AGAIN);
+        loop {
+            let looks = other.looks();
+            let same = |state: &State| Looks::of(state.parser.screen()) == looks;
+            let Err(state) = self.wait_until(Instant::now() + LOOK_AGAIN, same) else { return };
+            assert!(
+                Instant::now() < deadline,
+                "{}\n\nand\n{}",
+                failure(&state, "the same"),
+                other.contents()
+            );
         }
     }
 

@@ -294,6 +294,7 @@ impl Prompts {
                         timer,
                         look: None,
                         cost_before: None,
+                        cost_at_end: None,
                         run: None,
                     });
                 }

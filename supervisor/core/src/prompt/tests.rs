@@ -651,13 +651,15 @@ fn an_answer_is_told_when_the_next_prompt_can_be_sent_and_what_it_cost_is_known(
         s.send("a", WhileWorking::Refuse).expect("it is idle");
         s.deliver("a");
         s.status(Status::Working);
+        // of its first request
+        s.input(Input::Cost(1.25));
         s.ended("a", "done");
         assert_eq!(s.state("a"), PromptState::Delivered);
         s
     };
     let cost = |s: &Stand| s.view("a").answer.as_ref().expect("it was answered").cost_usd;
     let figures = |s: &mut Stand| {
-        s.input(Input::Cost(1.0));
+        s.input(Input::Cost(1.25));
         assert_eq!(s.state("a"), PromptState::Delivered, "those of before its end");
         s.input(Input::Cost(1.5));
     };
@@ -673,11 +675,12 @@ fn an_answer_is_told_when_the_next_prompt_can_be_sent_and_what_it_cost_is_known(
     figures(&mut s);
     assert_eq!((s.state("a"), cost(&s)), (PromptState::Answered, Some(0.5)));
 
-    // one that never says what it cost, and one that works on
+    // one that says no more of what it cost, and one that works on
     let mut s = turn();
     s.status(Status::Idle);
+    assert_eq!(s.state("a"), PromptState::Delivered);
     s.run_out();
-    assert_eq!((s.state("a"), cost(&s)), (PromptState::Answered, None));
+    assert_eq!((s.state("a"), cost(&s)), (PromptState::Answered, Some(0.25)));
     let mut s = turn();
     let ended = s.scene.at;
     s.run_out();

@@ -18,6 +18,8 @@ pub(super) struct Turn {
     /// The transcript is being looked at for its answer.
     pub(super) look: Option<u64>,
     pub(super) cost_before: Option<f64>,
+    /// What was known of it when the turn ended: what it has cost in all is told after that.
+    pub(super) cost_at_end: Option<f64>,
     /// The run that has it; none if that was before a restart of the daemon.
     pub(super) run: Option<String>,
 }
@@ -66,6 +68,7 @@ impl Prompts {
             timer: None,
             look: None,
             cost_before: self.cost,
+            cost_at_end: None,
             run,
         };
         if !working || turn.is_gone(scene) {
@@ -96,6 +99,7 @@ impl Prompts {
             } else if own.is_none() || prompt_id.is_none() || own == prompt_id {
                 turn.last_message.clone_from(&last_message);
                 turn.ended = true;
+                turn.cost_at_end = self.cost;
                 let timer = self.arm(COST_MS, out);
                 self.turns[i].timer = Some(timer);
             }
@@ -106,9 +110,10 @@ impl Prompts {
     /// the next. Where figures of their cost are to come, they are waited for.
     pub(super) fn rested(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let cost = self.cost;
-        let told = |turn: &Turn| turn.overdue || cost.is_none() || cost != turn.cost_before;
+        let told = |turn: &Turn| turn.overdue || cost.is_none() || cost != turn.cost_at_end;
         if at_rest(scene) {
-            self.turn_over(|turn| turn.ended && told(turn), scene, out);
+            // one whose transcript is looked at is over when that has been read
+            self.turn_over(|turn| turn.ended && turn.look.is_none() && told(turn), scene, out);
         }
     }
 

@@ -260,7 +260,10 @@ impl ProcessActor {
         });
         ctx.spawn(read.into_actor(self).map(move |read, actor, ctx| {
             actor.limits.reading = false;
-            let next = actor.limits.next.take();
+            if let Some(next) = actor.limits.next.take() {
+                actor.limits.reader = read.ok().map(|(_, reader, _)| reader);
+                return actor.count_tokens(next, 0, ctx);
+            }
             let Ok((before, reader, Ok(tokens))) = read else { return };
             actor.limits.reader = Some(reader);
             let Transcript { session, at, .. } = transcript.clone();
@@ -274,9 +277,7 @@ impl ProcessActor {
             if actor.limits.session.as_ref() == Some(&session) {
                 actor.take_usage(&session, usage, ctx);
             }
-            if let Some(next) = next {
-                actor.count_tokens(next, 0, ctx);
-            } else if looks == 0 || (looks < LATE_LOOKS && tokens == before) {
+            if looks == 0 || (looks < LATE_LOOKS && tokens == before) {
                 let late = ctx.run_later(LATE * 2_u32.pow(looks), move |actor, ctx| {
                     actor.count_tokens(transcript, looks + 1, ctx);
                 });
