@@ -524,7 +524,7 @@ impl Tasks {
         let timer = self.timers.first().map(|(at, _)| *at);
         let has_room = self.running.values().sum::<usize>() < self.parallel;
         let may = |lane: &&Lane| {
-            has_room && self.agents.is_some() && self.group_has_room(&lane.group) && self.has_agent(lane)
+            has_room && self.group_has_room(&lane.group) && self.has_agent(lane.agent.as_ref())
         };
         let opens = self.lanes.lanes().filter(may);
         let opens = opens.filter_map(|lane| {
@@ -697,16 +697,19 @@ impl Tasks {
         }
     }
 
-    /// Why a task waits that the config has no agent for.
+    /// Why a task waits that the config has no agent for. Before that is known, what was said stays.
     fn without_agent(&self, id: &str) -> Option<String> {
-        let agent = self.tasks.get(id)?.row.spec.agent.as_ref()?;
-        let known = self.agents.as_ref().is_none_or(|agents| agents.contains(agent));
-        (!known).then(|| format!("{NO_AGENT} {agent}"))
+        let row = &self.tasks.get(id)?.row;
+        let agent = row.spec.agent.as_ref()?;
+        if self.agents.is_none() {
+            return row.reason.clone().filter(|said| said.starts_with(NO_AGENT));
+        }
+        (!self.has_agent(Some(agent))).then(|| format!("{NO_AGENT} {agent}"))
     }
 
-    fn has_agent(&self, lane: &Lane) -> bool {
-        let known = |agent: &String| self.agents.as_ref().is_none_or(|agents| agents.contains(agent));
-        lane.agent.as_ref().is_none_or(known)
+    /// Whether the config has the agent that is asked, if one is. No before the config is known.
+    fn has_agent(&self, agent: Option<&String>) -> bool {
+        self.agents.as_ref().is_some_and(|agents| agent.is_none_or(|agent| agents.contains(agent)))
     }
 
     fn open(&mut self, name: &str, now: i64, out: &mut Vec<Effect>) {
@@ -974,13 +977,10 @@ impl Tasks {
 
     /// Starts what has room, in its order: nothing before it is known what the config says.
     fn start(&mut self, now: i64, out: &mut Vec<Effect>) {
-        if self.agents.is_none() {
-            return;
-        }
         while self.running.values().sum::<usize>() < self.parallel {
             let may = |lane: &Lane| {
                 self.group_has_room(&lane.group)
-                    && self.has_agent(lane)
+                    && self.has_agent(lane.agent.as_ref())
                     && lane
                         .account
                         .as_ref()

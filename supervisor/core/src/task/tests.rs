@@ -580,7 +580,11 @@ fn what_an_agent_is_asked_that_the_config_has_not_waits_for_it() {
     assert_eq!(bench.tasks.wake_at(), None, "nothing but the config changes it");
     // as it is read again from the disk
     let rows = bench.tasks.rows().cloned().collect();
-    (bench.tasks, _) = Tasks::restore(rows, bench.now);
+    let effects;
+    (bench.tasks, effects) = Tasks::restore(rows, bench.now);
+    let of_b = |e: &&Effect| matches!(e, Effect::Save { row, .. } if row.spec.id == "b");
+    let Some(Effect::Save { row, .. }) = effects.iter().find(of_b) else { panic!("{effects:?}") };
+    assert_eq!(row.reason.as_deref(), Some("the config has no agent other"), "it is not told anew");
     bench.step(limits(&["claude"]));
     assert_eq!((bench.state("b"), bench.launched()), (TaskState::Queued, "d-1".into()));
     assert_eq!(said(&bench, "b").as_deref(), Some("the config has no agent other"));
